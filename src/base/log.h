@@ -1,0 +1,78 @@
+/* log.h - one event, one line.
+ *
+ * A line is `TIME LEVEL message`, lower case, no final dot, names in quotes. Where it goes is
+ * decided by the output that the program hands over (stderr, a file, the console's screen).
+ * Repeated failures go through a struct log_limit: the first of a window is written, the rest
+ * are counted, and the count is written with the next one or by log_limit_flush(); nothing is
+ * dropped without a number.
+ *
+ * Threads: any; the output must be callable from any thread too. Nothing is allocated.
+ */
+#ifndef PAIRPORT_BASE_LOG_H
+#define PAIRPORT_BASE_LOG_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum log_level { LOG_ERROR = 0, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
+
+/* Longest line with its newline; a longer one is cut and ends in "...\n". */
+#define LOG_LINE_MAX 1024
+
+/* Where lines go. `now_us` is wall-clock time in microseconds since 1970 UTC; `mono_ms` is
+ * monotonic. `write` gets one whole line with its newline. All three must stay callable until
+ * log_set_output() is called with another output. */
+struct log_output {
+    uint64_t (*now_us)(void);
+    uint64_t (*mono_ms)(void);
+    void (*write)(void *ctx, enum log_level level, const char *line, size_t len);
+    void *ctx;
+};
+
+/* Until the first call lines go to stderr without a time. `output` is copied. Call while no
+ * other thread logs, or with an output whose `write` may still be called for a moment. */
+void log_set_output(const struct log_output *output);
+
+void log_set_level(enum log_level level); /* lines above it are not written; default NOTICE */
+enum log_level log_get_level(void);
+bool log_on(enum log_level level); /* true when a line of that level would be written */
+
+const char *log_level_word(enum log_level level);              /* "error", "warning", ... */
+bool log_level_parse(const char *word, enum log_level *level); /* false: unknown word */
+
+void log_write(enum log_level level, const char *format, ...) STR_PRINTF(2, 3);
+
+#define log_error(...)   log_write(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
+#define log_notice(...)  log_write(LOG_NOTICE, __VA_ARGS__)
+#define log_info(...)    log_write(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)   log_write(LOG_DEBUG, __VA_ARGS__)
+
+/* One kind of failure that may repeat. Zero-initialised it allows one line per 10 s; set
+ * `window_ms` for another window. */
+struct log_limit {
+    uint32_t window_ms;          /* 0 means 10,000 */
+    _Atomic uint64_t next_ms;    /* monotonic time from which the next line may be written */
+    _Atomic uint64_t suppressed; /* lines not written since the last one */
+    _Atomic uint64_t total;      /* events in all, for counters */
+};
+
+/* As log_write(), at most once per window; a written line ends in " (N more since the last
+ * such line)" when others were held back. */
+void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
+    STR_PRINTF(3, 4);
+
+/* Writes "WHAT: N more" when lines were held back and the window is over; called now and then
+ * so that the last burst is accounted for. */
+void log_limit_flush(struct log_limit *limit, enum log_level level, const char *what);
+
+/* Log lines written since start, and lines whose output failed (full disk). The output calls
+ * log_note_lost() when it could not write. */
+void log_note_lost(void);
+uint64_t log_lost_total(void);
+
+#endif

@@ -1,0 +1,83 @@
+/* reason.h - why a session was refused or ended.
+ *
+ * Every session has one reason, taken at the first event that decided its end; what happens
+ * afterwards does not change it. A reason says who ended it and how; the phase in which it
+ * happened is kept beside it. The log writes both as words (`reason=client_reset phase=data`),
+ * the console adds the sentence.
+ *
+ * Threads: any. The texts are constants.
+ */
+#ifndef PAIRPORT_BASE_REASON_H
+#define PAIRPORT_BASE_REASON_H
+
+#include <stdbool.h>
+
+/* name, word, who, how, sentence */
+#define REASON_TABLE(X)                                                                        \
+    X(REASON_NONE, "none", "nobody", "open", "the session is open")                            \
+    X(REASON_CLIENT_FIN, "client_fin", "client", "fin", "the client finished first")           \
+    X(REASON_UPSTREAM_FIN, "upstream_fin", "upstream", "fin", "the upstream finished first")   \
+    X(REASON_CLIENT_RESET, "client_reset", "client", "reset",                                  \
+      "the client reset its connection")                                                       \
+    X(REASON_UPSTREAM_RESET, "upstream_reset", "upstream", "reset",                            \
+      "the upstream reset its connection")                                                     \
+    X(REASON_CLIENT_LOST, "client_lost", "client", "timeout",                                  \
+      "the client's host no longer answers (keepalive or retransmission timeout)")             \
+    X(REASON_UPSTREAM_LOST, "upstream_lost", "upstream", "timeout",                            \
+      "the upstream's host no longer answers (keepalive or retransmission timeout)")           \
+    X(REASON_CLIENT_ERROR, "client_error", "client", "error",                                  \
+      "the system reported an error on the client's connection")                               \
+    X(REASON_UPSTREAM_ERROR, "upstream_error", "upstream", "error",                            \
+      "the system reported an error on the upstream's connection")                             \
+    X(REASON_CONNECT_REFUSED, "connect_refused", "upstream", "refused",                        \
+      "the upstream refused the connection")                                                   \
+    X(REASON_CONNECT_TIMEOUT, "connect_timeout", "upstream", "timeout",                        \
+      "the upstream did not answer within connect_timeout")                                    \
+    X(REASON_CONNECT_UNREACHABLE, "connect_unreachable", "upstream", "unreachable",            \
+      "the upstream's host or network is unreachable")                                         \
+    X(REASON_CONNECT_ERROR, "connect_error", "upstream", "error",                              \
+      "connecting to the upstream failed")                                                     \
+    X(REASON_NO_UPSTREAM, "no_upstream", "relay", "refused",                                   \
+      "no upstream of the route has an address")                                               \
+    X(REASON_IDLE_TIMEOUT, "idle_timeout", "relay", "timeout",                                 \
+      "no byte moved for idle_timeout")                                                        \
+    X(REASON_HALF_CLOSE_TIMEOUT, "half_close_timeout", "relay", "timeout",                     \
+      "one side had finished and the other did not follow within half_close_timeout")          \
+    X(REASON_LIMIT_SESSIONS, "limit_sessions", "relay", "limit",                               \
+      "max_sessions of the relay was reached")                                                 \
+    X(REASON_LIMIT_ROUTE, "limit_route", "relay", "limit",                                     \
+      "max_sessions of the route was reached")                                                 \
+    X(REASON_NO_DESCRIPTORS, "no_descriptors", "relay", "limit",                               \
+      "the process has no descriptors left")                                                   \
+    X(REASON_NO_MEMORY, "no_memory", "relay", "limit", "the system has no memory left")        \
+    X(REASON_NO_PORTS, "no_ports", "relay", "limit",                                           \
+      "no local port is left for a connection to the upstream")                                \
+    X(REASON_STOPPED, "stopped", "relay", "stop",                                              \
+      "the relay stopped before the session ended")                                            \
+    X(REASON_KILLED, "killed", "operator", "kill", "an operator ended the session")
+
+enum reason {
+#define X(name, word, who, how, sentence) name,
+    REASON_TABLE(X)
+#undef X
+        REASON_COUNT
+};
+
+enum phase {
+    PHASE_ACCEPT = 0, /* accepted, nothing else was tried */
+    PHASE_CONNECT,    /* the upstream is being connected */
+    PHASE_DATA,       /* both directions are open */
+    PHASE_HALF_CLOSED /* one side has finished, the other has not */
+};
+
+const char *reason_word(enum reason reason);     /* "client_reset" */
+const char *reason_who(enum reason reason);      /* "client", "upstream", "relay", "operator" */
+const char *reason_how(enum reason reason);      /* "fin", "reset", "timeout", "limit", ... */
+const char *reason_sentence(enum reason reason); /* "the client reset its connection" */
+const char *phase_word(enum phase phase); /* "accept", "connect", "data", "half_closed" */
+
+/* True where the client was turned away before any upstream was tried: it counts as refused,
+ * not as a session that failed. */
+bool reason_is_refusal(enum reason reason);
+
+#endif

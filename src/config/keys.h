@@ -1,0 +1,51 @@
+/* keys.h - the one table of configuration keys.
+ *
+ * Parser, checker, `show config`, the reference in README.md and the tests of the example
+ * files all read this table; a key exists when it stands here.
+ *
+ * Threads: any; constant.
+ */
+#ifndef PAIRPORT_CONFIG_KEYS_H
+#define PAIRPORT_CONFIG_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum key_section { KEY_RELAY, KEY_CONSOLE, KEY_ROUTE /* also in [defaults] */ };
+
+enum key_type {
+    KEY_COUNT,        /* uint32_t */
+    KEY_WORKERS,      /* unsigned, or "auto" = 0 */
+    KEY_DURATION,     /* uint32_t milliseconds */
+    KEY_SIZE,         /* uint32_t bytes */
+    KEY_BOOL,         /* bool */
+    KEY_LEVEL,        /* enum log_level */
+    KEY_CONSOLE_MODE, /* enum conf_console */
+    KEY_TEXT,         /* char[], see `size` */
+    KEY_LISTEN,       /* repeatable, a struct conf_listen; not in [defaults] */
+    KEY_UPSTREAM      /* repeatable, a struct conf_upstream; not in [defaults] */
+};
+
+struct key {
+    enum key_section section;
+    const char *name;
+    enum key_type type;
+    const char *preset; /* the default as it would be written; NULL: required */
+    uint64_t min;       /* of numbers, durations (ms) and sizes (bytes) */
+    uint64_t max;
+    bool reloadable;  /* takes effect without a restart */
+    size_t offset;    /* of the field in struct conf or struct conf_route */
+    size_t size;      /* of the field */
+    const char *help; /* one sentence, for README.md and conf/pairport.ini */
+};
+
+extern const struct key keys[];
+extern const size_t key_count;
+
+const char *key_section_word(enum key_section section); /* "[relay]", "[route NAME]" */
+
+/* NULL when there is none. */
+const struct key *key_find(enum key_section section, const char *name);
+
+#endif

@@ -1,0 +1,106 @@
+/* os.h - the operating system behind one small interface: clock, threads, memory, limits.
+ *
+ * One implementation a system: os/posix and os/windows. Sockets are in os/sock.h, files and
+ * the local endpoint in os/local.h, the terminal in os/tty.h, signals in os/signals.h.
+ *
+ * Threads: any, unless a function says otherwise.
+ */
+#ifndef PAIRPORT_OS_OS_H
+#define PAIRPORT_OS_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/slab.h"
+
+/* Once per process before anything else of os/ (WSAStartup, SIGPIPE ignored, UTF-8 console).
+ * Never fails in a way the program could survive: it prints why and exits with 1. */
+void os_init(void);
+
+/* ---- clock ---- */
+uint64_t
+os_mono_ms(void); /* monotonic, does not count sleep where the system can leave it out */
+uint64_t os_mono_us(void);
+uint64_t os_wall_us(void); /* since 1970-01-01 UTC */
+void os_sleep_ms(uint32_t ms);
+
+/* The local time of `wall_us` as "2026-11-23 17:04:05.123". */
+#define OS_TIME_TEXT 32
+void os_local_time(uint64_t wall_us, char text[OS_TIME_TEXT]);
+
+/* ---- threads ---- */
+struct os_thread; /* opaque */
+
+/* Starts a thread that runs body(arg). `name` (15 bytes at most are shown) helps in debuggers. */
+enum err os_thread_start(struct os_thread **out, const char *name, void (*body)(void *arg),
+                         void *arg);
+void os_thread_join(struct os_thread *thread); /* waits for its end and frees it */
+uint64_t os_thread_id(void);                   /* the caller's, as the system's tools show it */
+
+/* A mutex of at most 8 bytes, fast when nobody waits; not recursive. Zero-initialised memory is
+ * an unlocked mutex on both systems and needs no destruction, so a mutex may lie in a slab. */
+struct os_mutex {
+    uint64_t state; /* private to os/ */
+};
+void os_mutex_lock(struct os_mutex *mutex);
+bool os_mutex_try(struct os_mutex *mutex);
+void os_mutex_unlock(struct os_mutex *mutex);
+
+/* A condition variable for slow paths (console, start, stop). */
+struct os_cond {
+    uint64_t state; /* private to os/; zero-initialised is ready */
+};
+/* Waits with the mutex held; false when `timeout_ms` passed (UINT32_MAX: for ever). May wake
+ * without a signal. */
+bool os_cond_wait(struct os_cond *cond, struct os_mutex *mutex, uint32_t timeout_ms);
+void os_cond_wake_all(struct os_cond *cond);
+
+/* ---- memory and machine ---- */
+void *os_pages_alloc(size_t size); /* zeroed, aligned to `size` when that is a power of two */
+void os_pages_free(void *memory, size_t size);
+struct slab_pages os_slab_pages(void); /* the two above, for slabs */
+void os_trim_memory(void);             /* gives free heap memory back where the system can */
+unsigned os_cpu_count(void);           /* processors this process may use, at least 1 */
+uint64_t os_process_id(void);
+uint64_t os_resident_bytes(void); /* resident memory of this process, 0 if unknown */
+uint64_t os_cpu_us(void);         /* user + system time of this process, microseconds */
+const char *os_name(void); /* "Linux 6.1.0", "Windows 10.0.19045", "Windows ... (Wine 8.0)" */
+
+/* Raises the soft limit of descriptors to the hard one, as far as allowed, and tells what is
+ * allowed now. Windows has no such limit: UINT64_MAX. `limit_name` says which limit it is
+ * ("open files (ulimit -n, LimitNOFILE)"). */
+uint64_t os_raise_descriptor_limit(const char **limit_name);
+uint64_t os_descriptor_limit(void);
+uint64_t os_descriptor_count(void); /* open descriptors or handles, 0 if unknown */
+
+/* Random bytes from the system, for seeds and ids. */
+uint64_t os_random(void);
+
+/* ---- files ---- */
+/* fopen() for a UTF-8 path; the file is not inherited by children. */
+enum err os_file_open(FILE **out, const char *path, const char *mode);
+enum err os_file_remove(const char *path);
+/* Moves the file `from` over `to` in one step. */
+enum err os_file_replace(const char *from, const char *to);
+/* The absolute form of a path, for messages and `show info`; `path` itself if it has none. */
+void os_full_path(const char *path, char *out, size_t size);
+
+/* The calling program's own file, absolute UTF-8 path. */
+enum err os_program_path(char *out, size_t size);
+
+/* The error of the last failed C library call (errno / GetLastError), for callers of stdio. */
+enum err os_last_error(void);
+
+/* ---- names ---- */
+/* Resolves `host` (a name or an address; "" means any address of both families) with the
+ * system's resolver. Fills at most `max` distinct addresses with `port`; *count is 1 or more
+ * on success. Blocks, perhaps for seconds: never call it from a worker.
+ * ERR_RESOLVE: no such name or no answer; `why` (may be NULL) then gets the system's words. */
+enum err os_resolve(const char *host, uint16_t port, struct addr *out, size_t max,
+                    size_t *count, char *why, size_t why_size);
+
+#endif

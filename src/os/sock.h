@@ -1,0 +1,71 @@
+/* sock.h - TCP sockets of the system, without the system's headers.
+ *
+ * A socket is not inherited by child processes. Sockets for the port are non-blocking (Linux)
+ * or overlapped and non-blocking (Windows); plain blocking use is not offered here, tests and
+ * tools bring their own.
+ *
+ * Threads: any; one socket must not be closed while another thread calls for it.
+ */
+#ifndef PAIRPORT_OS_SOCK_H
+#define PAIRPORT_OS_SOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+
+typedef intptr_t sock_t; /* file descriptor or SOCKET */
+#define SOCK_NONE ((sock_t)-1)
+
+/* A TCP socket for the port. ERR_NO_DESCRIPTORS, ERR_NOMEM, ERR_UNSUPPORTED (no such family). */
+enum err sock_open(enum addr_family family, sock_t *out);
+
+/* A listening TCP socket. Linux: SO_REUSEADDR; Windows: SO_EXCLUSIVEADDRUSE ("Using
+ * SO_REUSEADDR and SO_EXCLUSIVEADDRUSE"), and a backlog of SOMAXCONN_HINT(backlog).
+ * `dual_stack` lets an IPv6 listener take IPv4 clients (IPV6_V6ONLY = 0), else it is IPv6 only.
+ * ERR_IN_USE, ERR_ACCESS, ERR_NO_ADDRESS, ERR_UNSUPPORTED and the errors of sock_open(). */
+enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock_t *out);
+
+/* Binds a socket that will connect to this source address (port 0: any). */
+enum err sock_bind(sock_t sock, const struct addr *source);
+
+enum err sock_local_addr(sock_t sock, struct addr *out); /* normalised */
+enum err sock_peer_addr(sock_t sock, struct addr *out);  /* normalised */
+
+/* Options are wishes: a system that lacks one leaves the socket usable. */
+void sock_set_nodelay(sock_t sock, bool on);
+/* Keepalive after `idle_ms` of silence, then every `interval_ms`; 0 idle_ms turns it off. */
+void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms);
+void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes); /* 0: leave */
+
+/* Sends FIN after what was sent. ERR_CLOSED: the connection is gone already. */
+enum err sock_shutdown_send(sock_t sock);
+
+enum sock_close_how {
+    SOCK_CLOSE_NORMAL, /* FIN, if the data was read; what was sent is still delivered */
+    SOCK_CLOSE_ABORT   /* RST (SO_LINGER {1,0}); unsent data is thrown away */
+};
+/* Nothing may be in flight on it (see port.h). */
+void sock_close(sock_t sock, enum sock_close_how how);
+
+/* True when the peer has reset the connection, also while no READ is waiting and after FIN.
+ * One system call; for slow checks, not for the byte path. */
+bool sock_peer_reset(sock_t sock);
+
+/* Bytes handed to the system that the peer has not acknowledged; false: this system or this
+ * socket does not tell (Linux: SIOCOUTQ; Windows: SIO_TCP_INFO, absent under Wine). */
+bool sock_unsent(sock_t sock, uint64_t *bytes);
+
+/* What TCP knows of a connection. */
+struct sock_tcp_info {
+    uint32_t rtt_us;     /* smoothed round trip time */
+    uint32_t rtt_var_us; /* 0 if unknown */
+    uint64_t
+        retransmits_total; /* segments (Linux) or bytes (Windows, see `in_bytes`) sent again */
+    bool retransmits_in_bytes;
+};
+/* False where the system has nothing to say. */
+bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out);
+
+#endif

@@ -1,0 +1,88 @@
+/* port.h - one completion port for all sockets and all workers.
+ *
+ * Windows: an I/O completion port. Linux: the same interface over one edge-triggered epoll
+ * instance. Workers call port_wait() in a loop; any worker may get any completion. Results
+ * known at once also come out of port_wait() (of the submitting worker, as a rule), so no
+ * handler ever runs inside port_submit().
+ *
+ * Contract of the operations, for every backend:
+ *  - ACCEPT   completes with a client (ERR_OK, `accepted`, `addr`), or fails transiently
+ *             (ERR_ABORTED, ERR_NO_DESCRIPTORS, ERR_NOMEM); the listener lives on and the
+ *             operation can be submitted again. Several may be in flight on one listener.
+ *  - CONNECT  completes when the connection stands (getpeername and shutdown work) or with an
+ *             error; the socket is then of no use but to be closed.
+ *  - READ     with len 0 completes with ERR_OK when something can be received: bytes, FIN or,
+ *             where the system tells, an error; it may complete without cause. With len > 0
+ *             it completes with 1..len bytes, with 0 bytes for FIN, or with an error; with
+ *             `try_only` it never waits: ERR_AGAIN when nothing is there.
+ *  - WRITE    completes when all bytes were taken by the system, or with an error and `bytes`
+ *             saying how many were. len > 0.
+ *  - WAKE     comes out in some worker.
+ *  At most one READ and one WRITE or CONNECT are in flight on a socket.
+ *
+ * Threads: port_wait() from threads that called port_enter(). port_submit() from those, or
+ * from a thread that outlives the operation (Windows cancels a thread's operations when it
+ * exits: "AcceptEx", remarks). Everything else from any thread.
+ */
+#ifndef PAIRPORT_PORT_PORT_H
+#define PAIRPORT_PORT_PORT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "os/sock.h"
+#include "port/op.h"
+
+struct port; /* opaque; the backend's */
+
+/* Opens the port for `workers` threads. On an error nothing is left behind. */
+enum err port_open(struct port **out, unsigned workers);
+
+/* Needs: no operation in flight, every socket detached, every worker left. */
+void port_close(struct port *port);
+
+const char *port_backend_name(void); /* "iocp" or "epoll", as shown in the log */
+
+/* A worker thread begins and ends its use of port_wait(). Leaving hands results that this
+ * worker holds back to the others. ERR_NOMEM. */
+enum err port_enter(struct port *port);
+void port_leave(struct port *port);
+
+/* Makes a socket known to the port, once, before its first operation: listeners, accepted
+ * sockets and sockets that will connect. Fails with ERR_NOMEM or ERR_NO_DESCRIPTORS; the
+ * socket is then still the caller's to close. */
+enum err port_attach(struct port *port, sock_t sock);
+
+/* Detaches and closes a socket. Needs: nothing in flight on it. */
+void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how);
+
+/* Starts the operation. Never blocks and never fails: an error comes out of port_wait(). */
+void port_submit(struct port *port, struct op *op);
+
+/* Asks that everything in flight on the socket comes out soon, with ERR_CANCELLED or with its
+ * real result. The caller guards the socket against being closed meanwhile. */
+void port_cancel(struct port *port, sock_t sock);
+
+/* Queues a WAKE operation; it comes out in some worker. Also from signal-handling threads. */
+void port_post(struct port *port, struct op *op);
+
+/* Waits up to timeout_ms (-1: for ever, 0: not at all) and fills `ops` with at most `max`
+ * finished operations. 0: the time is over, or nothing after all. Bounded: a caller is never
+ * handed more than `max`, and no socket can keep the others from being served. */
+#define PORT_BATCH 64 /* a sensible max */
+int port_wait(struct port *port, struct op *ops[], int max, int timeout_ms);
+
+/* What the backend did since it was opened; for `show info` and for tests. Sums over the
+ * workers, each field exact for finished work, not a snapshot of one instant. */
+struct port_stats {
+    uint64_t submits[OP_WAKE + 1];     /* by kind */
+    uint64_t completions[OP_WAKE + 1]; /* by kind; submits - completions are in flight */
+    uint64_t waits_total;              /* system calls that waited (epoll_wait, GQCSEx) */
+    uint64_t wakeups_total;            /* of these, those that had to sleep */
+    uint64_t reads_total;              /* receive calls to the system */
+    uint64_t writes_total;             /* send calls to the system */
+    uint64_t stale_events_total;       /* events for a socket that was already closed */
+};
+void port_get_stats(struct port *port, struct port_stats *out);
+
+#endif
