@@ -1,0 +1,46 @@
+#include <errno.h>
+#include <time.h>
+
+#include "base/str.h"
+#include "os/os.h"
+
+static uint64_t read_us(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now); /* cannot fail for the clocks used here */
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t os_mono_ms(void)
+{
+    return read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+uint64_t os_mono_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
+
+uint64_t os_wall_us(void)
+{
+    return read_us(CLOCK_REALTIME);
+}
+
+void os_sleep_ms(uint32_t ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
+        /* The rest of the time is in `left`. */
+    }
+}
+
+void os_local_time(uint64_t wall_us, char text[OS_TIME_TEXT])
+{
+    time_t seconds = (time_t)(wall_us / 1000000);
+    struct tm tm;
+    if (localtime_r(&seconds, &tm) == NULL)
+        gmtime_r(&seconds, &tm);
+    str_format(text, OS_TIME_TEXT, "%04d-%02d-%02d %02d:%02d:%02d.%03u", tm.tm_year + 1900,
+               tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+               (unsigned)(wall_us / 1000 % 1000));
+}

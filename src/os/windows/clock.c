@@ -1,0 +1,82 @@
+#include <stdatomic.h>
+
+#include "base/str.h"
+#include "os/os.h"
+#include "os/windows/windows_api.h"
+
+/* One clock for milliseconds and microseconds, so that both can be compared. Windows 10 has
+ * QueryUnbiasedInterruptTimePrecise(), which stops while the machine sleeps, as Linux' clock
+ * does; it is in kernelbase.dll and mingw-w64 has no import library for that. Where it is
+ * missing (Wine) the performance counter serves, which goes on during sleep. */
+
+typedef VOID(WINAPI *unbiased_fn)(PULONGLONG time_100ns);
+
+static unbiased_fn unbiased; /* NULL: use the performance counter */
+static LARGE_INTEGER frequency;
+static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
+
+static BOOL CALLBACK choose_clock(PINIT_ONCE init, PVOID parameter, PVOID *context)
+{
+    (void)init;
+    (void)parameter;
+    (void)context;
+    HMODULE module = GetModuleHandleW(L"kernelbase.dll");
+    if (module != NULL)
+        unbiased = (unbiased_fn)(void (*)(void))GetProcAddress(
+            module, "QueryUnbiasedInterruptTimePrecise");
+    QueryPerformanceFrequency(&frequency);
+    return TRUE;
+}
+
+uint64_t os_mono_us(void)
+{
+    InitOnceExecuteOnce(&once, choose_clock, NULL, NULL);
+    if (unbiased != NULL) {
+        ULONGLONG time_100ns;
+        unbiased(&time_100ns);
+        return time_100ns / 10;
+    }
+    LARGE_INTEGER counter;
+    QueryPerformanceCounter(&counter);
+    uint64_t ticks = (uint64_t)counter.QuadPart;
+    uint64_t per_second = (uint64_t)frequency.QuadPart;
+    /* In two parts: ticks * 1000000 would overflow after some days. */
+    return ticks / per_second * 1000000 + ticks % per_second * 1000000 / per_second;
+}
+
+uint64_t os_mono_ms(void)
+{
+    return os_mono_us() / 1000;
+}
+
+/* 1601-01-01, where Windows begins to count, to 1970-01-01. */
+#define EPOCH_100NS 116444736000000000ULL
+
+uint64_t os_wall_us(void)
+{
+    FILETIME now;
+    GetSystemTimePreciseAsFileTime(&now);
+    uint64_t time_100ns = (uint64_t)now.dwHighDateTime << 32 | now.dwLowDateTime;
+    return (time_100ns - EPOCH_100NS) / 10;
+}
+
+void os_sleep_ms(uint32_t ms)
+{
+    Sleep(ms == INFINITE ? INFINITE - 1 : ms);
+}
+
+void os_local_time(uint64_t wall_us, char text[OS_TIME_TEXT])
+{
+    uint64_t time_100ns = wall_us * 10 + EPOCH_100NS;
+    FILETIME file_time = {.dwLowDateTime = (DWORD)time_100ns,
+                          .dwHighDateTime = (DWORD)(time_100ns >> 32)};
+    SYSTEMTIME utc;
+    SYSTEMTIME local;
+    if (!FileTimeToSystemTime(&file_time, &utc))
+        GetSystemTime(&utc);
+    if (!SystemTimeToTzSpecificLocalTime(NULL, &utc, &local))
+        local = utc;
+    str_format(text, OS_TIME_TEXT, "%04u-%02u-%02u %02u:%02u:%02u.%03u", local.wYear,
+               local.wMonth, local.wDay, local.wHour, local.wMinute, local.wSecond,
+               local.wMilliseconds);
+}

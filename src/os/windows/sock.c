@@ -1,0 +1,153 @@
+#include "os/sock.h"
+
+#include "os/bsd.h"
+#include "os/windows/error.h"
+#include "os/windows/windows_api.h"
+
+enum err bsd_error(void)
+{
+    return error_last(); /* WSAGetLastError() is GetLastError() */
+}
+
+enum err sock_open(enum addr_family family, sock_t *out)
+{
+    SOCKET sock = WSASocketW(bsd_family(family), SOCK_STREAM, IPPROTO_TCP, NULL, 0,
+                             WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
+    if (sock == INVALID_SOCKET)
+        return error_last();
+    /* Overlapped calls do not care; the port's immediate reads must not wait. */
+    u_long non_blocking = 1;
+    if (ioctlsocket(sock, (long)FIONBIO, &non_blocking) != 0) {
+        enum err err = error_last();
+        closesocket(sock);
+        return err;
+    }
+    *out = (sock_t)sock;
+    return ERR_OK;
+}
+
+static enum err set(SOCKET sock, int level, int name, DWORD value)
+{
+    if (setsockopt(sock, level, name, (const char *)&value, sizeof value) != 0)
+        return error_last();
+    return ERR_OK;
+}
+
+enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock_t *out)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = bsd_from_addr(addr, &storage);
+    if (len == 0)
+        return ERR_INVALID;
+
+    sock_t sock = SOCK_NONE;
+    enum err err = sock_open((enum addr_family)addr->family, &sock);
+    if (err != ERR_OK)
+        return err;
+    SOCKET handle = (SOCKET)sock;
+
+    /* Without it another program could bind the same port and take the clients. */
+    err = set(handle, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, 1);
+    if (err == ERR_OK && addr->family == ADDR_IPV6)
+        err = set(handle, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
+    if (err != ERR_OK)
+        goto close_sock;
+
+    if (bind(handle, (struct sockaddr *)&storage, len) != 0 ||
+        listen(handle, SOMAXCONN_HINT(backlog)) != 0) {
+        err = error_last();
+        goto close_sock;
+    }
+    *out = sock;
+    return ERR_OK;
+
+close_sock:
+    closesocket(handle);
+    return err;
+}
+
+enum err sock_bind(sock_t sock, const struct addr *source)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = bsd_from_addr(source, &storage);
+    if (len == 0)
+        return ERR_INVALID;
+
+    /* The port is then chosen by ConnectEx, which knows the other end; otherwise every
+     * outgoing connection takes a port of its own and they run out at some 16,000. */
+    if (source->port == 0)
+        (void)set((SOCKET)sock, SOL_SOCKET, SO_REUSE_UNICASTPORT, 1);
+    if (bind((SOCKET)sock, (struct sockaddr *)&storage, len) == 0)
+        return ERR_OK;
+    int code = WSAGetLastError();
+    if (source->port == 0 && (code == WSAENOBUFS || code == WSAEADDRINUSE))
+        return ERR_NO_PORTS;
+    return error_from_wsa(code);
+}
+
+void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms)
+{
+    /* In milliseconds and on every Windows; the number of probes is fixed at 10. */
+    struct tcp_keepalive keepalive = {.onoff = idle_ms != 0,
+                                      .keepalivetime = idle_ms,
+                                      .keepaliveinterval =
+                                          interval_ms != 0 ? interval_ms : 1000};
+    DWORD bytes;
+    (void)WSAIoctl((SOCKET)sock, SIO_KEEPALIVE_VALS, &keepalive, sizeof keepalive, NULL, 0,
+                   &bytes, NULL, NULL);
+}
+
+enum err sock_shutdown_send(sock_t sock)
+{
+    if (shutdown((SOCKET)sock, SD_SEND) == 0)
+        return ERR_OK;
+    enum err err = error_last();
+    return err == ERR_RESET ? ERR_CLOSED : err;
+}
+
+void sock_close(sock_t sock, enum sock_close_how how)
+{
+    if (how == SOCK_CLOSE_ABORT) {
+        struct linger linger = {.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt((SOCKET)sock, SOL_SOCKET, SO_LINGER, (const char *)&linger,
+                         sizeof linger);
+    }
+    (void)closesocket((SOCKET)sock);
+}
+
+bool sock_peer_reset(sock_t sock)
+{
+    WSAPOLLFD poll_fd = {.fd = (SOCKET)sock};
+    return WSAPoll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0;
+}
+
+/* SIO_TCP_INFO is there since Windows 10 1703. */
+static bool query_info(sock_t sock, TCP_INFO_v0 *info)
+{
+    DWORD version = 0;
+    DWORD bytes = 0;
+    return WSAIoctl((SOCKET)sock, SIO_TCP_INFO, &version, sizeof version, info, sizeof *info,
+                    &bytes, NULL, NULL) == 0 &&
+           bytes >= sizeof *info;
+}
+
+bool sock_unsent(sock_t sock, uint64_t *bytes)
+{
+    TCP_INFO_v0 info;
+    if (!query_info(sock, &info))
+        return false;
+    *bytes = info.BytesInFlight; /* what waits behind a closed window is not in it */
+    return true;
+}
+
+bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)
+{
+    TCP_INFO_v0 info;
+    if (!query_info(sock, &info) || info.RttUs == 0)
+        return false;
+    out->rtt_us = info.RttUs;
+    out->rtt_var_us = 0;
+    out->retransmits_total = info.BytesRetrans;
+    out->retransmits_in_bytes = true;
+    return true;
+}
