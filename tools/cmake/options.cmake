@@ -1,8 +1,58 @@
-# Compile and link options of every target of ours: link pairport_options.
+# Compile and link options, as two targets:
+#   pairport_code_generation  hardening, sanitizers, paths: everything that gets into a program
+#   pairport_options          that, and the language and warnings: every target of ours links it
+include(CheckPIESupported)
+
+set(PAIRPORT_SANITIZE "" CACHE STRING "sanitizers to build with: address,undefined or thread")
+option(PAIRPORT_FUZZ "build the fuzz targets (needs clang)" OFF)
+
+# Release is what players meet, so its asserts stay on, and it is what debuggers get to see.
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+
+add_library(pairport_code_generation INTERFACE)
+# No path of the building machine gets into a program.
+target_compile_options(pairport_code_generation INTERFACE
+    -ffile-prefix-map=${CMAKE_BINARY_DIR}=build -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+
+if(PAIRPORT_FUZZ)
+    if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+        message(FATAL_ERROR "PAIRPORT_FUZZ needs clang: CC=clang or -DCMAKE_C_COMPILER=clang")
+    endif()
+    set(PAIRPORT_SANITIZE "address,undefined")
+    target_compile_options(pairport_code_generation INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+if(PAIRPORT_SANITIZE)
+    target_compile_options(pairport_code_generation INTERFACE
+        -fsanitize=${PAIRPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(pairport_code_generation INTERFACE -fsanitize=${PAIRPORT_SANITIZE})
+else() # a sanitizer checks more than this does, and gets confused by it
+    target_compile_options(pairport_code_generation INTERFACE -fstack-protector-strong)
+    target_link_options(pairport_code_generation INTERFACE -fstack-protector-strong)
+    target_compile_definitions(pairport_code_generation INTERFACE
+        $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+endif()
+
+if(WIN32)
+    # One file that needs no DLL but the system's.
+    target_link_options(pairport_code_generation INTERFACE
+        -static -Wl,--dynamicbase -Wl,--nxcompat -Wl,--high-entropy-va)
+    target_compile_definitions(pairport_code_generation INTERFACE
+        _WIN32_WINNT=0x0A00 __USE_MINGW_ANSI_STDIO=1)
+else()
+    check_pie_supported(LANGUAGES C)
+    set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+    target_compile_options(pairport_code_generation INTERFACE
+        -fstack-clash-protection -fcf-protection)
+    target_link_options(pairport_code_generation INTERFACE
+        -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
+endif()
+
 add_library(pairport_options INTERFACE)
+target_link_libraries(pairport_options INTERFACE pairport_code_generation)
 target_compile_definitions(pairport_options INTERFACE
     _GNU_SOURCE PAIRPORT_VERSION="${PROJECT_VERSION}")
 target_compile_options(pairport_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
     -Wcast-qual -Wwrite-strings -Wundef -Wformat=2 -Wvla -Werror
-    -fno-strict-aliasing -g)
+    -fno-strict-aliasing)
