@@ -1,0 +1,88 @@
+#include "base/reason.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+static const struct {
+    const char *word;
+    const char *who;
+    const char *how;
+    const char *sentence;
+} reasons[] = {
+#define X(name, word, who, how, sentence) [name] = {word, who, how, sentence},
+    REASON_TABLE(X)
+#undef X
+};
+
+static const char *const phases[] = {
+    [PHASE_ACCEPT] = "accept",
+    [PHASE_CONNECT] = "connect",
+    [PHASE_DATA] = "data",
+    [PHASE_HALF_CLOSED] = "half_closed",
+};
+
+static size_t index_of(enum reason reason)
+{
+    size_t index = (size_t)reason;
+    assert(index < REASON_COUNT);
+    return index;
+}
+
+const char *reason_word(enum reason reason)
+{
+    return reasons[index_of(reason)].word;
+}
+
+const char *reason_who(enum reason reason)
+{
+    return reasons[index_of(reason)].who;
+}
+
+const char *reason_how(enum reason reason)
+{
+    return reasons[index_of(reason)].how;
+}
+
+const char *reason_sentence(enum reason reason)
+{
+    return reasons[index_of(reason)].sentence;
+}
+
+const char *phase_word(enum phase phase)
+{
+    size_t index = (size_t)phase;
+    assert(index < sizeof phases / sizeof phases[0]);
+    return phases[index];
+}
+
+bool reason_is_refusal(enum reason reason)
+{
+    switch (reason) {
+    case REASON_LIMIT_SESSIONS:
+    case REASON_LIMIT_ROUTE:
+    case REASON_NO_DESCRIPTORS:
+    case REASON_NO_MEMORY:
+    case REASON_NO_PORTS: /* the system gave no local port, so nothing was sent */
+    case REASON_NO_UPSTREAM: return true;
+
+    case REASON_NONE:
+    case REASON_CLIENT_FIN:
+    case REASON_UPSTREAM_FIN:
+    case REASON_CLIENT_RESET:
+    case REASON_UPSTREAM_RESET:
+    case REASON_CLIENT_LOST:
+    case REASON_UPSTREAM_LOST:
+    case REASON_CLIENT_ERROR:
+    case REASON_UPSTREAM_ERROR:
+    case REASON_CONNECT_REFUSED:
+    case REASON_CONNECT_TIMEOUT:
+    case REASON_CONNECT_UNREACHABLE:
+    case REASON_CONNECT_ERROR:
+    case REASON_IDLE_TIMEOUT:
+    case REASON_HALF_CLOSE_TIMEOUT:
+    case REASON_STOPPED:
+    case REASON_KILLED:
+    case REASON_COUNT: return false;
+    }
+    return false;
+}

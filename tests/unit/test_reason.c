@@ -1,0 +1,119 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/reason.h"
+
+static void each_reason_gives_its_own_row(void **state)
+{
+    (void)state;
+#define X(name, word, who, how, sentence)                                                      \
+    assert_string_equal(reason_word(name), word);                                              \
+    assert_string_equal(reason_who(name), who);                                                \
+    assert_string_equal(reason_how(name), how);                                                \
+    assert_string_equal(reason_sentence(name), sentence);
+    REASON_TABLE(X)
+#undef X
+}
+
+static void an_open_session_has_reason_zero(void **state)
+{
+    (void)state;
+    assert_int_equal(REASON_NONE, 0);
+    assert_string_equal(reason_how(REASON_NONE), "open");
+}
+
+static void words_are_words_and_differ(void **state)
+{
+    (void)state;
+    for (int i = 0; i < REASON_COUNT; i++) {
+        const char *word = reason_word((enum reason)i);
+        assert_int_not_equal(strlen(word), 0);
+        assert_int_equal(strspn(word, "abcdefghijklmnopqrstuvwxyz_"), strlen(word));
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(word, reason_word((enum reason)j));
+    }
+}
+
+static void whoever_ended_it_is_one_of_four(void **state)
+{
+    (void)state;
+    for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+        const char *who = reason_who((enum reason)i);
+        assert_true(strcmp(who, "client") == 0 || strcmp(who, "upstream") == 0 ||
+                    strcmp(who, "relay") == 0 || strcmp(who, "operator") == 0);
+    }
+}
+
+static void sentences_are_fragments_without_a_dot(void **state)
+{
+    (void)state;
+    for (int i = 0; i < REASON_COUNT; i++) {
+        const char *sentence = reason_sentence((enum reason)i);
+        assert_true(sentence[0] >= 'a' && sentence[0] <= 'z');
+        assert_int_not_equal(sentence[strlen(sentence) - 1], '.');
+    }
+}
+
+static void phases_have_words(void **state)
+{
+    (void)state;
+    assert_string_equal(phase_word(PHASE_ACCEPT), "accept");
+    assert_string_equal(phase_word(PHASE_CONNECT), "connect");
+    assert_string_equal(phase_word(PHASE_DATA), "data");
+    assert_string_equal(phase_word(PHASE_HALF_CLOSED), "half_closed");
+}
+
+static void what_the_relay_lacked_is_a_refusal(void **state)
+{
+    (void)state;
+    assert_true(reason_is_refusal(REASON_LIMIT_SESSIONS));
+    assert_true(reason_is_refusal(REASON_LIMIT_ROUTE));
+    assert_true(reason_is_refusal(REASON_NO_DESCRIPTORS));
+    assert_true(reason_is_refusal(REASON_NO_MEMORY));
+    assert_true(reason_is_refusal(REASON_NO_PORTS));
+    assert_true(reason_is_refusal(REASON_NO_UPSTREAM));
+}
+
+static void what_happened_to_a_tried_session_is_not(void **state)
+{
+    (void)state;
+    assert_false(reason_is_refusal(REASON_NONE));
+    assert_false(reason_is_refusal(REASON_CONNECT_REFUSED)); /* the upstream's refusal */
+    assert_false(reason_is_refusal(REASON_CONNECT_TIMEOUT));
+    assert_false(reason_is_refusal(REASON_IDLE_TIMEOUT));
+    assert_false(reason_is_refusal(REASON_STOPPED));
+    assert_false(reason_is_refusal(REASON_KILLED));
+}
+
+static void a_refusal_is_the_relays_limit_or_refusal(void **state)
+{
+    (void)state;
+    for (int i = 0; i < REASON_COUNT; i++) {
+        enum reason reason = (enum reason)i;
+        bool by_relay = strcmp(reason_who(reason), "relay") == 0;
+        bool turned_away = strcmp(reason_how(reason), "limit") == 0 ||
+                           strcmp(reason_how(reason), "refused") == 0;
+        assert_int_equal(reason_is_refusal(reason), by_relay && turned_away);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_reason_gives_its_own_row),
+        cmocka_unit_test(an_open_session_has_reason_zero),
+        cmocka_unit_test(words_are_words_and_differ),
+        cmocka_unit_test(whoever_ended_it_is_one_of_four),
+        cmocka_unit_test(sentences_are_fragments_without_a_dot),
+        cmocka_unit_test(phases_have_words),
+        cmocka_unit_test(what_the_relay_lacked_is_a_refusal),
+        cmocka_unit_test(what_happened_to_a_tried_session_is_not),
+        cmocka_unit_test(a_refusal_is_the_relays_limit_or_refusal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
