@@ -32,12 +32,12 @@ struct str {
 
 void str_init(struct str *str);
 void str_free(struct str *str);  /* and makes it empty again */
-void str_clear(struct str *str); /* len = 0, keeps the memory */
+void str_clear(struct str *str); /* len = 0, not failed; keeps the memory */
 void str_add(struct str *str, const char *text);
 void str_add_bytes(struct str *str, const char *bytes, size_t len);
 void str_add_char(struct str *str, char c);
 void str_addf(struct str *str, const char *format, ...) STR_PRINTF(2, 3);
-void str_vaddf(struct str *str, const char *format, va_list args);
+void str_vaddf(struct str *str, const char *format, va_list args) STR_PRINTF(2, 0);
 
 /* snprintf that always terminates and returns the length actually written (size - 1 at most). */
 size_t str_format(char *buf, size_t size, const char *format, ...) STR_PRINTF(3, 4);
