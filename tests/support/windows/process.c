@@ -1,0 +1,239 @@
+#include "support/process.h"
+
+#include <windows.h>
+
+#include <psapi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "os/os.h"
+#include "support/process_files.h"
+#include "wide.h"
+
+#define COMMAND_LINE_MAX 4096
+
+struct process {
+    struct process_files files; /* first: process_files.h */
+    HANDLE handle;
+    DWORD id;
+    HANDLE input; /* our end of its stdin, NULL if none */
+};
+
+/* Every child is put into one job that dies with the test program. */
+static HANDLE job_of_children(void)
+{
+    static HANDLE job;
+    if (job == NULL) {
+        job = CreateJobObjectW(NULL, NULL);
+        JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {.BasicLimitInformation.LimitFlags =
+                                                           JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE};
+        SetInformationJobObject(job, JobObjectExtendedLimitInformation, &limits, sizeof limits);
+    }
+    return job;
+}
+
+/* Quotes one argument so that CommandLineToArgvW() and the C library give it back whole:
+ * backslashes count only before a quotation mark. */
+static void add_argument(struct str *line, const char *argument)
+{
+    if (line->len > 0)
+        str_add_char(line, ' ');
+    str_add_char(line, '"');
+    size_t backslashes = 0;
+    for (const char *c = argument; *c != '\0'; c++) {
+        if (*c == '\\') {
+            backslashes++;
+        } else {
+            if (*c == '"')
+                for (size_t i = 0; i <= backslashes; i++)
+                    str_add_char(line, '\\');
+            backslashes = 0;
+        }
+        str_add_char(line, *c);
+    }
+    for (size_t i = 0; i < backslashes; i++)
+        str_add_char(line, '\\');
+    str_add_char(line, '"');
+}
+
+static HANDLE open_inherited(const char *path, DWORD access, DWORD disposition)
+{
+    wchar_t wide[TEST_PATH_MAX];
+    test_to_wide(path, wide, TEST_PATH_MAX);
+    SECURITY_ATTRIBUTES inherited = {sizeof inherited, NULL, TRUE};
+    return CreateFileW(wide, access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                       &inherited, disposition, FILE_ATTRIBUTE_NORMAL, NULL);
+}
+
+/* A console must be shared for Ctrl-Break to be sent; a test run without one makes its own. */
+static void have_console(void)
+{
+    static bool asked;
+    if (asked)
+        return;
+    asked = true;
+    if (GetConsoleCP() == 0)
+        AllocConsole();
+}
+
+static void close_handle(HANDLE handle)
+{
+    if (handle != NULL && handle != INVALID_HANDLE_VALUE)
+        CloseHandle(handle);
+}
+
+enum err process_start(struct process **out, const struct process_options *options)
+{
+    struct process *process = calloc(1, sizeof *process);
+    if (process == NULL)
+        return ERR_NOMEM;
+    process_files_name(&process->files, options);
+    have_console();
+
+    enum err err = ERR_OK;
+    HANDLE input = NULL;
+    if (options->pipe_stdin) {
+        SECURITY_ATTRIBUTES inherited = {sizeof inherited, NULL, TRUE};
+        if (CreatePipe(&input, &process->input, &inherited, 0))
+            SetHandleInformation(process->input, HANDLE_FLAG_INHERIT, 0);
+    } else {
+        input = open_inherited("NUL", GENERIC_READ, OPEN_EXISTING);
+    }
+    HANDLE output = open_inherited(process->files.out, FILE_APPEND_DATA, CREATE_ALWAYS);
+    HANDLE errors = open_inherited(process->files.err, FILE_APPEND_DATA, CREATE_ALWAYS);
+
+    struct str line;
+    str_init(&line);
+    for (const char *const *arg = options->args; *arg != NULL; arg++)
+        add_argument(&line, *arg);
+    wchar_t wide_line[COMMAND_LINE_MAX];
+    test_to_wide(line.data, wide_line, COMMAND_LINE_MAX);
+    str_free(&line);
+    wchar_t program[TEST_PATH_MAX];
+    test_to_wide(options->args[0], program, TEST_PATH_MAX);
+
+    STARTUPINFOW start = {.cb = sizeof start,
+                          .dwFlags = STARTF_USESTDHANDLES,
+                          .hStdInput = input,
+                          .hStdOutput = output,
+                          .hStdError = errors};
+    PROCESS_INFORMATION made;
+    if (!CreateProcessW(program, wide_line, NULL, NULL, TRUE,
+                        CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED, NULL, NULL, &start,
+                        &made)) {
+        err = os_last_error();
+        close_handle(process->input);
+        free(process);
+    } else {
+        AssignProcessToJobObject(job_of_children(), made.hProcess);
+        ResumeThread(made.hThread);
+        CloseHandle(made.hThread);
+        process->handle = made.hProcess;
+        process->id = made.dwProcessId;
+        *out = process;
+    }
+    close_handle(input);
+    close_handle(output);
+    close_handle(errors);
+    return err;
+}
+
+bool process_wait(struct process *process, uint32_t timeout_ms, int *code)
+{
+    if (WaitForSingleObject(process->handle, timeout_ms) != WAIT_OBJECT_0)
+        return false;
+    DWORD exit_code = 0;
+    GetExitCodeProcess(process->handle, &exit_code);
+    if (code != NULL)
+        *code = (int)exit_code;
+    return true;
+}
+
+void process_free(struct process *process)
+{
+    if (process == NULL)
+        return;
+    process_kill(process);
+    process_wait(process, INFINITE, NULL);
+    process_end_input(process);
+    CloseHandle(process->handle);
+    free(process);
+}
+
+/* The child leads a process group of its own, so the event reaches it alone. */
+enum err process_stop(struct process *process)
+{
+    if (process_wait(process, 0, NULL))
+        return ERR_CLOSED;
+    return GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, process->id) ? ERR_OK : os_last_error();
+}
+
+bool process_hang_up(struct process *process)
+{
+    (void)process;
+    return false;
+}
+
+void process_kill(struct process *process)
+{
+    if (!process_wait(process, 0, NULL))
+        TerminateProcess(process->handle, 128 + 9);
+}
+
+enum err process_write(struct process *process, const char *text)
+{
+    DWORD len = (DWORD)strlen(text);
+    while (len > 0) {
+        DWORD took = 0;
+        if (!WriteFile(process->input, text, len, &took, NULL))
+            return ERR_CLOSED;
+        text += took;
+        len -= took;
+    }
+    return ERR_OK;
+}
+
+void process_end_input(struct process *process)
+{
+    close_handle(process->input);
+    process->input = NULL;
+}
+
+uint64_t process_id(const struct process *process)
+{
+    return process->id;
+}
+
+uint64_t process_resident_bytes(const struct process *process)
+{
+    PROCESS_MEMORY_COUNTERS memory = {.cb = sizeof memory};
+    return GetProcessMemoryInfo(process->handle, &memory, sizeof memory) ? memory.WorkingSetSize
+                                                                         : 0;
+}
+
+static uint64_t microseconds(const FILETIME *time)
+{
+    return ((uint64_t)time->dwHighDateTime << 32 | time->dwLowDateTime) / 10;
+}
+
+uint64_t process_cpu_us(const struct process *process)
+{
+    FILETIME created, ended, system, user;
+    if (!GetProcessTimes(process->handle, &created, &ended, &system, &user))
+        return 0;
+    return microseconds(&system) + microseconds(&user);
+}
+
+uint64_t process_descriptors(const struct process *process)
+{
+    DWORD count = 0;
+    return GetProcessHandleCount(process->handle, &count) ? count : 0;
+}
+
+bool process_sleeps(const struct process *process, uint64_t *count)
+{
+    (void)process;
+    (void)count;
+    return false;
+}
