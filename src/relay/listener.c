@@ -1,0 +1,209 @@
+#include "relay/listener.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "relay/pair.h"
+#include "relay/relay.h"
+#include "relay/worker.h"
+
+#define BACK_OFF_FIRST_MS 50
+#define BACK_OFF_MAX_MS   1000
+
+static struct accept_slot *slot_of(struct op *op)
+{
+    return (struct accept_slot *)((char *)op - offsetof(struct accept_slot, op));
+}
+
+static void submit(struct listener *listener, struct accept_slot *slot)
+{
+    slot->resting = false;
+    slot->op.kind = OP_ACCEPT;
+    slot->op.sock = listener->sock;
+    slot->op.buf = slot->scratch;
+    slot->op.len = sizeof slot->scratch;
+    listener->in_flight++;
+    port_submit(listener->relay->port, &slot->op);
+}
+
+static void submit_resting(struct listener *listener, unsigned most)
+{
+    for (size_t i = 0; i < LISTENER_ACCEPTS && most > 0; i++) {
+        if (!listener->slots[i].resting)
+            continue;
+        submit(listener, &listener->slots[i]);
+        most--;
+    }
+}
+
+static void log_starved(struct listener *listener, enum err err)
+{
+    char addr[ADDR_TEXT_MAX];
+    log_limited(
+        &listener->relay->descriptor_log, LOG_ERROR,
+        "route '%s': listener %s can't take clients: %s; they wait in the backlog until "
+        "it can",
+        listener->route->conf->name, addr_format(&listener->conf->addr, addr), err_text(err));
+}
+
+/* The machine is exhausted: the slot rests until the probe succeeds. */
+static void starve(struct listener *listener, struct worker *worker, struct accept_slot *slot)
+{
+    slot->resting = true;
+    bool was_starved = atomic_exchange(&listener->starved, true);
+    if (was_starved && !listener->probing)
+        return; /* the timer is armed */
+    listener->probing = false;
+    uint32_t wait = listener->back_off_ms;
+    listener->back_off_ms = wait * 2 < BACK_OFF_MAX_MS ? wait * 2 : BACK_OFF_MAX_MS;
+    timers_arm(&worker->relay->timers, &listener->retry, worker->now_ms + wait);
+}
+
+static void on_retry(struct timer *timer, struct worker *worker)
+{
+    (void)worker;
+    struct listener *listener =
+        (struct listener *)((char *)timer - offsetof(struct listener, retry));
+    os_mutex_lock(&listener->lock);
+    if (!listener->stopping && atomic_load(&listener->starved)) {
+        listener->probing = true;
+        submit_resting(listener, 1);
+    }
+    os_mutex_unlock(&listener->lock);
+}
+
+static const struct timer_kind retry_timer = {.hold = NULL, .fire = on_retry};
+
+static void recover(struct listener *listener)
+{
+    if (!atomic_load_explicit(&listener->starved, memory_order_relaxed))
+        return;
+    atomic_store(&listener->starved, false);
+    listener->probing = false;
+    listener->back_off_ms = BACK_OFF_FIRST_MS;
+    submit_resting(listener, LISTENER_ACCEPTS);
+}
+
+/* Closes the socket once no ACCEPT is left. True when this call did it. */
+static bool close_if_over(struct listener *listener)
+{
+    if (!listener->stopping || listener->in_flight > 0 || listener->sock == SOCK_NONE)
+        return false;
+    port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
+    listener->sock = SOCK_NONE;
+    return true;
+}
+
+/* An aborted client says nothing of the machine; everything else that is not a success may
+ * come again at once, so the listener rests first. */
+static bool must_rest(enum err err)
+{
+    return err != ERR_OK && err != ERR_ABORTED && err != ERR_CANCELLED;
+}
+
+/* What the finished ACCEPT tells of the machine; a client that was accepted is served first,
+ * because serving it may exhaust the machine, too. */
+static enum err take_client(struct listener *listener, struct worker *worker, struct op *op)
+{
+    if (op->err == ERR_OK)
+        return pair_begin(worker, listener->route, op->accepted, &op->addr);
+    if (op->err != ERR_CANCELLED)
+        stat_add(worker->relay->stat, worker->number, listener->route->scope,
+                 STAT_ACCEPT_FAILURES, 1);
+    return op->err;
+}
+
+void listener_on_done(struct worker *worker, struct op *op)
+{
+    struct listener *listener = op->owner;
+    struct accept_slot *slot = slot_of(op);
+    enum err err = take_client(listener, worker, op);
+    if (must_rest(err))
+        log_starved(listener, err);
+
+    os_mutex_lock(&listener->lock);
+    listener->in_flight--;
+    if (listener->stopping) {
+        slot->resting = true;
+    } else if (must_rest(err)) {
+        starve(listener, worker, slot);
+    } else {
+        submit(listener, slot);
+        if (err == ERR_OK)
+            recover(listener);
+    }
+    bool closed = close_if_over(listener);
+    os_mutex_unlock(&listener->lock);
+    if (closed)
+        lifecycle_part_ended(listener->relay);
+}
+
+enum err listener_open(struct listener **out, struct relay *relay, struct relay_route *route,
+                       const struct conf_listen *conf)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL)
+        return ERR_NOMEM;
+    listener->relay = relay;
+    listener->route = route;
+    listener->conf = conf;
+    listener->back_off_ms = BACK_OFF_FIRST_MS;
+    timer_init(&listener->retry, &retry_timer);
+    for (size_t i = 0; i < LISTENER_ACCEPTS; i++) {
+        listener->slots[i].op.owner = listener;
+        listener->slots[i].resting = true;
+    }
+
+    enum err err =
+        sock_listen(&conf->addr, conf->dual_stack, (int)route->conf->backlog, &listener->sock);
+    if (err != ERR_OK)
+        goto free_listener;
+    err = port_attach(relay->port, listener->sock);
+    if (err != ERR_OK)
+        goto close_sock;
+    lifecycle_part_begins(relay);
+    *out = listener;
+    return ERR_OK;
+
+close_sock:
+    sock_close(listener->sock, SOCK_CLOSE_NORMAL);
+free_listener:
+    free(listener);
+    return err;
+}
+
+void listener_start(struct listener *listener, struct worker *worker)
+{
+    (void)worker;
+    os_mutex_lock(&listener->lock);
+    if (!listener->stopping)
+        submit_resting(listener, LISTENER_ACCEPTS);
+    os_mutex_unlock(&listener->lock);
+}
+
+void listener_stop(struct listener *listener, struct worker *worker)
+{
+    timers_disarm(&worker->relay->timers, &listener->retry);
+    os_mutex_lock(&listener->lock);
+    bool first = !listener->stopping;
+    listener->stopping = true;
+    if (first && listener->in_flight > 0)
+        port_cancel(listener->relay->port, listener->sock);
+    bool closed = close_if_over(listener);
+    os_mutex_unlock(&listener->lock);
+    if (closed)
+        lifecycle_part_ended(listener->relay);
+}
+
+void listener_free(struct listener *listener)
+{
+    if (listener == NULL)
+        return;
+    assert(listener->in_flight == 0);
+    if (listener->sock != SOCK_NONE) {
+        port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
+        lifecycle_part_ended(listener->relay);
+    }
+    free(listener);
+}

@@ -1,0 +1,533 @@
+#include "relay/pair.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "relay/connecting.h"
+#include "relay/relay.h"
+#include "relay/worker.h"
+
+/* How often a timer looks for what no operation would report (see pair.h). */
+#define LOOK_SOON_MS  250   /* connecting, half-closed */
+#define LOOK_STALL_MS 1000  /* a sink takes nothing */
+#define LOOK_DATA_MS  10000 /* both directions are open */
+#define LOOK_FLUSH_MS 32    /* a reset waits until the last bytes are out */
+#define LOOK_CLOSE_MS 1000  /* closing: cancel again, should anything be left */
+
+/* Where the system does not tell what is still unsent, a reset waits this long after the last
+ * byte, so that the reset does not overtake it. */
+#define FLUSH_GUESS_MS 200
+
+static struct flow *flow_from(struct pair *pair, const struct side *side)
+{
+    return side == &pair->client ? &pair->up : &pair->down;
+}
+
+static struct side *other_side(struct pair *pair, const struct side *side)
+{
+    return side == &pair->client ? &pair->upstream : &pair->client;
+}
+
+/* The first event that decides the end gives the reason. One side's FIN does not decide yet:
+ * what goes wrong after it is worth more. */
+static void note_reason(struct pair *pair, enum reason reason)
+{
+    if (pair->reason != REASON_NONE && pair->reason != REASON_CLIENT_FIN &&
+        pair->reason != REASON_UPSTREAM_FIN)
+        return;
+    if (pair->reason != REASON_NONE &&
+        (reason == REASON_CLIENT_FIN || reason == REASON_UPSTREAM_FIN))
+        return;
+    pair->reason = reason;
+    pair->reason_phase = pair->phase;
+}
+
+/* ---- the end ---- */
+
+/* Nothing is submitted from here on; what is in flight comes out, then the pair is released. */
+static void begin_closing(struct pair *pair, struct worker *worker)
+{
+    pair->closing = true;
+    flow_kill(&pair->up, worker);
+    flow_kill(&pair->down, worker);
+    if (pair->in_flight > 0) {
+        port_cancel(worker->relay->port, pair->client.sock);
+        if (pair->upstream.sock != SOCK_NONE)
+            port_cancel(worker->relay->port, pair->upstream.sock);
+    }
+}
+
+/* The relay or an operator ends the session: neither side may take its stream for complete. */
+static void cut(struct pair *pair, struct worker *worker, enum reason reason)
+{
+    note_reason(pair, reason);
+    pair->client.abort = true;
+    pair->upstream.abort = true;
+    begin_closing(pair, worker);
+}
+
+static void close_side(struct relay *relay, struct side *side)
+{
+    if (side->sock == SOCK_NONE)
+        return;
+    port_close_socket(relay->port, side->sock,
+                      side->abort ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
+    side->sock = SOCK_NONE;
+}
+
+static void log_end(const struct pair *pair, uint64_t now_ms)
+{
+    if (!log_on(LOG_INFO))
+        return;
+    char client[ADDR_TEXT_MAX], upstream[ADDR_TEXT_MAX];
+    log_info("session %llu ended: route='%s' client=%s upstream=%s reason=%s phase=%s "
+             "bytes_up=%llu bytes_down=%llu duration_ms=%llu connect_us=%llu tries=%u",
+             (unsigned long long)pair->id, pair->route->conf->name,
+             addr_format(&pair->client.peer, client),
+             addr_format(&pair->upstream.peer, upstream), reason_word(pair->reason),
+             phase_word(pair->reason_phase), (unsigned long long)pair->up.bytes,
+             (unsigned long long)pair->down.bytes,
+             (unsigned long long)(now_ms - pair->started_ms),
+             (unsigned long long)pair->connect_us, pair->cursor.tries);
+}
+
+/* The only place where a pair ends. Until nothing is in flight the system may still write into
+ * its memory. True when the caller has to bury it, without the lock. */
+static bool release(struct pair *pair, struct worker *worker)
+{
+    assert(pair->up.buf == NULL && pair->down.buf == NULL);
+    close_side(worker->relay, &pair->client);
+    close_side(worker->relay, &pair->upstream);
+    pair->released = true;
+    return true;
+}
+
+/* After release(), without the lock: out of the table, the timers and the counts. */
+static void bury(struct pair *pair, struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    struct relay_route *route = pair->route;
+    uint64_t length_ms = worker->now_ms - pair->started_ms;
+
+    table_remove(&relay->table, pair);
+    timers_disarm(&relay->timers, &pair->timer);
+    log_end(pair, worker->now_ms);
+
+    stat_add_reason(relay->stat, worker->number, route->scope, pair->reason);
+    histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
+    if (pair->counted_upstream) {
+        struct relay_upstream *upstream = &route->upstreams[pair->upstream_index];
+        stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
+        histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
+        quota_give(&upstream->quota);
+    }
+    quota_give(&route->quota);
+    quota_give(&relay->quota);
+    pair_unhold(pair);
+    lifecycle_part_ended(relay);
+}
+
+/* ---- what follows from the state ---- */
+
+static void arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
+{
+    timers_arm(&worker->relay->timers, &pair->timer, worker->now_ms + in_ms);
+}
+
+/* Looks that may be late fall on whole seconds, so that all sessions share one wakeup. */
+static void arm_on_second(struct pair *pair, struct worker *worker, uint64_t in_ms)
+{
+    uint64_t due = worker->now_ms + in_ms;
+    arm(pair, worker, in_ms + (1000 - due % 1000) % 1000);
+}
+
+/* Since when nothing has moved, for the deadlines. */
+static uint64_t quiet_ms(const struct pair *pair, uint64_t now_ms)
+{
+    uint64_t since =
+        pair->last_byte_ms > pair->ending_ms ? pair->last_byte_ms : pair->ending_ms;
+    return now_ms - since;
+}
+
+static bool ending_is_overdue(const struct pair *pair, uint64_t now_ms)
+{
+    return quiet_ms(pair, now_ms) >= pair->route->conf->half_close_timeout_ms;
+}
+
+/* True when a reset of this side would not overtake bytes that were handed to its system. */
+static bool is_delivered(const struct pair *pair, const struct side *side, uint64_t now_ms)
+{
+    uint64_t unsent;
+    if (sock_unsent(side->sock, &unsent))
+        return unsent == 0;
+    return now_ms - pair->last_byte_ms >= FLUSH_GUESS_MS;
+}
+
+/* One side is broken: the other one gets what came before, then a reset as well. */
+static void pass_reset_on(struct pair *pair, struct worker *worker)
+{
+    struct side *broken = pair->client.reset ? &pair->client : &pair->upstream;
+    struct side *other = other_side(pair, broken);
+    if (other->reset || other->sock == SOCK_NONE || pair->phase == PHASE_CONNECT) {
+        begin_closing(pair, worker);
+        return;
+    }
+    bool rest_moves = flow_from(pair, broken)->state == FLOW_OPEN;
+    if ((rest_moves || !is_delivered(pair, other, worker->now_ms)) &&
+        !ending_is_overdue(pair, worker->now_ms)) {
+        arm(pair, worker, rest_moves ? LOOK_SOON_MS : LOOK_FLUSH_MS);
+        return;
+    }
+    other->abort = true;
+    begin_closing(pair, worker);
+}
+
+/* Every event ends here. True when the pair was released. */
+static bool review(struct pair *pair, struct worker *worker)
+{
+    if (!pair->closing && (pair->client.reset || pair->upstream.reset))
+        pass_reset_on(pair, worker);
+    if (!pair->closing && pair->up.state == FLOW_SHUT && pair->down.state == FLOW_SHUT)
+        begin_closing(pair, worker);
+    if (!pair->closing)
+        return false;
+    if (pair->in_flight == 0)
+        return release(pair, worker);
+    arm(pair, worker, LOOK_CLOSE_MS);
+    return false;
+}
+
+/* Unlocks after an event and does what must not be done under the lock. */
+static void leave(struct pair *pair, struct worker *worker, bool released)
+{
+    os_mutex_unlock(&pair->lock);
+    connecting_log(worker);
+    if (released)
+        bury(pair, worker);
+}
+
+/* ---- events ---- */
+
+static void begin_ending(struct pair *pair, struct worker *worker)
+{
+    if (pair->ending_ms == 0)
+        pair->ending_ms = worker->now_ms;
+}
+
+static enum reason failure_reason(bool client, enum err err)
+{
+    switch (err) {
+    case ERR_RESET:
+    case ERR_ABORTED:
+    case ERR_CLOSED: return client ? REASON_CLIENT_RESET : REASON_UPSTREAM_RESET;
+    case ERR_TIMEDOUT:
+    case ERR_UNREACHABLE: return client ? REASON_CLIENT_LOST : REASON_UPSTREAM_LOST;
+    default: return client ? REASON_CLIENT_ERROR : REASON_UPSTREAM_ERROR;
+    }
+}
+
+static void on_side_failed(struct pair *pair, struct worker *worker, struct side *side,
+                           enum err err)
+{
+    if (side->reset)
+        return;
+    note_reason(pair, failure_reason(side == &pair->client, err));
+    side->reset = true;
+    begin_ending(pair, worker);
+    flow_from(pair, side)->source_broken = true;
+    /* Nobody is left to take what flows towards it. */
+    flow_kill(flow_from(pair, other_side(pair, side)), worker);
+}
+
+static void on_finished(struct pair *pair, struct worker *worker, const struct flow *flow)
+{
+    note_reason(pair, flow == &pair->up ? REASON_CLIENT_FIN : REASON_UPSTREAM_FIN);
+    pair->phase = PHASE_HALF_CLOSED;
+    begin_ending(pair, worker);
+    arm(pair, worker, LOOK_SOON_MS);
+}
+
+static void start_flows(struct pair *pair, struct worker *worker)
+{
+    pair->phase = PHASE_DATA;
+    pair->last_byte_ms = worker->now_ms;
+    flow_start(&pair->up, pair->client.sock, pair->upstream.sock, worker);
+    flow_start(&pair->down, pair->upstream.sock, pair->client.sock, worker);
+}
+
+static void on_connect_step(struct pair *pair, struct worker *worker, struct connect_step step)
+{
+    switch (step.state) {
+    case CONNECT_RUNS: break; /* its completion or the timer goes on */
+    case CONNECT_STANDS: start_flows(pair, worker); break;
+    case CONNECT_FAILED: cut(pair, worker, step.reason); break;
+    }
+}
+
+static void on_flow_event(struct pair *pair, struct worker *worker, struct flow *flow,
+                          enum flow_event event)
+{
+    bool up = flow == &pair->up;
+    switch (event) {
+    case FLOW_GOES_ON:
+    case FLOW_ENDED: break; /* review() sees what that means for the pair */
+    case FLOW_FINISHED: on_finished(pair, worker, flow); break;
+    case FLOW_SOURCE_FAILED:
+        on_side_failed(pair, worker, up ? &pair->client : &pair->upstream, flow->op.err);
+        break;
+    case FLOW_SINK_FAILED:
+        on_side_failed(pair, worker, up ? &pair->upstream : &pair->client, flow->op.err);
+        break;
+    case FLOW_NO_MEMORY: cut(pair, worker, REASON_NO_MEMORY); break;
+    }
+}
+
+void pair_on_done(struct worker *worker, struct flow *flow)
+{
+    struct pair *pair = flow->pair;
+    os_mutex_lock(&pair->lock);
+    assert(!pair->released && pair->in_flight > 0);
+    pair->in_flight--;
+    if (flow->op.kind == OP_CONNECT) {
+        if (!pair->closing)
+            on_connect_step(pair, worker, connecting_on_done(pair, worker));
+    } else {
+        on_flow_event(pair, worker, flow, flow_on_done(flow, worker));
+    }
+    leave(pair, worker, review(pair, worker));
+}
+
+/* ---- the timer ---- */
+
+/* A side that no READ waits on may be broken without anybody noticing. */
+static void look_for_reset(struct pair *pair, struct worker *worker, struct side *side)
+{
+    const struct op *op = &flow_from(pair, side)->op;
+    bool read_waits = pair->phase != PHASE_CONNECT && op->in_flight && op->kind == OP_READ;
+    if (!side->reset && !read_waits && sock_peer_reset(side->sock))
+        on_side_failed(pair, worker, side, ERR_RESET);
+}
+
+/* Wakes for the deadline of the running try, or before to look after the client. */
+static void arm_connecting(struct pair *pair, struct worker *worker)
+{
+    uint64_t left =
+        pair->connect_due_ms > worker->now_ms ? pair->connect_due_ms - worker->now_ms : 0;
+    arm(pair, worker, left < LOOK_SOON_MS ? left : LOOK_SOON_MS);
+}
+
+static void look_at_connecting(struct pair *pair, struct worker *worker)
+{
+    look_for_reset(pair, worker, &pair->client);
+    if (pair->client.reset)
+        return;
+    on_connect_step(pair, worker, connecting_look(pair, worker));
+    if (pair->timed_out)
+        arm(pair, worker, LOOK_SOON_MS); /* its completion is on the way */
+    else
+        arm_connecting(pair, worker);
+}
+
+static bool is_stalled(const struct flow *flow)
+{
+    return flow->op.in_flight && flow->op.kind == OP_WRITE;
+}
+
+static void look_at_data(struct pair *pair, struct worker *worker)
+{
+    uint64_t idle_timeout = pair->route->conf->idle_timeout_ms;
+    uint64_t quiet = quiet_ms(pair, worker->now_ms);
+    if (idle_timeout > 0 && quiet >= idle_timeout) {
+        cut(pair, worker, REASON_IDLE_TIMEOUT);
+        return;
+    }
+    uint64_t next = LOOK_DATA_MS;
+    if (is_stalled(&pair->up) || is_stalled(&pair->down)) {
+        look_for_reset(pair, worker, &pair->client);
+        look_for_reset(pair, worker, &pair->upstream);
+        next = LOOK_STALL_MS;
+    }
+    if (idle_timeout > 0 && idle_timeout - quiet < next)
+        arm(pair, worker, idle_timeout - quiet);
+    else
+        arm_on_second(pair, worker, next);
+}
+
+static void look_at_half_closed(struct pair *pair, struct worker *worker)
+{
+    if (ending_is_overdue(pair, worker->now_ms)) {
+        cut(pair, worker, REASON_HALF_CLOSE_TIMEOUT);
+        return;
+    }
+    look_for_reset(pair, worker, &pair->client);
+    look_for_reset(pair, worker, &pair->upstream);
+    arm(pair, worker, LOOK_SOON_MS);
+}
+
+static void look(struct pair *pair, struct worker *worker)
+{
+    if (pair->end_wanted) {
+        pair->end_wanted = false;
+        cut(pair, worker, pair->reason);
+        return;
+    }
+    if (pair->closing) {
+        begin_closing(pair, worker);
+        return;
+    }
+    if (pair->client.reset || pair->upstream.reset)
+        return; /* review() passes it on and arms the timer */
+    switch (pair->phase) {
+    case PHASE_ACCEPT:
+    case PHASE_CONNECT: look_at_connecting(pair, worker); break;
+    case PHASE_DATA: look_at_data(pair, worker); break;
+    case PHASE_HALF_CLOSED: look_at_half_closed(pair, worker); break;
+    }
+}
+
+static struct pair *pair_of(struct timer *timer)
+{
+    return (struct pair *)((char *)timer - offsetof(struct pair, timer));
+}
+
+static void on_timer_hold(struct timer *timer)
+{
+    pair_hold(pair_of(timer));
+}
+
+static void on_timer(struct timer *timer, struct worker *worker)
+{
+    struct pair *pair = pair_of(timer);
+    os_mutex_lock(&pair->lock);
+    bool released = false;
+    if (!pair->released) {
+        look(pair, worker);
+        released = review(pair, worker);
+    }
+    leave(pair, worker, released);
+    pair_unhold(pair);
+}
+
+static const struct timer_kind pair_timer = {.hold = on_timer_hold, .fire = on_timer};
+
+bool pair_end(struct pair *pair, enum reason reason)
+{
+    os_mutex_lock(&pair->lock);
+    bool asked = !pair->released && !pair->closing && !pair->end_wanted;
+    if (asked) {
+        pair->reason = reason;
+        pair->reason_phase = pair->phase;
+        pair->end_wanted = true;
+        timers_arm(&pair->relay->timers, &pair->timer, 0);
+    }
+    os_mutex_unlock(&pair->lock);
+    return asked;
+}
+
+/* ---- the beginning ---- */
+
+static enum err turn_away(struct worker *worker, struct relay_route *route, sock_t sock,
+                          const struct addr *client, enum reason reason)
+{
+    sock_close(sock, SOCK_CLOSE_ABORT);
+    stat_add_reason(worker->relay->stat, worker->number, route->scope, reason);
+    char text[ADDR_TEXT_MAX];
+    log_limited(&route->refuse_log, LOG_WARNING, "route '%s': client %s refused: %s",
+                route->conf->name, addr_format(client, text), reason_sentence(reason));
+    return reason == REASON_NO_MEMORY ? ERR_NOMEM : ERR_OK;
+}
+
+static struct pair *take_memory(struct relay *relay)
+{
+    os_mutex_lock(&relay->pairs_lock);
+    struct pair *pair = slab_take(&relay->pairs);
+    os_mutex_unlock(&relay->pairs_lock);
+    return pair;
+}
+
+void pair_hold(struct pair *pair)
+{
+    atomic_fetch_add_explicit(&pair->refs, 1, memory_order_relaxed);
+}
+
+void pair_unhold(struct pair *pair)
+{
+    if (atomic_fetch_sub_explicit(&pair->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    struct relay *relay = pair->relay;
+    os_mutex_lock(&relay->pairs_lock);
+    slab_give(&relay->pairs, pair);
+    os_mutex_unlock(&relay->pairs_lock);
+}
+
+static void init(struct pair *pair, struct worker *worker, struct relay_route *route,
+                 sock_t sock, const struct addr *client)
+{
+    memset(pair, 0, sizeof *pair);
+    atomic_init(&pair->refs, 1);
+    pair->id = atomic_fetch_add(&worker->relay->next_id, 1) + 1;
+    pair->relay = worker->relay;
+    pair->route = route;
+    pair->started_ms = worker->now_ms;
+    pair->last_byte_ms = worker->now_ms;
+    pair->phase = PHASE_CONNECT;
+    pair->client.sock = sock;
+    pair->client.peer = *client;
+    pair->upstream.sock = SOCK_NONE;
+    flow_init(&pair->up, pair);
+    flow_init(&pair->down, pair);
+    timer_init(&pair->timer, &pair_timer);
+    list_init(&pair->in_table);
+    sock_set_nodelay(sock, route->conf->nodelay);
+    sock_set_keepalive(sock, route->conf->keepalive_idle_ms,
+                       route->conf->keepalive_interval_ms);
+}
+
+/* Admitted: the pair exists from here on. */
+static enum err begin(struct worker *worker, struct pair *pair)
+{
+    struct relay *relay = worker->relay;
+    lifecycle_part_begins(relay);
+    stat_add(relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
+    table_add(&relay->table, pair);
+
+    os_mutex_lock(&pair->lock);
+    on_connect_step(pair, worker, connecting_next(pair, worker));
+    arm_connecting(pair, worker);
+    enum err err = ERR_OK;
+    if (pair->reason == REASON_NO_DESCRIPTORS)
+        err = ERR_NO_DESCRIPTORS;
+    else if (pair->reason == REASON_NO_MEMORY)
+        err = ERR_NOMEM;
+    leave(pair, worker, review(pair, worker));
+    return err;
+}
+
+enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t sock,
+                    const struct addr *client)
+{
+    struct relay *relay = worker->relay;
+    if (atomic_load_explicit(&relay->lifecycle.stopping, memory_order_relaxed))
+        return turn_away(worker, route, sock, client, REASON_STOPPED);
+    if (!quota_take(&route->quota))
+        return turn_away(worker, route, sock, client, REASON_LIMIT_ROUTE);
+    if (!quota_take(&relay->quota)) {
+        quota_give(&route->quota);
+        return turn_away(worker, route, sock, client, REASON_LIMIT_SESSIONS);
+    }
+    struct pair *pair = take_memory(relay);
+    if (pair == NULL)
+        goto no_memory;
+    init(pair, worker, route, sock, client);
+    if (port_attach(relay->port, sock) != ERR_OK)
+        goto no_attach;
+    return begin(worker, pair);
+
+no_attach:
+    pair_unhold(pair);
+no_memory:
+    quota_give(&relay->quota);
+    quota_give(&route->quota);
+    return turn_away(worker, route, sock, client, REASON_NO_MEMORY);
+}

@@ -1,0 +1,74 @@
+#include "relay/worker.h"
+
+#include "os/os.h"
+#include "relay/lifecycle.h"
+#include "relay/listener.h"
+#include "relay/pair.h"
+#include "relay/relay.h"
+
+static void on_wake(struct worker *worker, struct op *op)
+{
+    struct relay *relay = worker->relay;
+    if (op == &relay->timers.wake)
+        timers_on_wake(&relay->timers, worker->number);
+    else
+        lifecycle_on_wake(worker, op);
+}
+
+void worker_dispatch(struct worker *worker, struct op *op)
+{
+    switch (op->kind) {
+    case OP_ACCEPT: listener_on_done(worker, op); break;
+    case OP_CONNECT:
+    case OP_READ:
+    case OP_WRITE: pair_on_done(worker, op->owner); break;
+    case OP_WAKE: on_wake(worker, op); break;
+    }
+}
+
+/* One turn: what has finished, then what is due. True when the worker has to end. */
+static bool turn(struct worker *worker, int wait_ms)
+{
+    struct relay *relay = worker->relay;
+    struct op *ops[PORT_BATCH];
+    bool leave = false;
+    int count = port_wait(relay->port, ops, PORT_BATCH, wait_ms);
+    worker->now_ms = os_mono_ms();
+    for (int i = 0; i < count; i++) {
+        if (ops[i] == &relay->lifecycle.exit)
+            leave = true; /* the last part has ended: nothing but messages can be in flight */
+        else
+            worker_dispatch(worker, ops[i]);
+    }
+    timers_run(&relay->timers, worker, worker->now_ms);
+    return leave;
+}
+
+static void run(void *arg)
+{
+    struct worker *worker = arg;
+    struct relay *relay = worker->relay;
+    enum err err = port_enter(relay->port);
+    lifecycle_worker_entered(worker, err);
+    if (err != ERR_OK)
+        return;
+    while (!turn(worker, timers_wait_ms(&relay->timers, worker->number)))
+        ; /* until the exit message comes */
+    if (lifecycle_is_last_worker(worker))
+        turn(worker, 0); /* messages that nobody else will take */
+    buffers_empty_cache(&relay->buffers, &worker->cache);
+    port_leave(relay->port);
+    lifecycle_worker_left(worker);
+}
+
+enum err worker_start(struct worker *worker)
+{
+    char name[16];
+    str_format(name, sizeof name, "worker %u", worker->number);
+    return os_thread_start(&worker->thread, name, run, worker);
+}
+
+void worker_join(struct worker *worker)
+{
+    os_thread_join(worker->thread);
+}

@@ -24,6 +24,9 @@ struct histogram {
 
 void histogram_record(struct histogram *histogram, uint64_t value);
 
+/* Adds all of `from` to `to`, for a sum over several histograms. */
+void histogram_add(struct histogram *to, const struct histogram *from);
+
 struct histogram_summary {
     uint64_t count;
     uint64_t mean;

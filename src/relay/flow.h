@@ -1,0 +1,77 @@
+/* flow.h - one direction of a relayed connection.
+ *
+ * A flow waits until its source has something (READ with length 0), takes a buffer from its
+ * worker's pool, receives into it, sends until the buffer is empty, and gives it back. So a slow
+ * reader holds a fast writer back, and an idle flow holds no buffer. One operation is enough:
+ * a flow either reads or writes. Its state only moves forward.
+ *
+ *   OPEN  READ 0 ──> READ try ──> WRITE ──┐     FIN from the source: shutdown of the sink, SHUT
+ *           ^                             │     an error of either end: DEAD
+ *           └──────────── empty ──────────┘
+ *
+ * Threads: call with the lock of its pair held.
+ */
+#ifndef PAIRPORT_RELAY_FLOW_H
+#define PAIRPORT_RELAY_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "port/op.h"
+#include "relay/server.h"
+
+struct pair;
+struct worker;
+
+enum flow_state {
+    FLOW_NEW = 0, /* the upstream is not connected yet */
+    FLOW_OPEN,    /* the source may still send */
+    FLOW_SHUT,    /* FIN came and was passed on to the sink */
+    FLOW_DEAD     /* failed or given up; unsent bytes are lost */
+};
+
+struct flow {
+    struct op op; /* in flight: READ while the buffer is empty, WRITE while it holds bytes; the
+                     down flow's also carries the CONNECT */
+    struct pair *pair;
+    sock_t source;
+    sock_t sink;
+    enum flow_state state;
+    bool source_broken;    /* the source was reset: what looks like its FIN is none */
+    uint32_t len;          /* bytes in buf that the running WRITE was given */
+    unsigned char *buf;    /* owned, from the buffer pool; NULL while idle */
+    uint64_t bytes;        /* taken by the sink since the session began */
+    uint64_t writes;       /* WRITE operations that took them */
+    uint64_t waiting_ms;   /* clock when the running WRITE was submitted */
+    uint64_t window_ms;    /* clock when the current rate window began */
+    uint64_t window_bytes; /* moved in it */
+    uint64_t bytes_per_s;  /* of the last full window */
+};
+
+/* What a finished operation of a flow came to. */
+enum flow_event {
+    FLOW_GOES_ON,       /* another operation was submitted */
+    FLOW_FINISHED,      /* FIN came and was passed on: the flow is SHUT */
+    FLOW_SOURCE_FAILED, /* the source failed: DEAD */
+    FLOW_SINK_FAILED,   /* the sink failed: DEAD */
+    FLOW_NO_MEMORY,     /* no buffer could be had: DEAD */
+    FLOW_ENDED          /* it was DEAD before; nothing of it is in flight any more */
+};
+
+/* Prepares a flow that does nothing yet. */
+void flow_init(struct flow *flow, struct pair *pair);
+
+/* Both ends are connected: begins to move bytes. */
+void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *worker);
+
+/* Takes the flow's finished READ or WRITE and submits what follows. */
+enum flow_event flow_on_done(struct flow *flow, struct worker *worker);
+
+/* Gives up: what is in flight still comes out, nothing follows. */
+void flow_kill(struct flow *flow, struct worker *worker);
+
+/* For the console. */
+void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_info *out);
+
+#endif

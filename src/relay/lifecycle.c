@@ -1,0 +1,251 @@
+#include "relay/lifecycle.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "relay/listener.h"
+#include "relay/pair.h"
+#include "relay/relay.h"
+#include "relay/worker.h"
+
+#define SECOND_MS 1000
+
+static void each_listener(struct worker *worker,
+                          void (*act)(struct listener *listener, struct worker *worker))
+{
+    struct relay *relay = worker->relay;
+    for (size_t i = 0; i < relay->route_count; i++)
+        for (size_t k = 0; k < relay->routes[i].conf->listen_count; k++)
+            act(relay->routes[i].listeners[k], worker);
+}
+
+/* ---- timers ---- */
+
+static void flush_logs(struct relay *relay)
+{
+    log_limit_flush(&relay->descriptor_log, LOG_ERROR, "listeners that can't take clients");
+    for (size_t i = 0; i < relay->route_count; i++) {
+        struct relay_route *route = &relay->routes[i];
+        char what[2 * CONF_HOST_MAX];
+        str_format(what, sizeof what, "route '%s': clients refused", route->conf->name);
+        log_limit_flush(&route->refuse_log, LOG_WARNING, what);
+        for (size_t k = 0; k < route->conf->upstream_count; k++) {
+            str_format(what, sizeof what, "route '%s': upstream '%s': failed connects",
+                       route->conf->name, route->conf->upstreams[k].name);
+            log_limit_flush(&route->upstreams[k].connect_log, LOG_WARNING, what);
+        }
+    }
+}
+
+static void arm_second(struct worker *worker)
+{
+    uint64_t next = worker->now_ms - worker->now_ms % SECOND_MS + SECOND_MS;
+    timers_arm(&worker->relay->timers, &worker->relay->lifecycle.second, next);
+}
+
+static void on_second(struct timer *timer, struct worker *worker)
+{
+    (void)timer;
+    stat_sample(worker->relay->stat, worker->now_ms);
+    flush_logs(worker->relay);
+    arm_second(worker);
+}
+
+static void end_all(struct relay *relay)
+{
+    struct pair **pairs;
+    size_t count;
+    if (table_all(&relay->table, &pairs, &count) != ERR_OK)
+        return; /* the timer comes again in a second */
+    for (size_t i = 0; i < count; i++) {
+        pair_end(pairs[i], REASON_STOPPED);
+        pair_unhold(pairs[i]);
+    }
+    free(pairs);
+}
+
+static void on_deadline(struct timer *timer, struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    if (worker->now_ms >= atomic_load(&relay->lifecycle.stop_at_ms))
+        end_all(relay);
+    timers_arm(&relay->timers, timer, worker->now_ms + SECOND_MS);
+}
+
+static const struct timer_kind second_timer = {.hold = NULL, .fire = on_second};
+static const struct timer_kind deadline_timer = {.hold = NULL, .fire = on_deadline};
+
+/* ---- parts ---- */
+
+void lifecycle_part_begins(struct relay *relay)
+{
+    atomic_fetch_add(&relay->lifecycle.parts, 1);
+}
+
+void lifecycle_part_ended(struct relay *relay)
+{
+    if (atomic_fetch_sub(&relay->lifecycle.parts, 1) == 1 && relay->lifecycle.running)
+        port_post(relay->port, &relay->lifecycle.exit);
+}
+
+/* For somebody outside who wants to arm a timer: keeps the workers, unless they end already. */
+static bool keep_workers(struct lifecycle *life)
+{
+    uint32_t parts = atomic_load(&life->parts);
+    while (parts > 0)
+        if (atomic_compare_exchange_weak(&life->parts, &parts, parts + 1))
+            return true;
+    return false;
+}
+
+/* ---- workers ---- */
+
+void lifecycle_worker_entered(struct worker *worker, enum err err)
+{
+    struct lifecycle *life = &worker->relay->lifecycle;
+    os_mutex_lock(&life->lock);
+    life->entered++;
+    if (err != ERR_OK) {
+        life->enter_err = err;
+        life->left++;
+    }
+    os_cond_wake_all(&life->changed);
+    os_mutex_unlock(&life->lock);
+}
+
+bool lifecycle_is_last_worker(struct worker *worker)
+{
+    struct lifecycle *life = &worker->relay->lifecycle;
+    os_mutex_lock(&life->lock);
+    bool last = life->left + 1 == worker->relay->worker_count;
+    os_mutex_unlock(&life->lock);
+    return last;
+}
+
+void lifecycle_worker_left(struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    if (!lifecycle_is_last_worker(worker))
+        port_post(relay->port, &relay->lifecycle.exit);
+    os_mutex_lock(&relay->lifecycle.lock);
+    relay->lifecycle.left++;
+    os_cond_wake_all(&relay->lifecycle.changed);
+    os_mutex_unlock(&relay->lifecycle.lock);
+}
+
+/* ---- start and stop ---- */
+
+static struct op message(struct relay *relay)
+{
+    return (struct op){.kind = OP_WAKE, .sock = SOCK_NONE, .owner = relay};
+}
+
+void lifecycle_init(struct relay *relay)
+{
+    struct lifecycle *life = &relay->lifecycle;
+    life->start = message(relay);
+    life->stop = message(relay);
+    life->exit = message(relay);
+    timer_init(&life->deadline, &deadline_timer);
+    timer_init(&life->second, &second_timer);
+    lifecycle_part_begins(relay); /* the relay itself; ends when it is told to stop */
+}
+
+static unsigned start_workers(struct relay *relay, enum err *err)
+{
+    unsigned started = 0;
+    *err = ERR_OK;
+    while (started < relay->worker_count && *err == ERR_OK) {
+        *err = worker_start(&relay->workers[started]);
+        if (*err == ERR_OK)
+            started++;
+    }
+    return started;
+}
+
+enum err lifecycle_start(struct relay *relay)
+{
+    struct lifecycle *life = &relay->lifecycle;
+    enum err err;
+    life->running = true;
+    unsigned started = start_workers(relay, &err);
+
+    os_mutex_lock(&life->lock);
+    while (life->entered < started)
+        os_cond_wait(&life->changed, &life->lock, UINT32_MAX);
+    if (err == ERR_OK)
+        err = life->enter_err;
+    os_mutex_unlock(&life->lock);
+    if (err == ERR_OK) {
+        port_post(relay->port, &life->start);
+        return ERR_OK;
+    }
+
+    /* Those that run end as at any stop. */
+    os_mutex_lock(&life->lock);
+    relay->worker_count = started;
+    bool some_run = life->left < started;
+    os_mutex_unlock(&life->lock);
+    if (some_run)
+        port_post(relay->port, &life->exit);
+    for (unsigned i = 0; i < started; i++)
+        worker_join(&relay->workers[i]);
+    return err;
+}
+
+void lifecycle_stop(struct relay *relay, bool now)
+{
+    struct lifecycle *life = &relay->lifecycle;
+    os_mutex_lock(&life->lock);
+    bool again = atomic_load(&life->stopping);
+    uint64_t timeout = again || now ? 0 : relay->conf->stop_timeout_ms;
+    atomic_store(&life->stop_at_ms, os_mono_ms() + timeout);
+    atomic_store(&life->stopping, true);
+    os_mutex_unlock(&life->lock);
+
+    if (!again) {
+        port_post(relay->port, &life->stop);
+    } else if (keep_workers(life)) {
+        timers_arm(&relay->timers, &life->deadline, 0);
+        lifecycle_part_ended(relay);
+    }
+}
+
+bool lifecycle_is_stopped(struct relay *relay)
+{
+    return lifecycle_wait_stopped(relay, 0);
+}
+
+bool lifecycle_wait_stopped(struct relay *relay, uint32_t timeout_ms)
+{
+    struct lifecycle *life = &relay->lifecycle;
+    uint64_t until = os_mono_ms() + timeout_ms;
+    os_mutex_lock(&life->lock);
+    while (life->left < relay->worker_count) {
+        uint64_t now = os_mono_ms();
+        if (timeout_ms != UINT32_MAX && now >= until)
+            break;
+        uint32_t wait = timeout_ms == UINT32_MAX ? UINT32_MAX : (uint32_t)(until - now);
+        os_cond_wait(&life->changed, &life->lock, wait);
+    }
+    bool stopped = life->left == relay->worker_count;
+    os_mutex_unlock(&life->lock);
+    return stopped;
+}
+
+void lifecycle_on_wake(struct worker *worker, struct op *op)
+{
+    struct relay *relay = worker->relay;
+    struct lifecycle *life = &relay->lifecycle;
+    if (op == &life->start) {
+        stat_sample(relay->stat, worker->now_ms);
+        arm_second(worker);
+        each_listener(worker, listener_start);
+        return;
+    }
+    assert(op == &life->stop);
+    each_listener(worker, listener_stop);
+    timers_arm(&relay->timers, &life->deadline, atomic_load(&life->stop_at_ms));
+    lifecycle_part_ended(relay); /* the relay itself */
+}

@@ -1,0 +1,68 @@
+/* lifecycle.h - how the relay begins and ends.
+ *
+ * The relay consists of parts: itself, its listeners, its pairs. Stopping closes the listeners
+ * and, at the deadline, ends the pairs; when the last part has ended, one EXIT message goes
+ * from worker to worker, and each ends when it gets it. So no worker ends while anything is in
+ * flight (on Windows that would cancel its operations).
+ *
+ * Threads: as each function says.
+ */
+#ifndef PAIRPORT_RELAY_LIFECYCLE_H
+#define PAIRPORT_RELAY_LIFECYCLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "os/os.h"
+#include "port/op.h"
+#include "relay/timers.h"
+
+struct relay;
+struct worker;
+
+struct lifecycle {
+    _Atomic uint32_t parts;      /* that have not ended */
+    _Atomic bool stopping;       /* takes no new clients */
+    _Atomic uint64_t stop_at_ms; /* monotonic: when the remaining sessions are ended */
+
+    struct op start, stop, exit; /* WAKE messages to the workers */
+    struct timer deadline;       /* fires at stop_at_ms, then every second */
+    struct timer second;         /* fires every second: statistics, held back log lines */
+
+    struct os_mutex lock; /* guards what follows */
+    struct os_cond changed;
+    bool running;       /* lifecycle_start() was called */
+    unsigned entered;   /* workers that have begun, or failed to */
+    unsigned left;      /* workers that have ended, or never began */
+    enum err enter_err; /* of a worker that could not begin */
+};
+
+void lifecycle_init(struct relay *relay);
+
+/* A part of the relay begins; has ended. Any thread. */
+void lifecycle_part_begins(struct relay *relay);
+void lifecycle_part_ended(struct relay *relay);
+
+/* Starts the workers and has them take clients. On an error none runs. By the owner. */
+enum err lifecycle_start(struct relay *relay);
+
+/* See server_stop(). Any thread. */
+void lifecycle_stop(struct relay *relay, bool now);
+
+/* See server_wait_stopped(). Any thread but a worker. */
+bool lifecycle_wait_stopped(struct relay *relay, uint32_t timeout_ms);
+bool lifecycle_is_stopped(struct relay *relay);
+
+/* The calling worker has begun, or failed to with `err`; has ended and left the port. */
+void lifecycle_worker_entered(struct worker *worker, enum err err);
+void lifecycle_worker_left(struct worker *worker);
+
+/* True for the last worker there is: nobody else takes what is left in the port. */
+bool lifecycle_is_last_worker(struct worker *worker);
+
+/* A START or STOP message came out. By workers. */
+void lifecycle_on_wake(struct worker *worker, struct op *op);
+
+#endif

@@ -1,0 +1,68 @@
+/* listener.h - one listening socket of a route, with several ACCEPTs posted.
+ *
+ * A failed ACCEPT never ends a listener. An aborted client costs one more ACCEPT; when the
+ * machine has no descriptors or memory left, the listener is starved: its ACCEPTs rest, one of
+ * them tries again after 50 ms, then less and less often, at least once a second; the clients
+ * wait in the system's backlog meanwhile. The first success wakes the others.
+ *
+ * Threads: workers; listener_open() and listener_free() by the server. listener_stop() from any
+ * worker.
+ */
+#ifndef PAIRPORT_RELAY_LISTENER_H
+#define PAIRPORT_RELAY_LISTENER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "config/conf.h"
+#include "os/os.h"
+#include "port/op.h"
+#include "relay/timers.h"
+
+#define LISTENER_ACCEPTS 8
+
+struct relay;
+struct relay_route;
+struct worker;
+
+struct listener;
+
+struct accept_slot {
+    struct op op; /* its owner is the listener */
+    _Alignas(8) unsigned char scratch[OP_ACCEPT_SCRATCH];
+    bool resting; /* not in flight because the listener is starved or stopped */
+};
+
+struct listener {
+    struct os_mutex lock;           /* guards what follows but relay, route, conf */
+    struct relay *relay;            /* not owned */
+    struct relay_route *route;      /* not owned */
+    const struct conf_listen *conf; /* not owned */
+    sock_t sock;                    /* SOCK_NONE once closed */
+    unsigned in_flight;
+    bool stopping;
+    bool probing;         /* one ACCEPT is out to see whether the need is over */
+    _Atomic bool starved; /* read by the console without the lock */
+    uint32_t back_off_ms; /* until the next probe */
+    struct timer retry;
+    struct accept_slot slots[LISTENER_ACCEPTS];
+};
+
+/* Binds and listens. Nothing is accepted yet. Errors of sock_listen() and port_attach(). */
+enum err listener_open(struct listener **out, struct relay *relay, struct relay_route *route,
+                       const struct conf_listen *conf);
+
+/* Posts the ACCEPTs. */
+void listener_start(struct listener *listener, struct worker *worker);
+
+/* An ACCEPT came out. */
+void listener_on_done(struct worker *worker, struct op *op);
+
+/* Takes no more clients; the socket closes when the last ACCEPT has come out. */
+void listener_stop(struct listener *listener, struct worker *worker);
+
+/* Frees a listener that was stopped, or never started. */
+void listener_free(struct listener *listener);
+
+#endif

@@ -1,0 +1,99 @@
+/* pair.h - a session: an accepted client, its upstream, and what becomes of them.
+ *
+ *   CONNECT ──> DATA ──> HALF_CLOSED ──> (over)          any phase ──> (over) by an error, a
+ *      │ failed: next upstream, as often as               deadline, a kill
+ *      └ connect_retries allows
+ *
+ * A pair ends in one place: it is closing and nothing is in flight. Until then its memory and
+ * its sockets stay. A reset of one side is passed on to the other as a reset, after the bytes
+ * that came before it were delivered (or half_close_timeout passed without any progress).
+ *
+ * While no READ waits on a side (connecting, after its FIN, while a stalled sink holds its
+ * flow), nothing would report that it was reset; then a timer looks, a few times a second.
+ *
+ * Threads: workers call with no lock held; every function locks the pair itself. A hold keeps
+ * the memory of a pair for somebody who found it in the table or by its timer.
+ */
+#ifndef PAIRPORT_RELAY_PAIR_H
+#define PAIRPORT_RELAY_PAIR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/list.h"
+#include "base/reason.h"
+#include "os/os.h"
+#include "os/sock.h"
+#include "relay/flow.h"
+#include "relay/server.h"
+#include "relay/timers.h"
+#include "route/route.h"
+
+struct relay;
+struct relay_route;
+struct worker;
+
+struct side {
+    sock_t sock;      /* SOCK_NONE: not there, or closed */
+    struct addr peer; /* the other end; the target while connecting */
+    bool reset;       /* it is known to be broken: nothing more can be sent to it */
+    bool abort;       /* close it with a reset */
+};
+
+struct pair {
+    struct os_mutex lock;  /* guards everything below but the fields that never change */
+    _Atomic uint32_t refs; /* one for being open, one for each hold */
+
+    uint64_t id;               /* never changes, like relay, route and started_ms */
+    struct relay *relay;       /* not owned */
+    struct relay_route *route; /* not owned */
+    uint64_t started_ms;
+
+    enum phase phase;
+    enum reason reason; /* the first that decided the end; NONE while open */
+    enum phase reason_phase;
+    bool end_wanted;    /* somebody outside asked for the end; `reason` is set */
+    bool closing;       /* no operation is submitted any more */
+    bool released;      /* over; only holds keep the memory */
+    unsigned in_flight; /* operations of the two flows, 0..2 */
+
+    struct side client;
+    struct side upstream;
+    struct flow up;   /* client -> upstream */
+    struct flow down; /* upstream -> client */
+
+    struct route_cursor cursor;
+    size_t upstream_index;   /* in the route, of the current or last try */
+    bool counted_upstream;   /* counts among the upstream's open sessions */
+    bool timed_out;          /* the running try was cancelled at its deadline */
+    bool waits;              /* before the next try */
+    uint64_t connect_us;     /* start of the running try, monotonic us; then how long it took */
+    uint64_t connect_due_ms; /* deadline of the running try; or when to try again, if `waits` */
+    uint64_t last_byte_ms;   /* last byte either way, or when the phase began */
+    uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
+
+    struct timer timer;
+    struct list in_table;
+};
+
+/* A client was accepted on a listener of `route`: admits it and connects the upstream, or turns
+ * it away. Owns `sock` from here on. ERR_NO_DESCRIPTORS or ERR_NOMEM tell the listener that the
+ * machine is exhausted; the client has been turned away then. */
+enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t sock,
+                    const struct addr *client);
+
+/* An operation of the pair's flow came out. */
+void pair_on_done(struct worker *worker, struct flow *flow);
+
+/* Asks a worker to end the pair for this reason; any thread. False: it is ending already. */
+bool pair_end(struct pair *pair, enum reason reason);
+
+void pair_hold(struct pair *pair);
+void pair_unhold(struct pair *pair);
+
+/* False when the session is over. `with_tcp` also asks the system about both connections. */
+bool pair_get_info(struct pair *pair, bool with_tcp, struct server_session_info *out);
+
+#endif

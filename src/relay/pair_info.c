@@ -1,0 +1,45 @@
+/* What can be seen of a pair; see pair.h. */
+#include <string.h>
+
+#include "relay/pair.h"
+#include "relay/relay.h"
+
+static void fill(const struct pair *pair, uint64_t now_ms, struct server_session_info *out)
+{
+    out->id = pair->id;
+    out->route = pair->route->index;
+    out->upstream = pair->upstream_index;
+    out->phase = pair->phase;
+    out->ending =
+        pair->closing || pair->end_wanted || pair->client.reset || pair->upstream.reset;
+    out->reason = pair->reason;
+    out->client = pair->client.peer;
+    out->upstream_addr = pair->upstream.peer;
+    out->age_ms = now_ms - pair->started_ms;
+    out->idle_ms = now_ms > pair->last_byte_ms ? now_ms - pair->last_byte_ms : 0;
+    out->connect_us = pair->phase == PHASE_CONNECT ? 0 : pair->connect_us;
+    out->tries = pair->cursor.tries;
+    flow_get_info(&pair->up, now_ms, &out->up);
+    flow_get_info(&pair->down, now_ms, &out->down);
+}
+
+bool pair_get_info(struct pair *pair, bool with_tcp, struct server_session_info *out)
+{
+    memset(out, 0, sizeof *out);
+    os_mutex_lock(&pair->lock);
+    bool open = !pair->released;
+    if (open) {
+        fill(pair, os_mono_ms(), out);
+        /* An address that can't be had stays ADDR_NONE and is shown as "-". */
+        (void)sock_local_addr(pair->client.sock, &out->client_local);
+        if (pair->phase != PHASE_CONNECT)
+            (void)sock_local_addr(pair->upstream.sock, &out->upstream_local);
+        if (with_tcp) {
+            out->has_client_tcp = sock_tcp_info(pair->client.sock, &out->client_tcp);
+            out->has_upstream_tcp = pair->phase != PHASE_CONNECT &&
+                                    sock_tcp_info(pair->upstream.sock, &out->upstream_tcp);
+        }
+    }
+    os_mutex_unlock(&pair->lock);
+    return open;
+}

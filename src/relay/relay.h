@@ -1,0 +1,76 @@
+/* relay.h - what the parts of the relay share.
+ *
+ * One struct relay holds the port, the statistics, the timers, the session table and the
+ * routes; every worker and every part below server.c gets it. Nothing of it is visible outside
+ * relay/.
+ *
+ * Order of locks: a pair's lock, then one of the leaf locks (timers, table shard, buffers,
+ * pairs); a leaf lock is never held while a pair's or a listener's lock is taken.
+ */
+#ifndef PAIRPORT_RELAY_RELAY_H
+#define PAIRPORT_RELAY_RELAY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/slab.h"
+#include "config/conf.h"
+#include "os/os.h"
+#include "policy/quota.h"
+#include "port/port.h"
+#include "relay/buffers.h"
+#include "relay/lifecycle.h"
+#include "relay/table.h"
+#include "relay/timers.h"
+#include "route/route.h"
+#include "stat/stat.h"
+
+struct listener;
+struct worker;
+
+struct relay_upstream {
+    size_t scope;                 /* in the statistics */
+    struct quota quota;           /* sessions connected to it; without a limit */
+    struct log_limit connect_log; /* failed connects */
+};
+
+struct relay_route {
+    const struct conf_route *conf; /* not owned */
+    size_t index;
+    size_t scope; /* in the statistics */
+    struct route route;
+    struct quota quota;               /* sessions, limited by the route's max_sessions */
+    struct relay_upstream *upstreams; /* owned, one for each of conf->upstreams */
+    struct listener **listeners;      /* owned, one for each of conf->listens */
+    unsigned buffer_class;            /* of its flows */
+    struct log_limit refuse_log;      /* refused clients */
+};
+
+struct relay {
+    const struct conf *conf; /* not owned */
+    struct port *port;
+    struct stat *stat;
+    struct timers timers;
+    struct table table;
+    struct buffers buffers;
+    struct quota quota; /* sessions in all, limited by [relay] max_sessions */
+
+    struct relay_route *routes; /* owned */
+    size_t route_count;
+
+    struct os_mutex pairs_lock; /* guards `pairs` */
+    struct slab pairs;          /* memory of the pairs */
+
+    struct worker *workers; /* owned */
+    unsigned worker_count;
+
+    uint64_t started_ms;
+    _Atomic uint64_t next_id; /* of sessions; the first is 1 */
+    struct lifecycle lifecycle;
+    struct log_limit descriptor_log; /* out of descriptors or memory */
+};
+
+#endif

@@ -1,0 +1,209 @@
+/* What can be seen of the server, and the operator's hand on single sessions; see server.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/os.h"
+#include "relay/listener.h"
+#include "relay/pair.h"
+#include "relay/server.h"
+#include "relay/server_private.h"
+#include "relay/worker.h"
+
+static uint64_t buffers_used(const struct relay *relay)
+{
+    int64_t used = 0;
+    for (unsigned i = 0; i < relay->worker_count; i++)
+        used += atomic_load_explicit(&relay->workers[i].cache.used, memory_order_relaxed);
+    return used > 0 ? (uint64_t)used : 0; /* the workers are not read at one instant */
+}
+
+void server_get_info(struct server *server, struct server_info *out)
+{
+    struct relay *relay = &server->relay;
+    uint64_t now = os_mono_ms();
+    uint64_t stop_at = atomic_load(&relay->lifecycle.stop_at_ms);
+    memset(out, 0, sizeof *out);
+    out->state = SERVER_RUNNING;
+    if (atomic_load(&relay->lifecycle.stopping))
+        out->state = lifecycle_is_stopped(relay) ? SERVER_STOPPED : SERVER_STOPPING;
+    out->uptime_ms = now - relay->started_ms;
+    out->stop_left_ms = out->state == SERVER_STOPPING && stop_at > now ? stop_at - now : 0;
+    out->workers = relay->worker_count;
+    out->sessions_open = atomic_load(&relay->quota.used);
+    out->sessions_peak = atomic_load(&relay->quota.peak);
+    out->sessions_max = relay->quota.limit;
+    out->descriptors_used = os_descriptor_count();
+    out->descriptors_limit = os_descriptor_limit();
+    out->resident_bytes = os_resident_bytes();
+    out->cpu_us = os_cpu_us();
+    out->buffers_used = buffers_used(relay);
+    out->buffer_bytes = buffers_memory(&relay->buffers);
+    port_get_stats(relay->port, &out->port);
+}
+
+/* The total adds the histograms of the routes up bucket by bucket. */
+static void summarise_routes(struct relay *relay,
+                             struct histogram *(*which)(struct stat *, size_t),
+                             struct histogram_summary *out)
+{
+    struct histogram *sum = calloc(1, sizeof *sum);
+    if (sum == NULL) {
+        memset(out, 0, sizeof *out);
+        return;
+    }
+    for (size_t i = 0; i < relay->route_count; i++)
+        histogram_add(sum, which(relay->stat, relay->routes[i].scope));
+    histogram_summarise(sum, out);
+    free(sum);
+}
+
+void server_get_totals(struct server *server, struct server_totals *out)
+{
+    struct relay *relay = &server->relay;
+    memset(out, 0, sizeof *out);
+    out->sessions_open = atomic_load(&relay->quota.used);
+    out->sessions_peak = atomic_load(&relay->quota.peak);
+    stat_read_total(relay->stat, &out->sums);
+    stat_rates_total(relay->stat, 1, &out->rate_1s);
+    stat_rates_total(relay->stat, 10, &out->rate_10s);
+    stat_rates_total(relay->stat, 60, &out->rate_60s);
+    summarise_routes(relay, stat_connect_us, &out->connect_us);
+    summarise_routes(relay, stat_length_ms, &out->length_ms);
+}
+
+static void fill_totals(struct relay *relay, size_t scope, const struct quota *quota,
+                        struct server_totals *out)
+{
+    out->sessions_open = atomic_load(&quota->used);
+    out->sessions_peak = atomic_load(&quota->peak);
+    stat_read(relay->stat, scope, &out->sums);
+    stat_rates(relay->stat, scope, 1, &out->rate_1s);
+    stat_rates(relay->stat, scope, 10, &out->rate_10s);
+    stat_rates(relay->stat, scope, 60, &out->rate_60s);
+    histogram_summarise(stat_connect_us(relay->stat, scope), &out->connect_us);
+    histogram_summarise(stat_length_ms(relay->stat, scope), &out->length_ms);
+}
+
+static void fill_upstream(struct relay *relay, const struct relay_route *route, size_t index,
+                          struct server_upstream_info *out)
+{
+    const struct route_upstream *upstream = &route->route.upstreams[index];
+    str_format(out->name, sizeof out->name, "%s", upstream->conf->name);
+    out->addr_count =
+        upstream->addr_count < SERVER_ADDRS_MAX ? upstream->addr_count : SERVER_ADDRS_MAX;
+    if (out->addr_count > 0)
+        memcpy(out->addrs, upstream->addrs, out->addr_count * sizeof out->addrs[0]);
+    fill_totals(relay, route->upstreams[index].scope, &route->upstreams[index].quota,
+                &out->totals);
+}
+
+static enum err fill_route(struct relay *relay, const struct relay_route *route,
+                           struct server_route_info *out)
+{
+    const struct conf_route *conf = route->conf;
+    out->conf = conf;
+    out->listeners = calloc(conf->listen_count, sizeof *out->listeners);
+    out->upstreams = calloc(conf->upstream_count, sizeof *out->upstreams);
+    if (out->listeners == NULL || out->upstreams == NULL)
+        return ERR_NOMEM;
+    out->listener_count = conf->listen_count;
+    out->upstream_count = conf->upstream_count;
+    fill_totals(relay, route->scope, &route->quota, &out->totals);
+    for (size_t i = 0; i < conf->listen_count; i++) {
+        out->listeners[i].addr = conf->listens[i].addr;
+        out->listeners[i].dual_stack = conf->listens[i].dual_stack;
+        out->listeners[i].starved = atomic_load(&route->listeners[i]->starved);
+    }
+    for (size_t i = 0; i < conf->upstream_count; i++)
+        fill_upstream(relay, route, i, &out->upstreams[i]);
+    return ERR_OK;
+}
+
+enum err server_get_routes(struct server *server, struct server_route_info **out, size_t *count)
+{
+    struct relay *relay = &server->relay;
+    struct server_route_info *routes = calloc(relay->route_count, sizeof *routes);
+    if (routes == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < relay->route_count; i++) {
+        enum err err = fill_route(relay, &relay->routes[i], &routes[i]);
+        if (err != ERR_OK) {
+            server_free_routes(routes, relay->route_count);
+            return err;
+        }
+    }
+    *out = routes;
+    *count = relay->route_count;
+    return ERR_OK;
+}
+
+void server_free_routes(struct server_route_info *routes, size_t count)
+{
+    if (routes == NULL)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        free(routes[i].listeners);
+        free(routes[i].upstreams);
+    }
+    free(routes);
+}
+
+enum err server_get_sessions(struct server *server, size_t route,
+                             struct server_session_info **out, size_t *count)
+{
+    struct pair **pairs;
+    size_t pair_count;
+    enum err err = table_all(&server->relay.table, &pairs, &pair_count);
+    if (err != ERR_OK)
+        return err;
+
+    struct server_session_info *sessions = calloc(pair_count + 1, sizeof *sessions);
+    size_t used = 0;
+    for (size_t i = 0; i < pair_count; i++) {
+        bool wanted = route == SIZE_MAX || pairs[i]->route->index == route;
+        if (sessions != NULL && wanted && pair_get_info(pairs[i], false, &sessions[used]))
+            used++;
+        pair_unhold(pairs[i]);
+    }
+    free(pairs);
+    if (sessions == NULL)
+        return ERR_NOMEM;
+    *out = sessions;
+    *count = used;
+    return ERR_OK;
+}
+
+enum err server_get_session(struct server *server, uint64_t id, struct server_session_info *out)
+{
+    struct pair *pair = table_find(&server->relay.table, id);
+    if (pair == NULL)
+        return ERR_NOT_FOUND;
+    bool open = pair_get_info(pair, true, out);
+    pair_unhold(pair);
+    return open ? ERR_OK : ERR_NOT_FOUND;
+}
+
+enum err server_kill(struct server *server, uint64_t id)
+{
+    struct pair *pair = table_find(&server->relay.table, id);
+    if (pair == NULL)
+        return ERR_NOT_FOUND;
+    bool asked = pair_end(pair, REASON_KILLED);
+    pair_unhold(pair);
+    return asked ? ERR_OK : ERR_NOT_FOUND;
+}
+
+size_t server_kill_route(struct server *server, size_t route)
+{
+    struct pair **pairs;
+    size_t count, killed = 0;
+    if (table_all(&server->relay.table, &pairs, &count) != ERR_OK)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        if (pairs[i]->route->index == route && pair_end(pairs[i], REASON_KILLED))
+            killed++;
+        pair_unhold(pairs[i]);
+    }
+    free(pairs);
+    return killed;
+}
