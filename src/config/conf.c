@@ -1,0 +1,166 @@
+#include "config/conf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config/draft.h"
+#include "config/mistakes.h"
+#include "config/parse.h"
+
+#define FILE_BYTES_MAX (1024u * 1024u)
+
+/* Gives the draft's configuration out if nothing is wrong with it. */
+static enum err finish(struct draft *draft, struct conf **out)
+{
+    if (draft->mistakes->failed)
+        return ERR_NOMEM;
+    if (draft->mistakes->errors > 0)
+        return ERR_INVALID;
+    *out = draft->conf;
+    draft->conf = NULL;
+    return ERR_OK;
+}
+
+static enum err load(const char *text, size_t len, struct conf **out, struct mistakes *mistakes)
+{
+    if (len > FILE_BYTES_MAX) {
+        mistakes_add(mistakes, 0, "the file is larger than 1 MB; this is no configuration");
+        return ERR_INVALID;
+    }
+    if (len == 0) {
+        mistakes_add(mistakes, 0,
+                     "the file is empty; add a section [route NAME] with a listen and an "
+                     "upstream line");
+        return ERR_INVALID;
+    }
+
+    struct draft draft;
+    enum err err = draft_init(&draft, mistakes);
+    if (err != ERR_OK)
+        return err;
+    parse_text(&draft, text, len);
+    draft_apply_defaults(&draft);
+    draft_check(&draft);
+    err = finish(&draft, out);
+    draft_free(&draft);
+    return err;
+}
+
+/* Adds the messages. Those without memory for their messages are told as ERR_NOMEM. */
+static enum err tell(enum err err, const char *name, struct mistakes *mistakes,
+                     struct conf **conf, struct str *messages)
+{
+    mistakes_write(mistakes, name, messages);
+    if (err == ERR_OK && messages->failed) {
+        conf_free(*conf);
+        err = ERR_NOMEM;
+    }
+    mistakes_free(mistakes);
+    return err;
+}
+
+enum err conf_load_text(const char *name, const char *text, size_t len, struct conf **out,
+                        struct str *messages)
+{
+    struct mistakes mistakes;
+    struct conf *conf = NULL;
+
+    mistakes_init(&mistakes);
+    enum err err = load(text, len, &conf, &mistakes);
+    err = tell(err, name, &mistakes, &conf, messages);
+    if (err == ERR_OK)
+        *out = conf;
+    return err;
+}
+
+/* ---- files ---- */
+
+static enum err file_error(struct mistakes *mistakes, int code)
+{
+    switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+        mistakes_add(mistakes, 0, "there is no such file; name another one with -c FILE");
+        return ERR_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+        mistakes_add(mistakes, 0,
+                     "the file can't be read: permission denied; allow this user to read it");
+        return ERR_ACCESS;
+    case EISDIR:
+        mistakes_add(mistakes, 0, "this is a directory; name a file in it");
+        return ERR_IO;
+    default:
+        mistakes_add(mistakes, 0, "the file can't be read: %s", strerror(code));
+        return ERR_IO;
+    }
+}
+
+/* Reads all of a file, at most a byte more than a configuration may have, into `buf`. */
+static enum err read_file(const char *path, char *buf, size_t *len, struct mistakes *mistakes)
+{
+    /* Opening a directory fails in a different way on each system. */
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return file_error(mistakes, EISDIR);
+
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return file_error(mistakes, errno);
+    errno = 0;
+    *len = fread(buf, 1, FILE_BYTES_MAX + 1, file);
+    enum err err = ferror(file) != 0 ? file_error(mistakes, errno) : ERR_OK;
+    fclose(file);
+    return err;
+}
+
+enum err conf_load(const char *path, struct conf **out, struct str *messages)
+{
+    struct mistakes mistakes;
+    struct conf *conf = NULL;
+    size_t len = 0;
+    enum err err = ERR_NOMEM;
+
+    mistakes_init(&mistakes);
+    char *text = malloc(FILE_BYTES_MAX + 1);
+    if (strlen(path) >= CONF_PATH_MAX) {
+        mistakes_add(&mistakes, 0, "the file's name is longer than %d bytes; move the file",
+                     CONF_PATH_MAX - 1);
+        err = ERR_NOT_FOUND;
+    } else if (text != NULL) {
+        err = read_file(path, text, &len, &mistakes);
+        if (err == ERR_OK)
+            err = load(text, len, &conf, &mistakes);
+    }
+    free(text);
+    if (err == ERR_OK)
+        str_format(conf->path, sizeof conf->path, "%s", path);
+
+    err = tell(err, path, &mistakes, &conf, messages);
+    if (err == ERR_OK)
+        *out = conf;
+    return err;
+}
+
+void conf_free(struct conf *conf)
+{
+    if (conf == NULL)
+        return;
+    for (size_t i = 0; i < conf->route_count; ++i) {
+        free(conf->routes[i].listens);
+        free(conf->routes[i].upstreams);
+    }
+    free(conf->routes);
+    free(conf);
+}
+
+const struct conf_route *conf_find_route(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->route_count; ++i)
+        if (strcmp(conf->routes[i].name, name) == 0)
+            return &conf->routes[i];
+    return NULL;
+}

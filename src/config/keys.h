@@ -12,11 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Room for arrays with one element a key, indexed as keys[]. */
+#define KEYS_MAX 32
+
 enum key_section { KEY_RELAY, KEY_CONSOLE, KEY_ROUTE /* also in [defaults] */ };
 
 enum key_type {
     KEY_COUNT,        /* uint32_t */
-    KEY_WORKERS,      /* unsigned, or "auto" = 0 */
+    KEY_WORKERS,      /* unsigned */
     KEY_DURATION,     /* uint32_t milliseconds */
     KEY_SIZE,         /* uint32_t bytes */
     KEY_BOOL,         /* bool */
@@ -32,7 +35,8 @@ struct key {
     const char *name;
     enum key_type type;
     const char *preset; /* the default as it would be written; NULL: required */
-    uint64_t min;       /* of numbers, durations (ms) and sizes (bytes) */
+    const char *zero;   /* the word for 0, which is then below `min`; NULL: there is none */
+    uint64_t min; /* of numbers, durations (ms), sizes (bytes), lengths of texts (bytes) */
     uint64_t max;
     bool reloadable;  /* takes effect without a restart */
     size_t offset;    /* of the field in struct conf or struct conf_route */

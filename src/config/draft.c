@@ -1,0 +1,151 @@
+#include "config/draft.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "config/value.h"
+
+enum err draft_init(struct draft *draft, struct mistakes *mistakes)
+{
+    memset(draft, 0, sizeof *draft);
+    draft->mistakes = mistakes;
+    draft->conf = calloc(1, sizeof *draft->conf);
+    if (draft->conf == NULL)
+        return ERR_NOMEM;
+    value_preset(KEY_RELAY, draft->conf);
+    value_preset(KEY_CONSOLE, draft->conf);
+    value_preset(KEY_ROUTE, &draft->defaults);
+    return ERR_OK;
+}
+
+void draft_free(struct draft *draft)
+{
+    conf_free(draft->conf);
+    free(draft->route_sections);
+    draft->conf = NULL;
+    draft->route_sections = NULL;
+}
+
+/* Makes room for at least one more element behind `count` of them by doubling. NULL: no memory,
+ * the array stays as it is. */
+static void *grow(void *array, size_t count, size_t *room, size_t size)
+{
+    if (count < *room)
+        return array;
+    size_t more = *room == 0 ? 4 : 2 * *room;
+    void *grown = realloc(array, more * size);
+    if (grown != NULL)
+        *room = more;
+    return grown;
+}
+
+bool draft_add_route(struct draft *draft, const char *name, unsigned line)
+{
+    struct conf *conf = draft->conf;
+    if (conf->route_count == DRAFT_ROUTES_MAX) {
+        if (!draft->too_many_routes)
+            mistakes_add(draft->mistakes, line, "there are more than %d routes; remove some",
+                         DRAFT_ROUTES_MAX);
+        draft->too_many_routes = true;
+        return false;
+    }
+
+    size_t room = draft->room;
+    void *sections =
+        grow(draft->route_sections, conf->route_count, &room, sizeof *draft->route_sections);
+    if (sections == NULL)
+        goto fail;
+    draft->route_sections = sections;
+    void *routes = grow(conf->routes, conf->route_count, &draft->room, sizeof *conf->routes);
+    if (routes == NULL)
+        goto fail;
+    conf->routes = routes;
+
+    struct conf_route *route = &conf->routes[conf->route_count];
+    memset(&draft->route_sections[conf->route_count], 0, sizeof *draft->route_sections);
+    draft->route_sections[conf->route_count].line = line;
+    ++conf->route_count;
+    memset(route, 0, sizeof *route);
+    str_format(route->name, sizeof route->name, "%s", name);
+    route->line = line;
+    value_preset(KEY_ROUTE, route);
+    return true;
+
+fail:
+    draft->mistakes->failed = true;
+    return false;
+}
+
+static struct conf_route *last_route(struct draft *draft)
+{
+    return &draft->conf->routes[draft->conf->route_count - 1];
+}
+
+/* Lists of a route hold exactly `count` elements; they are short, and there are few of them. */
+static void *add_one(struct draft *draft, void *list, size_t count, const void *element,
+                     size_t size)
+{
+    char *grown = realloc(list, (count + 1) * size);
+    if (grown == NULL) {
+        draft->mistakes->failed = true;
+        return NULL;
+    }
+    memcpy(grown + count * size, element, size);
+    return grown;
+}
+
+bool draft_add_listen(struct draft *draft, const struct conf_listen *listen)
+{
+    struct conf_route *route = last_route(draft);
+    if (draft->listen_count == DRAFT_LISTENS_MAX) {
+        mistakes_add(draft->mistakes, listen->line,
+                     "there are more than %d listen lines; remove some", DRAFT_LISTENS_MAX);
+        return false;
+    }
+    void *list =
+        add_one(draft, route->listens, route->listen_count, listen, sizeof *route->listens);
+    if (list == NULL)
+        return false;
+    route->listens = list;
+    ++route->listen_count;
+    ++draft->listen_count;
+    return true;
+}
+
+bool draft_add_upstream(struct draft *draft, const struct conf_upstream *upstream)
+{
+    struct conf_route *route = last_route(draft);
+    if (route->upstream_count == DRAFT_UPSTREAMS_MAX) {
+        mistakes_add(draft->mistakes, upstream->line,
+                     "the route has more than %d upstreams; remove some", DRAFT_UPSTREAMS_MAX);
+        return false;
+    }
+    void *list = add_one(draft, route->upstreams, route->upstream_count, upstream,
+                         sizeof *route->upstreams);
+    if (list == NULL)
+        return false;
+    route->upstreams = list;
+    ++route->upstream_count;
+    return true;
+}
+
+void draft_apply_defaults(struct draft *draft)
+{
+    for (size_t i = 0; i < draft->conf->route_count; ++i) {
+        for (size_t k = 0; k < key_count; ++k) {
+            const struct key *key = &keys[k];
+            if (key->section != KEY_ROUTE || key->preset == NULL ||
+                draft->route_sections[i].lines[k] != 0)
+                continue;
+            memcpy(value_field(key, &draft->conf->routes[i]),
+                   value_field_const(key, &draft->defaults), key->size);
+        }
+    }
+}
+
+const char *draft_route_label(const struct conf_route *route, char buf[DRAFT_LABEL_MAX])
+{
+    str_format(buf, DRAFT_LABEL_MAX, "[route %s]", route->name);
+    return buf;
+}

@@ -1,0 +1,65 @@
+/* draft.h - a configuration in the making.
+ *
+ * The parser fills a draft with what the file says, each value with the line it stands in; the
+ * checks look at it as a whole; what passes is handed out as a struct conf.
+ *
+ * Threads: those of its owner.
+ */
+#ifndef PAIRPORT_CONFIG_DRAFT_H
+#define PAIRPORT_CONFIG_DRAFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "config/conf.h"
+#include "config/keys.h"
+#include "config/mistakes.h"
+
+/* More than anybody needs, so few that comparing each with each takes no time. */
+#define DRAFT_ROUTES_MAX    1024
+#define DRAFT_LISTENS_MAX   4096 /* of all routes together */
+#define DRAFT_UPSTREAMS_MAX 256  /* of one route */
+
+/* Where a section and its keys stand. */
+struct draft_section {
+    unsigned line;            /* of the section, 0: not in the file */
+    unsigned lines[KEYS_MAX]; /* of the first mention of each of keys[], 0: none */
+};
+
+struct draft {
+    struct conf *conf;          /* owned */
+    struct mistakes *mistakes;  /* not owned */
+    struct conf_route defaults; /* the values of [defaults]; has no lists */
+    struct draft_section relay;
+    struct draft_section console;
+    struct draft_section default_section;
+    struct draft_section *route_sections; /* owned, one a route of conf, in the same order */
+    size_t room;                          /* allocated elements of both arrays */
+    size_t listen_count;                  /* of all routes */
+    bool too_many_routes;                 /* reported */
+};
+
+/* Starts with the defaults of keys.h and no route. ERR_NOMEM leaves nothing to free. */
+enum err draft_init(struct draft *draft, struct mistakes *mistakes);
+void draft_free(struct draft *draft);
+
+/* Adds a route without addresses. False: no memory, or too many routes, which is reported. */
+bool draft_add_route(struct draft *draft, const char *name, unsigned line);
+
+/* Add a copy to the last route. False: no memory, or too many, which is reported. */
+bool draft_add_listen(struct draft *draft, const struct conf_listen *listen);
+bool draft_add_upstream(struct draft *draft, const struct conf_upstream *upstream);
+
+/* Gives every key that a route does not mention the value of [defaults]. */
+void draft_apply_defaults(struct draft *draft);
+
+/* Reports what is wrong between several lines: missing and repeated addresses, listeners that
+ * get in each other's way, limits that contradict each other. */
+void draft_check(const struct draft *draft);
+
+/* "[route lobby]". */
+#define DRAFT_LABEL_MAX (CONF_NAME_MAX + sizeof "[route ]")
+const char *draft_route_label(const struct conf_route *route, char buf[DRAFT_LABEL_MAX]);
+
+#endif

@@ -1,0 +1,120 @@
+#include "config/lines.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+static bool starts_with(const char *text, size_t len, const char *start, size_t start_len)
+{
+    return len >= start_len && memcmp(text, start, start_len) == 0;
+}
+
+bool lines_init(struct lines *lines, const char *text, size_t len, struct mistakes *mistakes)
+{
+    if (starts_with(text, len, "\xff\xfe", 2) || starts_with(text, len, "\xfe\xff", 2)) {
+        mistakes_add(mistakes, 0, "the file is UTF-16; save it as UTF-8");
+        return false;
+    }
+    size_t skip = starts_with(text, len, "\xef\xbb\xbf", 3) ? 3 : 0;
+    lines->next = text + skip;
+    lines->end = text + len;
+    lines->mistakes = mistakes;
+    lines->number = 0;
+    lines->text[0] = '\0';
+    lines->len = 0;
+    return true;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* The offset of the first control character, `len` if there is none. Terminals obey them, those
+ * of the second set (U+0080 to U+009F) too, and messages show pieces of the file. */
+static size_t find_control(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; ++i) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return i;
+        if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
+            return i;
+    }
+    return len;
+}
+
+/* False after reporting what is wrong with the bytes of a line. */
+static bool check_bytes(struct lines *lines, const char *text, size_t len)
+{
+    if (len > CONF_LINE_MAX) {
+        mistakes_add(lines->mistakes, lines->number,
+                     "the line has %zu bytes; at most %d are read, make it shorter", len,
+                     CONF_LINE_MAX);
+        return false;
+    }
+    if (memchr(text, '\0', len) != NULL) {
+        mistakes_add(lines->mistakes, lines->number,
+                     "the line holds a NUL byte; a configuration is plain UTF-8 text");
+        return false;
+    }
+    size_t valid = str_utf8_prefix(text, len);
+    if (valid < len) {
+        mistakes_add(lines->mistakes, lines->number,
+                     "byte %zu of the line, 0x%02x, is not UTF-8; save the file as UTF-8",
+                     valid + 1, (unsigned)(unsigned char)text[valid]);
+        return false;
+    }
+    size_t control = find_control(text, len);
+    if (control < len) {
+        mistakes_add(lines->mistakes, lines->number,
+                     "byte %zu of the line is a control character; only tabs are allowed, "
+                     "remove it",
+                     control + 1);
+        return false;
+    }
+    return true;
+}
+
+/* The length of what stands before the comment, if there is one. */
+static size_t without_comment(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; ++i)
+        if ((text[i] == ';' || text[i] == '#') && (i == 0 || is_blank(text[i - 1])))
+            return i;
+    return len;
+}
+
+static void keep(struct lines *lines, const char *text, size_t len)
+{
+    len = without_comment(text, len);
+    while (len > 0 && is_blank(*text)) {
+        ++text;
+        --len;
+    }
+    while (len > 0 && is_blank(text[len - 1]))
+        --len;
+    memcpy(lines->text, text, len);
+    lines->text[len] = '\0';
+    lines->len = len;
+}
+
+bool lines_next(struct lines *lines)
+{
+    while (lines->next < lines->end) {
+        const char *text = lines->next;
+        const char *newline = memchr(text, '\n', (size_t)(lines->end - text));
+        size_t len = (size_t)((newline != NULL ? newline : lines->end) - text);
+        lines->next = newline != NULL ? newline + 1 : lines->end;
+        ++lines->number;
+        if (newline != NULL && len > 0 && text[len - 1] == '\r')
+            --len;
+
+        if (!check_bytes(lines, text, len))
+            continue;
+        keep(lines, text, len);
+        if (lines->len > 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,18 @@
+/* parse.h - the sections and keys of a file, put into a draft.
+ *
+ * inih splits the lines; lines.h decides what a line is. Sections are followed here, since inih
+ * does not tell of one without keys and cuts long names.
+ *
+ * Threads: those of the draft.
+ */
+#ifndef PAIRPORT_CONFIG_PARSE_H
+#define PAIRPORT_CONFIG_PARSE_H
+
+#include <stddef.h>
+
+#include "config/draft.h"
+
+/* Reads the whole text, whatever is wrong with it; mistakes go to those of the draft. */
+void parse_text(struct draft *draft, const char *text, size_t len);
+
+#endif
