@@ -1,6 +1,8 @@
 /* log.h - one event, one line.
  *
- * A line is `TIME LEVEL message`, lower case, no final dot, names in quotes. Where it goes is
+ * A line is `TIME LEVEL message`, lower case, no final dot, names in quotes; TIME is UTC,
+ * "2026-11-23T17:04:05.123Z". Bytes of a message that are no printable UTF-8 text (controls,
+ * line separators, stray bytes) stand as \xNN, so no peer can forge a line. Where lines go is
  * decided by the output that the program hands over (stderr, a file, the console's screen).
  * Repeated failures go through a struct log_limit: the first of a window is written, the rest
  * are counted, and the count is written with the next one or by log_limit_flush(); nothing is
@@ -70,8 +72,8 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *form
  * so that the last burst is accounted for. */
 void log_limit_flush(struct log_limit *limit, enum log_level level, const char *what);
 
-/* Log lines written since start, and lines whose output failed (full disk). The output calls
- * log_note_lost() when it could not write. */
+/* Lines that were lost because the output failed (full disk). The output calls log_note_lost()
+ * when it could not write one. */
 void log_note_lost(void);
 uint64_t log_lost_total(void);
 
