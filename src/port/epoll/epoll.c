@@ -1,0 +1,315 @@
+#include "port/epoll/epoll.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "os/posix/error.h"
+
+/* Events fetched by one epoll_wait. They belong to the worker that fetched them, so with
+ * siblings that might sleep meanwhile a batch is kept to well below 100 us of work; the kernel
+ * wakes the next waiter when it leaves events behind. A worker alone has nobody to share with. */
+enum { BATCH_ALONE = 64, BATCH_SHARED = 16 };
+
+/* A worker with results of its own asks epoll again after so many turns or so many results
+ * handed out, so that a socket that is always busy cannot starve the others. */
+enum { ASK_AFTER_TURNS = 8, ASK_AFTER_HANDED = 64 };
+
+/* A ready list grows beyond this only by a storm of cancellations or accepts; what exceeds
+ * SPILL_KEEP then goes to the inbox for everybody. */
+enum { SPILL_ABOVE = 256, SPILL_KEEP = 64 };
+
+enum { INBOX_SHARE = 64 }; /* what one worker takes at a time */
+
+#define WAKE_DATA UINT64_MAX /* the event_fd; no socket has this number */
+
+static _Thread_local struct worker *self;
+
+const char *port_backend_name(void)
+{
+    return "epoll";
+}
+
+struct worker *worker_of(const struct port *port)
+{
+    return self != NULL && self->port == port ? self : NULL;
+}
+
+/* ---- open and close ---- */
+
+enum err port_open(struct port **out, unsigned workers)
+{
+    struct port *port = aligned_alloc(CACHE_LINE, sizeof *port);
+    if (port == NULL)
+        return ERR_NOMEM;
+    *port = (struct port){.batch = workers > 1 ? BATCH_SHARED : BATCH_ALONE};
+    list_init(&port->workers);
+
+    enum err err = records_open(port);
+    if (err != ERR_OK)
+        goto free_port;
+    port->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (port->epoll_fd < 0) {
+        err = error_last();
+        goto close_records;
+    }
+    port->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (port->event_fd < 0) {
+        err = error_last();
+        goto close_epoll;
+    }
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_DATA};
+    if (epoll_ctl(port->epoll_fd, EPOLL_CTL_ADD, port->event_fd, &event) != 0) {
+        err = errno == ENOSPC ? ERR_NOMEM : error_last();
+        goto close_event;
+    }
+    *out = port;
+    return ERR_OK;
+
+close_event:
+    close(port->event_fd);
+close_epoll:
+    close(port->epoll_fd);
+close_records:
+    records_close(port);
+free_port:
+    free(port);
+    return err;
+}
+
+void port_close(struct port *port)
+{
+    struct port_stats stats;
+    port_get_stats(port, &stats);
+    for (int kind = 0; kind <= OP_WAKE; kind++)
+        assert(stats.submits[kind] == stats.completions[kind] && "nothing is in flight");
+    assert(list_empty(&port->workers) && "every worker has left");
+    assert(records_in_use(port) == 0 && "every socket is closed");
+
+    close(port->event_fd);
+    close(port->epoll_fd);
+    records_close(port);
+    free(port);
+}
+
+/* ---- the inbox ----
+ * Whenever it is not empty, an event of the event_fd is on its way to some worker, or a worker
+ * that got it is about to look: whoever fills an empty inbox writes to the event_fd, and who
+ * takes a share and leaves something behind writes again. Many writes may end up as one event,
+ * which is as good as many, since the worker looks after the event came. */
+
+static void wake(const struct port *port)
+{
+    uint64_t one = 1;
+    ssize_t wrote = write(port->event_fd, &one, sizeof one);
+    assert(wrote == sizeof one && "the counter cannot overflow in a lifetime");
+    (void)wrote;
+}
+
+static void inbox_splice(struct port *port, struct queue *from)
+{
+    if (from->head == NULL)
+        return;
+    os_mutex_lock(&port->lock);
+    bool was_empty = port->inbox.head == NULL;
+    queue_splice(&port->inbox, from);
+    os_mutex_unlock(&port->lock);
+    if (was_empty)
+        wake(port);
+}
+
+static void inbox_push(struct port *port, struct op *op)
+{
+    struct queue queue = {0};
+    queue_push(&queue, op);
+    inbox_splice(port, &queue);
+}
+
+static void take_from_inbox(struct port *port, struct worker *worker)
+{
+    os_mutex_lock(&port->lock);
+    for (int i = 0; i < INBOX_SHARE; i++) {
+        struct op *op = queue_pop(&port->inbox);
+        if (op == NULL)
+            break;
+        queue_push(&worker->ready, op);
+        worker->ready_count++;
+    }
+    bool more = port->inbox.head != NULL;
+    os_mutex_unlock(&port->lock);
+    if (more)
+        wake(port);
+}
+
+static void queue_result(struct port *port, struct worker *worker, struct op *op)
+{
+    if (worker == NULL) {
+        inbox_push(port, op);
+        return;
+    }
+    queue_push(&worker->ready, op);
+    worker->ready_count++;
+}
+
+void worker_finish(struct port *port, struct worker *worker, struct op *op, enum err err,
+                   int code)
+{
+    op->err = err;
+    op->raw = code;
+    native_of(op)->put_off = false;
+    queue_result(port, worker, op);
+}
+
+void worker_put_off(struct port *port, struct worker *worker, struct op *op)
+{
+    native_of(op)->put_off = true;
+    queue_result(port, worker, op);
+}
+
+void port_post(struct port *port, struct op *op)
+{
+    assert(op->kind == OP_WAKE && !op->in_flight);
+    op->in_flight = true;
+    op->bytes = 0;
+    op->err = ERR_OK;
+    op->raw = 0;
+    native_of(op)->put_off = false;
+    struct worker *worker = worker_of(port);
+    count_up(port, worker, submits[OP_WAKE]);
+    inbox_push(port, op); /* not on the ready list: any worker may have it */
+}
+
+/* ---- workers ---- */
+
+enum err port_enter(struct port *port)
+{
+    assert(self == NULL && "a thread works for one port");
+    struct worker *worker = aligned_alloc(CACHE_LINE, sizeof *worker);
+    if (worker == NULL)
+        return ERR_NOMEM;
+    *worker = (struct worker){.port = port};
+    os_mutex_lock(&port->lock);
+    list_push(&port->workers, &worker->link);
+    os_mutex_unlock(&port->lock);
+    self = worker;
+    return ERR_OK;
+}
+
+#define COUNTERS (sizeof(struct counters) / sizeof(atomic_uint_fast64_t))
+
+static atomic_uint_fast64_t *counter_at(struct counters *counters, size_t i)
+{
+    return (atomic_uint_fast64_t *)counters + i;
+}
+
+void port_leave(struct port *port)
+{
+    struct worker *worker = worker_of(port);
+    assert(worker != NULL && "only a worker leaves");
+    self = NULL;
+    inbox_splice(port, &worker->ready);
+
+    os_mutex_lock(&port->lock);
+    list_remove(&worker->link);
+    for (size_t i = 0; i < COUNTERS; i++)
+        atomic_fetch_add_explicit(
+            counter_at(&port->foreign, i),
+            atomic_load_explicit(counter_at(&worker->counters, i), memory_order_relaxed),
+            memory_order_relaxed);
+    os_mutex_unlock(&port->lock);
+    free(worker);
+}
+
+static void add_counters(struct port_stats *stats, const struct counters *counters)
+{
+#define ADD(to, from) stats->to += atomic_load_explicit(&counters->from, memory_order_relaxed)
+    for (int kind = 0; kind <= OP_WAKE; kind++) {
+        ADD(submits[kind], submits[kind]);
+        ADD(completions[kind], completions[kind]);
+    }
+    ADD(waits_total, waits);
+    ADD(wakeups_total, wakeups);
+    ADD(reads_total, reads);
+    ADD(writes_total, writes);
+    ADD(stale_events_total, stale_events);
+#undef ADD
+}
+
+void port_get_stats(struct port *port, struct port_stats *out)
+{
+    *out = (struct port_stats){0};
+    os_mutex_lock(&port->lock);
+    add_counters(out, &port->foreign);
+    for (struct list *at = port->workers.next; at != &port->workers; at = at->next)
+        add_counters(out, &list_owner(at, struct worker, link)->counters);
+    os_mutex_unlock(&port->lock);
+}
+
+/* ---- wait ---- */
+
+static void ask_epoll(struct port *port, struct worker *worker, int timeout_ms)
+{
+    struct epoll_event events[BATCH_ALONE];
+    counter_step(&worker->counters.waits);
+    if (timeout_ms != 0) /* may sleep; whether it did, the system does not tell */
+        counter_step(&worker->counters.wakeups);
+    worker->turns = 0;
+    worker->handed = 0;
+
+    /* A signal ends the wait early with EINTR: nothing after all. */
+    int count = epoll_wait(port->epoll_fd, events, port->batch, timeout_ms);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 == WAKE_DATA)
+            take_from_inbox(port, worker);
+        else
+            op_on_edge(port, worker, events[i].data.u64, events[i].events);
+    }
+}
+
+static void spill(struct port *port, struct worker *worker)
+{
+    struct queue keep = {0};
+    for (int i = 0; i < SPILL_KEEP; i++)
+        queue_push(&keep, queue_pop(&worker->ready));
+    inbox_splice(port, &worker->ready);
+    worker->ready = keep;
+    worker->ready_count = SPILL_KEEP;
+}
+
+static int hand_out(struct port *port, struct worker *worker, struct op *ops[], int max)
+{
+    int count = 0;
+    while (count < max) {
+        struct op *op = queue_pop(&worker->ready);
+        if (op == NULL)
+            break;
+        worker->ready_count--;
+        if (native_of(op)->put_off) {
+            op_resume(port, worker, op);
+            continue;
+        }
+        op->in_flight = false;
+        counter_step(&worker->counters.completions[op->kind]);
+        ops[count++] = op;
+    }
+    worker->turns++;
+    worker->handed += (unsigned)count;
+    return count;
+}
+
+int port_wait(struct port *port, struct op *ops[], int max, int timeout_ms)
+{
+    struct worker *worker = worker_of(port);
+    assert(worker != NULL && max > 0);
+
+    if (worker->ready_count > SPILL_ABOVE && port->batch == BATCH_SHARED)
+        spill(port, worker);
+    if (worker->ready.head == NULL)
+        ask_epoll(port, worker, timeout_ms);
+    else if (worker->turns >= ASK_AFTER_TURNS || worker->handed >= ASK_AFTER_HANDED)
+        ask_epoll(port, worker, 0);
+    return hand_out(port, worker, ops, max);
+}

@@ -1,0 +1,228 @@
+/* epoll.h - the parts of the epoll backend, for its own files only.
+ *
+ * One edge-triggered epoll instance is shared by all workers. Each socket has a record of one
+ * cache line; an operation that cannot be done at once is parked there until an edge comes.
+ *
+ *   epoll.c    the port: open, enter, wait, post; ready lists and the inbox
+ *   records.c  the table of records: attach, close, registration with epoll
+ *   ops.c      operations: submit, cancel, what an edge sets going
+ *
+ * How an edge is never lost, although system calls are made without the record's lock:
+ *
+ *  - The record remembers what the edges said: READABLE and WRITABLE. They mean "nobody has
+ *    seen EAGAIN since", not "there are bytes".
+ *  - Whoever receives takes READABLE away under the lock, then calls. An edge that comes later
+ *    sets it again. After EAGAIN the lock is taken once more: if READABLE is back, the call is
+ *    made again; if not, the operation is parked under the same lock, and the next edge finds
+ *    it there. Between taking the bit away and parking there is no gap in which an edge
+ *    could be overlooked.
+ *  - WRITABLE is never asked before a send, only after EAGAIN, so that a send that succeeds
+ *    takes no lock. A bit left from earlier costs one more send, which says EAGAIN again.
+ *  - Each operation is in one place: parked in its record, on a ready list, or in the hands of
+ *    one thread. Several workers may hold edges of one socket at once; one of them takes
+ *    the parked operation, the others leave their bit and go.
+ *  - A cancellation takes parked operations out. One that is in a thread's hands is not
+ *    parked; for it the record counts cancellations, and before it is parked the count is
+ *    compared with the one noted when it left its place. So either the cancellation finds it
+ *    or it finds the cancellation.
+ *  - A record's socket stays open while an operation is in a thread's hands, since the
+ *    operation is in flight and port_close_socket() forbids that. No call is ever made for a
+ *    descriptor that is someone else's by now.
+ *  - An event that was fetched before its socket was closed has the generation of then. It is
+ *    compared under the lock, counted and dropped, also when the descriptor's number has been
+ *    given out again. Records are never unmapped.
+ *
+ * Order of locks: a record's lock before the port's.
+ */
+#ifndef PAIRPORT_PORT_EPOLL_EPOLL_H
+#define PAIRPORT_PORT_EPOLL_EPOLL_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "os/os.h"
+#include "port/op.h"
+#include "port/port.h"
+
+#define CACHE_LINE 64
+
+/* ---- operations and queues of them ---- */
+
+/* The backend's record at the head of an operation. How far a WRITE has got is in op->bytes. */
+struct native {
+    struct op *next;  /* in the queue it is in, if any */
+    uint32_t cancels; /* of the record, when the operation left its place there */
+    bool put_off;     /* in a queue: to be run again before it can be handed out */
+};
+_Static_assert(sizeof(struct native) <= OP_NATIVE_SIZE, "the record fits");
+
+static inline struct native *native_of(struct op *op)
+{
+    return (struct native *)(void *)op->native;
+}
+
+/* A queue of operations, first in, first out. All zero is empty. */
+struct queue {
+    struct op *head, *tail;
+};
+
+static inline void queue_push(struct queue *queue, struct op *op)
+{
+    native_of(op)->next = NULL;
+    if (queue->head == NULL)
+        queue->head = op;
+    else
+        native_of(queue->tail)->next = op;
+    queue->tail = op;
+}
+
+static inline void queue_push_front(struct queue *queue, struct op *op)
+{
+    native_of(op)->next = queue->head;
+    if (queue->head == NULL)
+        queue->tail = op;
+    queue->head = op;
+}
+
+static inline struct op *queue_pop(struct queue *queue)
+{
+    struct op *op = queue->head;
+    if (op != NULL)
+        queue->head = native_of(op)->next;
+    return op;
+}
+
+/* Moves all of `from` to the end of `to`. */
+static inline void queue_splice(struct queue *to, struct queue *from)
+{
+    if (from->head == NULL)
+        return;
+    if (to->head == NULL)
+        to->head = from->head;
+    else
+        native_of(to->tail)->next = from->head;
+    to->tail = from->tail;
+    from->head = NULL;
+}
+
+/* ---- records ---- */
+
+enum {
+    OPEN = 1,        /* between attach and close */
+    READABLE = 2,    /* no receive or accept has come up empty since the last edge */
+    WRITABLE = 4,    /* an edge said so, and no send has looked since */
+    ENDED = 8,       /* FIN, reset or an error was seen: a short receive is not the end */
+    URGENT = 16,     /* so it is with urgent data, at which a receive stops short */
+    WATCHED = 32,    /* registered with epoll */
+    WATCHED_OUT = 64 /* registered for EPOLLOUT as well */
+};
+
+struct record {
+    alignas(CACHE_LINE) struct os_mutex lock; /* guards all but `cancels` and `reset` */
+    uint32_t generation;                      /* counts the sockets that had this number */
+    uint8_t flags;
+    atomic_bool reset;    /* a call said ECONNRESET: the kernel tells that only once */
+    atomic_uint cancels;  /* cancellations of this socket's operations; changed under lock */
+    struct op *reader;    /* the parked READ */
+    struct op *writer;    /* the parked WRITE or CONNECT */
+    struct queue accepts; /* the parked ACCEPTs of a listener */
+};
+_Static_assert(sizeof(struct record) == CACHE_LINE, "a record is one cache line");
+
+#define CHUNK_BITS    10
+#define CHUNK_RECORDS (1u << CHUNK_BITS)
+#define CHUNKS        16384u /* descriptors below 2^24 */
+
+/* ---- workers and the port ---- */
+
+/* Each is written by one thread only; an atomic, since others read it. */
+struct counters {
+    atomic_uint_fast64_t submits[OP_WAKE + 1];
+    atomic_uint_fast64_t completions[OP_WAKE + 1];
+    atomic_uint_fast64_t waits, wakeups, reads, writes, stale_events;
+};
+
+/* One thread's part of a port. Threads that did not enter have none: their results go to the
+ * inbox, their counts to port->foreign. */
+struct worker {
+    alignas(CACHE_LINE) struct port *port;
+    struct queue ready; /* finished or unfinished operations, this worker's alone */
+    unsigned ready_count;
+    unsigned turns;   /* calls of port_wait() since epoll was last asked */
+    unsigned handed;  /* operations handed out since then */
+    struct list link; /* in port->workers */
+    struct counters counters;
+};
+
+struct port {
+    int epoll_fd;
+    int event_fd; /* edge-triggered and never read: each write wakes one worker */
+    int batch;    /* events a worker fetches at once */
+    _Atomic(struct record *) *chunks; /* [CHUNKS]; a chunk is made once and stays */
+
+    alignas(CACHE_LINE) struct os_mutex lock; /* guards the rest */
+    struct queue inbox;                       /* for any worker, see inbox_push() */
+    struct list workers;
+    struct counters foreign; /* of threads without a worker and of workers that left; added to
+                              * without the lock */
+};
+
+/* The calling thread's worker of this port, or NULL. */
+struct worker *worker_of(const struct port *port);
+
+/* Adds to a counter of this worker, or of the port when `worker` is NULL. */
+#define count_up(port, worker, field)                                                          \
+    do {                                                                                       \
+        if ((worker) != NULL)                                                                  \
+            counter_step(&(worker)->counters.field);                                           \
+        else                                                                                   \
+            atomic_fetch_add_explicit(&(port)->foreign.field, 1, memory_order_relaxed);        \
+    } while (0)
+
+static inline void counter_step(atomic_uint_fast64_t *counter)
+{
+    uint64_t now = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, now + 1, memory_order_relaxed);
+}
+
+/* Queues a finished operation on this worker's ready list; without a worker, in the inbox, and
+ * wakes one. `code` is the errno behind the error. */
+void worker_finish(struct port *port, struct worker *worker, struct op *op, enum err err,
+                   int code);
+
+/* Queues an operation likewise that is to be run again before it can be handed out. */
+void worker_put_off(struct port *port, struct worker *worker, struct op *op);
+
+/* ---- records.c ---- */
+
+enum err records_open(struct port *port);
+void records_close(struct port *port);            /* frees them; every socket is closed */
+unsigned records_in_use(const struct port *port); /* when no other thread uses the port */
+
+/* The record of a socket that was attached. */
+static inline struct record *record_of(const struct port *port, sock_t sock)
+{
+    struct record *chunk =
+        atomic_load_explicit(&port->chunks[(size_t)sock >> CHUNK_BITS], memory_order_acquire);
+    return &chunk[(size_t)sock & (CHUNK_RECORDS - 1)];
+}
+
+/* Sees to it that edges of this socket come from now on, EPOLLOUT among them if `out`. What
+ * is so already comes as an edge, too. With the record's lock held. 0 or an errno. */
+int record_watch(const struct port *port, struct record *record, sock_t sock, bool out);
+
+/* ---- ops.c ---- */
+
+/* Runs an operation again that was put off. */
+void op_resume(struct port *port, struct worker *worker, struct op *op);
+
+/* Takes what epoll said about a socket: remembers it and runs what waited for it. `data` is
+ * what record_watch() registered. */
+void op_on_edge(struct port *port, struct worker *worker, uint64_t data, uint32_t events);
+
+#endif
