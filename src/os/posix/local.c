@@ -1,0 +1,390 @@
+#include "os/local.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "os/os.h"
+#include "os/posix/error.h"
+
+enum { WRITE_PATIENCE_MS = 10000 };
+
+struct local_listener {
+    int fd;
+    int stop; /* eventfd; readable for ever once stopped */
+    struct sockaddr_un addr;
+    dev_t device; /* with inode: the file that is ours to remove */
+    ino_t inode;
+};
+
+struct local_conn {
+    int fd;
+    int stop; /* as above */
+};
+
+/* ---- names ---- */
+
+enum err local_path(const char *name, char path[LOCAL_NAME_MAX])
+{
+    /* A file name that fits here may still be too long for a socket address. */
+    enum { LONGEST = sizeof((struct sockaddr_un *)NULL)->sun_path };
+    char text[LOCAL_NAME_MAX];
+    _Static_assert(LONGEST < LOCAL_NAME_MAX, "a cut text is seen as too long");
+
+    if (name[0] == '\0')
+        return ERR_INVALID;
+    const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
+    size_t len;
+    if (strpbrk(name, "/\\") != NULL)
+        len = str_format(text, sizeof text, "%s", name);
+    else if (runtime_dir != NULL && runtime_dir[0] == '/')
+        len = str_format(text, sizeof text, "%s/pairport/%s.sock", runtime_dir, name);
+    else if (geteuid() == 0)
+        len = str_format(text, sizeof text, "/run/pairport/%s.sock", name);
+    else
+        len = str_format(text, sizeof text, "/tmp/pairport-%u/%s.sock", (unsigned)geteuid(),
+                         name);
+    if (len >= LONGEST)
+        return ERR_RANGE;
+    memcpy(path, text, len + 1);
+    return ERR_OK;
+}
+
+static enum err socket_address(const char *path, struct sockaddr_un *addr)
+{
+    memset(addr, 0, sizeof *addr);
+    addr->sun_family = AF_UNIX;
+    size_t len = strlen(path);
+    if (len == 0)
+        return ERR_INVALID;
+    if (len >= sizeof addr->sun_path)
+        return ERR_RANGE;
+    memcpy(addr->sun_path, path, len + 1);
+    return ERR_OK;
+}
+
+/* ---- the directory ----
+ * Whoever may rename files in it may put a socket of his own in the place of ours. */
+
+static bool is_trusted(uid_t owner)
+{
+    return owner == 0 || owner == geteuid();
+}
+
+static bool is_safe_directory(const struct stat *stat)
+{
+    bool others_write = (stat->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+    bool sticky = (stat->st_mode & S_ISVTX) != 0;
+    return S_ISDIR(stat->st_mode) && is_trusted(stat->st_uid) && (!others_write || sticky);
+}
+
+/* Opens the directory of the socket, made first where it is missing and `create` says so. */
+static enum err open_directory(const char *path, bool create, int *out)
+{
+    struct sockaddr_un name; /* a copy to cut; the length was checked */
+    enum err err = socket_address(path, &name);
+    if (err != ERR_OK)
+        return err;
+    char *slash = strrchr(name.sun_path, '/');
+    const char *directory = slash == NULL ? "." : slash == name.sun_path ? "/" : name.sun_path;
+    if (slash != NULL && slash != name.sun_path)
+        *slash = '\0';
+
+    if (create && mkdir(directory, 0700) != 0 && errno != EEXIST)
+        return error_last();
+    struct stat stat;
+    if (lstat(directory, &stat) != 0)
+        return error_last();
+    if (S_ISLNK(stat.st_mode) && !is_trusted(stat.st_uid))
+        return ERR_ACCESS; /* someone else says where our socket shall be */
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_last();
+    if (fstat(fd, &stat) != 0 || !is_safe_directory(&stat)) {
+        close(fd);
+        return ERR_ACCESS;
+    }
+    /* Two starting relays must not both find the same stale socket. Where others can lock the
+     * directory too we do without, rather than let them hold us up. */
+    if (create && stat.st_uid == geteuid() && (stat.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
+        while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+        }
+    }
+    *out = fd;
+    return ERR_OK;
+}
+
+/* ---- listen ---- */
+
+static enum err open_socket(int *out)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_last();
+    *out = fd;
+    return ERR_OK;
+}
+
+/* Removes the socket of a process that is gone. ERR_IN_USE: its owner lives; ERR_EXISTS: the
+ * file is something else. */
+static enum err remove_stale(const struct sockaddr_un *addr)
+{
+    struct stat stat;
+    if (lstat(addr->sun_path, &stat) != 0)
+        return errno == ENOENT ? ERR_OK : error_last();
+    if (!S_ISSOCK(stat.st_mode))
+        return ERR_EXISTS;
+    int probe = -1;
+    enum err err = open_socket(&probe);
+    if (err != ERR_OK)
+        return err;
+    int failed = connect(probe, (const struct sockaddr *)addr, sizeof *addr);
+    int code = failed ? errno : 0;
+    close(probe);
+    if (code == 0 || code == EAGAIN) /* EAGAIN: alive, with a full backlog */
+        return ERR_IN_USE;
+    if (code != ECONNREFUSED && code != ENOENT)
+        return error_from_errno(code);
+    return unlink(addr->sun_path) == 0 || errno == ENOENT ? ERR_OK : error_last();
+}
+
+static enum err bind_socket(struct local_listener *listener)
+{
+    const struct sockaddr *addr = (const struct sockaddr *)&listener->addr;
+    if (bind(listener->fd, addr, sizeof listener->addr) != 0) {
+        if (errno != EADDRINUSE)
+            return error_last();
+        enum err err = remove_stale(&listener->addr);
+        if (err != ERR_OK)
+            return err;
+        if (bind(listener->fd, addr, sizeof listener->addr) != 0)
+            return error_last();
+    }
+    /* Nobody can connect before listen(), so the mode is right in time whatever the umask. */
+    struct stat stat;
+    if (chmod(listener->addr.sun_path, 0600) != 0 ||
+        lstat(listener->addr.sun_path, &stat) != 0 || listen(listener->fd, 16) != 0) {
+        enum err err = error_last();
+        unlink(listener->addr.sun_path);
+        return err;
+    }
+    listener->device = stat.st_dev;
+    listener->inode = stat.st_ino;
+    return ERR_OK;
+}
+
+enum err local_listen(const char *path, struct local_listener **out)
+{
+    struct local_listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL)
+        return ERR_NOMEM;
+    enum err err = socket_address(path, &listener->addr);
+    if (err != ERR_OK)
+        goto free_listener;
+    listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (listener->stop < 0) {
+        err = error_last();
+        goto free_listener;
+    }
+    err = open_socket(&listener->fd);
+    if (err != ERR_OK)
+        goto close_stop;
+    int directory;
+    err = open_directory(path, true, &directory);
+    if (err != ERR_OK)
+        goto close_fd;
+    err = bind_socket(listener);
+    close(directory); /* and unlocks it */
+    if (err != ERR_OK)
+        goto close_fd;
+    *out = listener;
+    return ERR_OK;
+
+close_fd:
+    close(listener->fd);
+close_stop:
+    close(listener->stop);
+free_listener:
+    free(listener);
+    return err;
+}
+
+static void set_stop(int stop)
+{
+    uint64_t one = 1;
+    (void)!write(stop, &one, sizeof one); /* fails only when it is far from zero already */
+}
+
+/* Waits until `fd` has one of `events`, or timeout_ms are over, or `stop` is set. */
+static enum err wait_for(int fd, short events, int stop, uint32_t timeout_ms)
+{
+    uint64_t end = os_mono_ms() + timeout_ms;
+    for (;;) {
+        int left = -1;
+        if (timeout_ms != UINT32_MAX) {
+            uint64_t now = os_mono_ms();
+            uint64_t rest = now < end ? end - now : 0;
+            left = rest > INT32_MAX ? INT32_MAX : (int)rest;
+        }
+        struct pollfd fds[2] = {{.fd = stop, .events = POLLIN}, {.fd = fd, .events = events}};
+        int ready = poll(fds, 2, left);
+        if (ready < 0 && errno != EINTR)
+            return error_last();
+        if (ready > 0)
+            return fds[0].revents != 0 ? ERR_CANCELLED : ERR_OK;
+        if (left == 0)
+            return ERR_TIMEDOUT;
+    }
+}
+
+static enum err make_conn(int fd, struct local_conn **out)
+{
+    struct local_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return ERR_NOMEM;
+    conn->fd = fd;
+    conn->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (conn->stop < 0) {
+        enum err err = error_last();
+        free(conn);
+        return err;
+    }
+    *out = conn;
+    return ERR_OK;
+}
+
+enum err local_accept(struct local_listener *listener, struct local_conn **out)
+{
+    for (;;) {
+        enum err err = wait_for(listener->fd, POLLIN, listener->stop, UINT32_MAX);
+        if (err != ERR_OK)
+            return err;
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            err = make_conn(fd, out);
+            if (err != ERR_OK)
+                close(fd);
+            return err;
+        }
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            return error_last();
+    }
+}
+
+void local_listener_stop(struct local_listener *listener)
+{
+    set_stop(listener->stop);
+}
+
+void local_listener_close(struct local_listener *listener)
+{
+    /* Another may have replaced the file, when someone removed ours. */
+    struct stat stat;
+    if (lstat(listener->addr.sun_path, &stat) == 0 && stat.st_dev == listener->device &&
+        stat.st_ino == listener->inode)
+        unlink(listener->addr.sun_path);
+    close(listener->fd);
+    close(listener->stop);
+    free(listener);
+}
+
+/* ---- connections ---- */
+
+/* True when the one who listens is us or root; root itself may talk to anyone. */
+static bool peer_is_trusted(int fd)
+{
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    if (geteuid() == 0)
+        return true;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && is_trusted(cred.uid);
+}
+
+enum err local_connect(const char *path, struct local_conn **out)
+{
+    struct sockaddr_un addr;
+    enum err err = socket_address(path, &addr);
+    if (err != ERR_OK)
+        return err;
+    int fd = -1;
+    err = open_socket(&fd);
+    if (err != ERR_OK)
+        return err;
+    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) != 0) {
+        /* A file without a process behind it is as good as none. */
+        err = errno == ECONNREFUSED ? ERR_NOT_FOUND : error_last();
+        goto close_fd;
+    }
+    if (!peer_is_trusted(fd)) {
+        err = ERR_ACCESS;
+        goto close_fd;
+    }
+    err = make_conn(fd, out);
+    if (err == ERR_OK)
+        return ERR_OK;
+
+close_fd:
+    close(fd);
+    return err;
+}
+
+enum err local_read(struct local_conn *conn, void *buf, size_t size, uint32_t timeout_ms,
+                    size_t *got)
+{
+    for (;;) {
+        enum err err = wait_for(conn->fd, POLLIN, conn->stop, timeout_ms);
+        if (err != ERR_OK)
+            return err;
+        ssize_t len = recv(conn->fd, buf, size, 0);
+        if (len > 0) {
+            *got = (size_t)len;
+            return ERR_OK;
+        }
+        if (len == 0 || errno == ECONNRESET)
+            return ERR_CLOSED;
+        if (errno != EAGAIN && errno != EINTR)
+            return error_last();
+    }
+}
+
+enum err local_write(struct local_conn *conn, const void *buf, size_t len)
+{
+    const char *bytes = buf;
+    size_t done = 0;
+    while (done < len) {
+        ssize_t sent = send(conn->fd, bytes + done, len - done, MSG_NOSIGNAL);
+        if (sent >= 0) {
+            done += (size_t)sent;
+        } else if (errno == EAGAIN) {
+            enum err err = wait_for(conn->fd, POLLOUT, conn->stop, WRITE_PATIENCE_MS);
+            if (err != ERR_OK)
+                return err;
+        } else if (errno == EPIPE || errno == ECONNRESET) {
+            return ERR_CLOSED;
+        } else if (errno != EINTR) {
+            return error_last();
+        }
+    }
+    return ERR_OK;
+}
+
+void local_conn_stop(struct local_conn *conn)
+{
+    set_stop(conn->stop);
+}
+
+void local_conn_close(struct local_conn *conn)
+{
+    close(conn->fd);
+    close(conn->stop);
+    free(conn);
+}

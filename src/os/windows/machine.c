@@ -1,14 +1,10 @@
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <malloc.h>
 
 #include "base/str.h"
 #include "os/os.h"
 #include "os/windows/windows_api.h"
-
-#include <bcrypt.h>
-#include <psapi.h>
 
 /* ---- start ---- */
 

@@ -115,10 +115,25 @@ void sock_close(sock_t sock, enum sock_close_how how)
     (void)closesocket((SOCKET)sock);
 }
 
+/* Looks at the next byte without taking it; non-blocking. Windows answers with the error of a
+ * broken connection as often as it is asked. */
+static bool peek_finds_reset(SOCKET sock)
+{
+    char byte;
+    return recv(sock, &byte, 1, MSG_PEEK) < 0 && error_last() == ERR_RESET;
+}
+
 bool sock_peer_reset(sock_t sock)
 {
+    /* POLLHUP is documented for both a disconnected and an aborted connection, POLLERR for "an
+     * error" ("WSAPOLLFD structure"). Wine sets both after a reset, and keeps them when its
+     * receive calls report a plain end of stream. */
     WSAPOLLFD poll_fd = {.fd = (SOCKET)sock};
-    return WSAPoll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0;
+    if (WSAPoll(&poll_fd, 1, 0) != 1)
+        return false;
+    if ((poll_fd.revents & POLLERR) != 0)
+        return true;
+    return (poll_fd.revents & POLLHUP) != 0 && peek_finds_reset((SOCKET)sock);
 }
 
 /* SIO_TCP_INFO is there since Windows 10 1703. */

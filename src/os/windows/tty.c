@@ -1,0 +1,151 @@
+#include "os/tty.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "os/os.h"
+#include "os/windows/error.h"
+#include "os/windows/windows_api.h"
+
+static bool is_console(DWORD which)
+{
+    DWORD mode;
+    return GetConsoleMode(GetStdHandle(which), &mode) != 0;
+}
+
+bool tty_is_terminal_in(void)
+{
+    return is_console(STD_INPUT_HANDLE);
+}
+
+bool tty_is_terminal_out(void)
+{
+    return is_console(STD_OUTPUT_HANDLE);
+}
+
+/* ---- raw mode ---- */
+
+static DWORD old_in_mode;  /* valid while is_raw */
+static DWORD old_out_mode; /* the same, if stdout is a console */
+static bool out_is_console;
+static atomic_bool is_raw;
+static LPTOP_LEVEL_EXCEPTION_FILTER old_filter;
+
+void tty_leave_raw(void)
+{
+    if (!atomic_exchange(&is_raw, false))
+        return;
+    SetConsoleMode(GetStdHandle(STD_INPUT_HANDLE), old_in_mode);
+    if (out_is_console)
+        SetConsoleMode(GetStdHandle(STD_OUTPUT_HANDLE), old_out_mode);
+}
+
+/* A crash must not leave the shell without echo. */
+static LONG WINAPI on_crash(EXCEPTION_POINTERS *exception)
+{
+    tty_leave_raw();
+    return old_filter != NULL ? old_filter(exception) : EXCEPTION_CONTINUE_SEARCH;
+}
+
+static void on_abort(int number)
+{
+    (void)number;
+    tty_leave_raw(); /* abort() goes on afterwards */
+}
+
+static BOOL CALLBACK install_restore(PINIT_ONCE init, PVOID parameter, PVOID *context)
+{
+    (void)init;
+    (void)parameter;
+    (void)context;
+    atexit(tty_leave_raw);
+    old_filter = SetUnhandledExceptionFilter(on_crash);
+    signal(SIGABRT, on_abort);
+    return TRUE;
+}
+
+enum err tty_enter_raw(void)
+{
+    if (atomic_load(&is_raw))
+        return ERR_OK;
+    HANDLE in = GetStdHandle(STD_INPUT_HANDLE);
+    HANDLE out = GetStdHandle(STD_OUTPUT_HANDLE);
+    if (!GetConsoleMode(in, &old_in_mode))
+        return ERR_UNSUPPORTED;
+    out_is_console = GetConsoleMode(out, &old_out_mode) != 0;
+
+    static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
+    InitOnceExecuteOnce(&once, install_restore, NULL, NULL);
+
+    /* Without ENABLE_PROCESSED_INPUT Ctrl-C is a byte, as a program with a line editor wants
+     * it; Ctrl-Break still stops. */
+    DWORD raw =
+        old_in_mode & ~(DWORD)(ENABLE_PROCESSED_INPUT | ENABLE_LINE_INPUT | ENABLE_ECHO_INPUT |
+                               ENABLE_MOUSE_INPUT | ENABLE_WINDOW_INPUT);
+    atomic_store(&is_raw, true); /* before the change, so that a crash in between is undone */
+    if (!SetConsoleMode(in, raw | ENABLE_VIRTUAL_TERMINAL_INPUT) && !SetConsoleMode(in, raw)) {
+        enum err err = error_last();
+        atomic_store(&is_raw, false);
+        return err;
+    }
+    if (out_is_console)
+        SetConsoleMode(out, old_out_mode | ENABLE_PROCESSED_OUTPUT |
+                                ENABLE_VIRTUAL_TERMINAL_PROCESSING);
+    return ERR_OK;
+}
+
+/* ---- output ---- */
+
+/* Old consoles take a limited amount at once, and a cut must not go through a character. */
+enum { PIECE = 8192 };
+
+static void write_console(HANDLE out, const char *bytes, size_t len)
+{
+    wchar_t wide[PIECE]; /* UTF-16 never has more units than UTF-8 has bytes */
+    while (len > 0) {
+        size_t piece = len < PIECE ? len : PIECE;
+        if (piece < len) {
+            size_t whole = piece;
+            while (whole > piece - 4 && ((unsigned char)bytes[whole] & 0xC0) == 0x80)
+                whole--;
+            piece = whole;
+        }
+        int units = MultiByteToWideChar(CP_UTF8, 0, bytes, (int)piece, wide, PIECE);
+        DWORD wrote;
+        if (units <= 0 || !WriteConsoleW(out, wide, (DWORD)units, &wrote, NULL))
+            return; /* the console is gone: nobody is there to be told */
+        bytes += piece;
+        len -= piece;
+    }
+}
+
+void tty_write(const char *bytes, size_t len)
+{
+    static struct os_mutex mutex; /* a text that goes out in pieces stays in one piece */
+    HANDLE out = GetStdHandle(STD_OUTPUT_HANDLE);
+    os_mutex_lock(&mutex);
+    if (is_console(STD_OUTPUT_HANDLE)) {
+        write_console(out, bytes, len);
+    } else {
+        while (len > 0) {
+            DWORD wrote;
+            DWORD piece = len > INT32_MAX ? INT32_MAX : (DWORD)len;
+            if (!WriteFile(out, bytes, piece, &wrote, NULL))
+                break; /* nobody is there to read, or to be told */
+            bytes += wrote;
+            len -= wrote;
+        }
+    }
+    os_mutex_unlock(&mutex);
+}
+
+unsigned tty_columns(void)
+{
+    CONSOLE_SCREEN_BUFFER_INFO info;
+    if (!GetConsoleScreenBufferInfo(GetStdHandle(STD_OUTPUT_HANDLE), &info) ||
+        info.srWindow.Right < info.srWindow.Left)
+        return 80;
+    return (unsigned)(info.srWindow.Right - info.srWindow.Left) + 1;
+}

@@ -29,6 +29,9 @@
 #include <ws2tcpip.h>
 #include <mswsock.h>
 #include <mstcpip.h>
+#include <bcrypt.h>
+#include <psapi.h>
+#include <sddl.h>
 /* clang-format on */
 
 #ifndef SO_REUSE_UNICASTPORT
