@@ -12,24 +12,26 @@
 #define PAIRPORT_BASE_WHEEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/list.h"
 
 #define WHEEL_SLOT_MS 16
-#define WHEEL_BITS    6 /* 64 slots a level */
-#define WHEEL_LEVELS  6 /* 64^6 slots of 16 ms: 34 years */
+#define WHEEL_BITS    6  /* 64 slots a level */
+#define WHEEL_LEVELS  10 /* 64^10 slots of 16 ms: whatever 64 bits of milliseconds can say */
 
 struct wheel_entry {
-    struct list link; /* in a slot while armed, else alone */
+    struct list link; /* in a slot or among the due while armed, else alone */
     uint64_t when;    /* due, in slots since the wheel's zero; rounded up from milliseconds */
 };
 
 struct wheel {
     struct list slots[WHEEL_LEVELS][1 << WHEEL_BITS];
-    uint64_t busy[WHEEL_LEVELS]; /* one bit a slot: may hold entries */
+    uint64_t busy[WHEEL_LEVELS]; /* one bit a slot: it holds entries */
+    struct list due;             /* entries whose time has come, not taken out yet */
     uint64_t now;                /* slots up to here have been looked at */
-    size_t armed;                /* entries in the wheel */
+    size_t armed;                /* entries in the wheel, the due ones included */
 };
 
 #define WHEEL_NEVER UINT64_MAX
@@ -48,7 +50,9 @@ void wheel_disarm(struct wheel *wheel, struct wheel_entry *entry); /* armed or n
 struct wheel_entry *wheel_expire(struct wheel *wheel, uint64_t now_ms);
 
 /* The earliest time at which wheel_expire() may have something to do: never later than the
- * earliest due entry's time rounded up to a slot, possibly earlier; WHEEL_NEVER when empty. */
+ * earliest entry's time rounded up to a slot; 0 when an entry is due already, WHEEL_NEVER when
+ * the wheel is empty. It may be earlier than the entry, since a far entry moves closer in steps,
+ * of which it takes fewer than WHEEL_LEVELS: each is 64 times as long as the next. */
 uint64_t wheel_next_ms(const struct wheel *wheel);
 
 #endif
