@@ -1,0 +1,239 @@
+#include "relay_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "relay/listener.h"
+
+static const struct addr client_addr = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, 4}};
+
+static void fill_upstream(struct conf_upstream *upstream, const char *host, uint16_t port)
+{
+    str_format(upstream->host, sizeof upstream->host, "%s", host);
+    upstream->port = port;
+    str_format(upstream->name, sizeof upstream->name, "%s:%u", host, port);
+}
+
+static void fill_conf(struct fixture *fix)
+{
+    fix->listen_conf.addr =
+        (struct addr){.family = ADDR_IPV4, .port = 7000, .ip = {127, 0, 0, 1}};
+    fill_upstream(&fix->upstream_confs[0], "10.0.0.5", 9000);
+    fill_upstream(&fix->upstream_confs[1], "10.0.0.6", 9000);
+    fix->route_conf = (struct conf_route){
+        .name = "game",
+        .listens = &fix->listen_conf,
+        .listen_count = 1,
+        .upstreams = fix->upstream_confs,
+        .upstream_count = 2,
+        .connect_timeout_ms = 5000,
+        .idle_timeout_ms = 600000,
+        .half_close_timeout_ms = 30000,
+        .connect_retries = 3,
+        .max_sessions = 100,
+        .nodelay = true,
+        .buffer_bytes = 4096,
+        .backlog = 16,
+    };
+    fix->conf = (struct conf){
+        .workers = 1,
+        .max_sessions = 100,
+        .stop_timeout_ms = 30000,
+        .routes = &fix->route_conf,
+        .route_count = 1,
+    };
+}
+
+static uint64_t no_time(void)
+{
+    return 0;
+}
+
+static void swallow(void *ctx, enum log_level level, const char *line, size_t len)
+{
+    (void)ctx, (void)level, (void)line, (void)len;
+}
+
+int fixture_setup(void **state)
+{
+    log_set_output(&(struct log_output){no_time, no_time, swallow, NULL});
+    struct fixture *fix = calloc(1, sizeof *fix);
+    assert_non_null(fix);
+    log_set_level(LOG_INFO); /* all lines are made, none is shown */
+    fake_port_begin();
+    fill_conf(fix);
+    assert_int_equal(relay_open(&fix->relay, &fix->conf), ERR_OK);
+    assert_int_equal(port_enter(fix->relay.port), ERR_OK);
+    fix->worker = &fix->relay.workers[0];
+    fix->worker->now_ms = fix->relay.started_ms;
+    fix->relay.lifecycle.running = true;
+
+    struct relay_route *route = &fix->relay.routes[0];
+    for (size_t i = 0; i < 2; i++) {
+        struct addr addr = {.family = ADDR_IPV4, .port = 9000};
+        assert_int_equal(addr_parse_ip(fix->upstream_confs[i].host, &addr), ERR_OK);
+        addr.port = 9000;
+        assert_int_equal(route_set_addrs(&route->route, i, &addr, 1), ERR_OK);
+    }
+    assert_int_equal(listener_open(&route->listeners[0], &fix->relay, route, &fix->listen_conf),
+                     ERR_OK);
+    fix->listener = fake_sock_latest();
+    listener_start(route->listeners[0], fix->worker);
+    *state = fix;
+    return 0;
+}
+
+/* Cancels and finishes until only the exit message could be left. */
+static void stop_everything(struct fixture *fix)
+{
+    lifecycle_stop(&fix->relay, true);
+    for (int i = 0; i < 100 && atomic_load(&fix->relay.lifecycle.parts) > 0; i++) {
+        fixture_pump(fix);
+        fake_port_finish_cancelled(SOCK_NONE);
+        fixture_pass(fix, 1000);
+    }
+    fixture_pump(fix);
+}
+
+int fixture_teardown(void **state)
+{
+    struct fixture *fix = *state;
+    stop_everything(fix);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    assert_int_equal(atomic_load(&fix->relay.quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams[0].quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams[1].quota.used), 0);
+    assert_int_equal(atomic_load(&fix->worker->cache.used), 0);
+    assert_int_equal(fix->relay.pairs.used, 0);
+    buffers_empty_cache(&fix->relay.buffers, &fix->worker->cache);
+    port_leave(fix->relay.port);
+    relay_close(&fix->relay);
+    fake_port_end();
+    free(fix);
+    return 0;
+}
+
+void fixture_pump(struct fixture *fix)
+{
+    struct op *ops[PORT_BATCH];
+    int count;
+    while ((count = port_wait(fix->relay.port, ops, PORT_BATCH, 0)) > 0)
+        for (int i = 0; i < count; i++)
+            if (ops[i] != &fix->relay.lifecycle.exit)
+                worker_dispatch(fix->worker, ops[i]);
+}
+
+void fixture_pass(struct fixture *fix, uint64_t ms)
+{
+    uint64_t until = fix->worker->now_ms + ms;
+    while (fix->worker->now_ms < until) {
+        uint64_t left = until - fix->worker->now_ms;
+        fix->worker->now_ms += left < WHEEL_SLOT_MS ? left : WHEEL_SLOT_MS;
+        timers_run(&fix->relay.timers, fix->worker, fix->worker->now_ms);
+        fixture_pump(fix);
+    }
+}
+
+sock_t fixture_accept(struct fixture *fix)
+{
+    sock_t client = fake_port_finish_accept(fixture_op(fix->listener, OP_ACCEPT), &client_addr);
+    fixture_pump(fix);
+    return client;
+}
+
+sock_t fixture_connecting(void)
+{
+    return fixture_op(SOCK_NONE, OP_CONNECT)->sock;
+}
+
+sock_t fixture_connect(struct fixture *fix)
+{
+    struct op *op = fixture_op(SOCK_NONE, OP_CONNECT);
+    sock_t upstream = op->sock;
+    fake_port_finish(op, ERR_OK, 0);
+    fixture_pump(fix);
+    return upstream;
+}
+
+struct session fixture_session(struct fixture *fix)
+{
+    struct session session;
+    session.client = fixture_accept(fix);
+    session.upstream = fixture_connect(fix);
+    return session;
+}
+
+struct op *fixture_op(sock_t sock, enum op_kind kind)
+{
+    struct op *op = fake_port_op(sock, kind);
+    assert_non_null(op);
+    return op;
+}
+
+/* The flow that waits for readiness receives next. */
+static struct op *receiving(struct fixture *fix, sock_t sock)
+{
+    struct op *op = fixture_op(sock, OP_READ);
+    if (op->len == 0) {
+        fake_port_finish(op, ERR_OK, 0);
+        fixture_pump(fix);
+        op = fixture_op(sock, OP_READ);
+    }
+    assert_true(op->len > 0 && op->try_only);
+    return op;
+}
+
+void fixture_arrive(struct fixture *fix, sock_t sock, const char *bytes)
+{
+    fake_port_finish_read(receiving(fix, sock), bytes, strlen(bytes));
+    fixture_pump(fix);
+}
+
+void fixture_arrive_fin(struct fixture *fix, sock_t sock)
+{
+    fake_port_finish(receiving(fix, sock), ERR_OK, 0);
+    fixture_pump(fix);
+}
+
+void fixture_arrive_error(struct fixture *fix, sock_t sock, enum err err)
+{
+    fake_port_finish(receiving(fix, sock), err, 0);
+    fixture_pump(fix);
+}
+
+void fixture_taken(struct fixture *fix, sock_t sock)
+{
+    fake_port_finish_write(fixture_op(sock, OP_WRITE));
+    fixture_pump(fix);
+}
+
+void fixture_cancelled(struct fixture *fix)
+{
+    fake_port_finish_cancelled(SOCK_NONE);
+    fixture_pump(fix);
+}
+
+enum fake_sock_state fixture_closed(sock_t sock)
+{
+    assert_int_not_equal(fake_sock(sock)->state, FAKE_SOCK_IS_OPEN);
+    return fake_sock(sock)->state;
+}
+
+uint64_t fixture_reasons(struct fixture *fix, enum reason reason)
+{
+    struct stat_sums sums;
+    stat_read(fix->relay.stat, fix->relay.routes[0].scope, &sums);
+    return sums.reasons[reason];
+}
+
+uint64_t fixture_counter(struct fixture *fix, enum stat_counter counter)
+{
+    struct stat_sums sums;
+    stat_read(fix->relay.stat, fix->relay.routes[0].scope, &sums);
+    return sums.counters[counter];
+}

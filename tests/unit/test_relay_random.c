@@ -1,0 +1,211 @@
+/* Sessions under random events in random order: whatever happens, each side gets a prefix of
+ * what the other sent, all of it before a FIN, and nothing is left at the end (the fixture's
+ * teardown looks). The seed is printed; PAIRPORT_SEED repeats a run. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "relay/listener.h"
+#include "relay_fixture.h"
+#include "support/random.h"
+
+#define STEPS       20000
+#define SOCKETS_MAX 65536
+
+static uint64_t seed;
+static sock_t first_sock;           /* the listener: no socket of the test is older */
+static uint32_t given[SOCKETS_MAX]; /* bytes that arrived at a socket so far */
+static bool fin_given[SOCKETS_MAX];
+
+/* What socket `sock` receives at `offset`: no two sockets see the same stream. */
+static unsigned char pattern(sock_t sock, size_t offset)
+{
+    return (unsigned char)((size_t)sock * 31 + offset * 7 + (offset >> 8));
+}
+
+static size_t index_of(sock_t sock)
+{
+    assert_true(sock >= first_sock && sock < first_sock + SOCKETS_MAX);
+    return (size_t)(sock - first_sock);
+}
+
+/* The sink has exactly the first bytes of what the source received. */
+static void check_stream(sock_t source, sock_t sink)
+{
+    const struct fake_sock *record = fake_sock(sink);
+    assert_true(record->sent_len <= given[index_of(source)]);
+    for (size_t i = 0; i < record->sent_len; i++)
+        assert_int_equal(record->sent[i], pattern(source, i));
+    if (record->shut) {
+        assert_true(fin_given[index_of(source)]);
+        assert_int_equal(record->sent_len, given[index_of(source)]);
+    }
+}
+
+static void receive(struct random *random, struct op *op)
+{
+    unsigned char bytes[4096];
+    uint64_t dice = random_below(random, 100);
+    if (dice < 15) {
+        fake_port_finish(op, ERR_AGAIN, 0);
+    } else if (dice < 20) {
+        fin_given[index_of(op->sock)] = true;
+        fake_port_finish(op, ERR_OK, 0);
+    } else if (dice < 23) {
+        fake_port_finish(op, random_chance(random, 70) ? ERR_RESET : ERR_TIMEDOUT, 0);
+    } else {
+        size_t len = random_chance(random, 20) ? op->len : random_between(random, 1, op->len);
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = pattern(op->sock, given[index_of(op->sock)] + i);
+        given[index_of(op->sock)] += (uint32_t)len;
+        fake_port_finish_read(op, bytes, len);
+    }
+}
+
+static void finish_read(struct random *random, struct op *op)
+{
+    if (op->len > 0)
+        receive(random, op);
+    else
+        fake_port_finish(op, random_chance(random, 3) ? ERR_RESET : ERR_OK, 0);
+}
+
+static void finish_write(struct random *random, struct op *op)
+{
+    if (random_chance(random, 96))
+        fake_port_finish_write(op);
+    else
+        fake_port_finish(op, ERR_RESET, (uint32_t)random_below(random, op->len));
+}
+
+static void finish_connect(struct random *random, struct op *op)
+{
+    static const enum err failures[] = {ERR_REFUSED, ERR_TIMEDOUT, ERR_UNREACHABLE, ERR_NOMEM};
+    if (random_chance(random, 70))
+        fake_port_finish(op, ERR_OK, 0);
+    else
+        fake_port_finish(op, failures[random_below(random, 4)], 0);
+}
+
+static void finish_accept(struct random *random, struct op *op)
+{
+    struct addr from = {.family = ADDR_IPV4, .port = 1000, .ip = {9, 9, 9, 9}};
+    uint64_t dice = random_below(random, 100);
+    if (dice < 85)
+        fake_port_finish_accept(op, &from);
+    else
+        fake_port_finish(op, dice < 95 ? ERR_ABORTED : ERR_NO_DESCRIPTORS, 0);
+}
+
+static void finish_any(struct random *random)
+{
+    static const enum op_kind kinds[] = {OP_ACCEPT, OP_CONNECT, OP_READ, OP_WRITE};
+    enum op_kind kind = kinds[random_below(random, 4)];
+    sock_t latest = fake_sock_latest();
+    /* Mostly a random socket, so that old sessions move as well as the newest. */
+    sock_t sock = SOCK_NONE;
+    if (random_chance(random, 90))
+        sock = first_sock + (sock_t)random_below(random, (uint64_t)(latest - first_sock) + 1);
+    struct op *op = fake_port_op(sock, kind);
+    if (op == NULL)
+        op = fake_port_op(SOCK_NONE, kind);
+    if (op == NULL)
+        return;
+    if (fake_port_cancel_asked(op) && random_chance(random, 60)) {
+        fake_port_finish(op, ERR_CANCELLED, 0);
+        return;
+    }
+    switch (kind) {
+    case OP_ACCEPT: finish_accept(random, op); break;
+    case OP_CONNECT: finish_connect(random, op); break;
+    case OP_READ: finish_read(random, op); break;
+    case OP_WRITE: finish_write(random, op); break;
+    case OP_WAKE: break;
+    }
+}
+
+static void check_all(struct fixture *fix)
+{
+    struct pair **pairs;
+    size_t count;
+    assert_int_equal(table_all(&fix->relay.table, &pairs, &count), ERR_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (pairs[i]->phase == PHASE_DATA || pairs[i]->phase == PHASE_HALF_CLOSED) {
+            check_stream(pairs[i]->client.sock, pairs[i]->upstream.sock);
+            check_stream(pairs[i]->upstream.sock, pairs[i]->client.sock);
+        }
+        pair_unhold(pairs[i]);
+    }
+    free(pairs);
+}
+
+static void disturb(struct fixture *fix, struct random *random)
+{
+    struct pair **pairs;
+    size_t count;
+    assert_int_equal(table_all(&fix->relay.table, &pairs, &count), ERR_OK);
+    if (count > 0) {
+        struct pair *pair = pairs[random_below(random, count)];
+        uint64_t dice = random_below(random, 4);
+        if (dice == 0)
+            pair_end(pair, REASON_KILLED);
+        else if (dice == 1)
+            fake_sock(pair->client.sock)->peer_reset = true;
+        else if (dice == 2 && pair->upstream.sock != SOCK_NONE)
+            fake_sock(pair->upstream.sock)->peer_reset = true;
+        else
+            fake_sock(pair->client.sock)->unsent_bytes = random_below(random, 2);
+    }
+    for (size_t i = 0; i < count; i++)
+        pair_unhold(pairs[i]);
+    free(pairs);
+}
+
+static void random_events_lose_nothing_and_leave_nothing(void **state)
+{
+    struct fixture *fix = *state;
+    struct random random;
+    random_init(&random, seed, 0);
+    memset(given, 0, sizeof given);
+    memset(fin_given, 0, sizeof fin_given);
+    first_sock = fix->listener;
+    fix->relay.routes[0].quota.limit = 20;
+    fix->relay.quota.limit = 15;
+    fix->route_conf.idle_timeout_ms = 20000;
+
+    for (int i = 0; i < STEPS; i++) {
+        uint64_t dice = random_below(&random, 100);
+        if (dice < 94)
+            finish_any(&random);
+        else if (dice < 98)
+            fixture_pass(fix, random_between(&random, 1, 2000));
+        else
+            disturb(fix, &random);
+        if (random_chance(&random, 70))
+            fixture_pump(fix);
+        if (i % 50 == 0)
+            check_all(fix);
+    }
+    check_all(fix);
+    assert_true(fixture_counter(fix, STAT_SESSIONS) > 100);
+    assert_true(fixture_counter(fix, STAT_BYTES_UP) > 0);
+}
+
+static int once(void **state)
+{
+    (void)state;
+    seed = random_test_seed();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(random_events_lose_nothing_and_leave_nothing,
+                                        fixture_setup, fixture_teardown),
+    };
+    return cmocka_run_group_tests_name("relay_random", tests, once, NULL);
+}
