@@ -1,0 +1,209 @@
+#include "control/endpoint.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "control/wire.h"
+#include "os/local.h"
+#include "os/os.h"
+
+#define ACCEPT_RETRY_MS  100
+#define REFUSAL_GRACE_MS 500 /* for a refused client to read why */
+
+struct client {
+    struct endpoint *endpoint;
+    struct os_thread *thread; /* NULL: the place is free */
+    struct local_conn *conn;  /* NULL once the thread has closed it */
+    bool done;                /* the thread is about to end */
+};
+
+struct endpoint {
+    const struct console *console;
+    struct local_listener *listener;
+    struct os_thread *thread;
+
+    struct os_mutex lock; /* guards all below */
+    bool stopping;
+    struct client clients[ENDPOINT_CLIENTS_MAX];
+};
+
+/* ---- a client, in its thread ---- */
+
+static const char *line_problem(enum err err)
+{
+    switch (err) {
+    case ERR_RANGE: return "the line is too long; the connection is closed\n";
+    case ERR_TIMEDOUT: return "the line was not ended within 10 s; the connection is closed\n";
+    default: return NULL; /* gone, or the relay stops: nobody to tell */
+    }
+}
+
+static void serve(struct local_conn *conn, const struct console *console)
+{
+    struct command_session session = {.console = console};
+    struct wire_input input = {.len = 0};
+    struct command_result result;
+    command_result_init(&result);
+    bool open = true;
+    while (open) {
+        char line[WIRE_LINE_MAX + 1];
+        size_t len;
+        enum err err = wire_read_line(conn, &input, UINT32_MAX, line, &len);
+        if (err != ERR_OK) {
+            const char *problem = line_problem(err);
+            if (problem != NULL)
+                wire_send_answer(conn, WIRE_ERROR, problem, strlen(problem));
+            break;
+        }
+        command_run(&session, line, len, &result);
+        enum wire_status status = result.failed ? WIRE_ERROR : result.quit ? WIRE_BYE : WIRE_OK;
+        err = wire_send_answer(conn, status, result.text.data, result.text.len);
+        open = err == ERR_OK && !result.quit;
+    }
+    command_result_free(&result);
+}
+
+static void run_client(void *arg)
+{
+    struct client *client = arg;
+    struct endpoint *endpoint = client->endpoint;
+    serve(client->conn, endpoint->console);
+    os_mutex_lock(&endpoint->lock);
+    struct local_conn *conn = client->conn;
+    client->conn = NULL;
+    client->done = true;
+    os_mutex_unlock(&endpoint->lock);
+    local_conn_close(conn);
+}
+
+/* ---- the listener, in its thread ---- */
+
+static void refuse(struct local_conn *conn, const char *why)
+{
+    wire_send_answer(conn, WIRE_ERROR, why, strlen(why));
+    /* Some systems throw away what was not read when the writer closes: give the client a
+     * moment to read and close first. */
+    uint64_t deadline = os_mono_ms() + REFUSAL_GRACE_MS;
+    for (uint64_t now = os_mono_ms(); now < deadline; now = os_mono_ms()) {
+        char ignored[64];
+        size_t got;
+        if (local_read(conn, ignored, sizeof ignored, (uint32_t)(deadline - now), &got) !=
+            ERR_OK)
+            break;
+    }
+    local_conn_close(conn);
+}
+
+/* Frees the places of clients that are gone and returns a free one, or NULL. */
+static struct client *find_place(struct endpoint *endpoint)
+{
+    struct client *place = NULL;
+    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+        struct client *client = &endpoint->clients[i];
+        os_mutex_lock(&endpoint->lock);
+        bool done = client->thread != NULL && client->done;
+        os_mutex_unlock(&endpoint->lock);
+        if (done) {
+            os_thread_join(client->thread);
+            client->thread = NULL;
+        }
+        if (client->thread == NULL && place == NULL)
+            place = client;
+    }
+    return place;
+}
+
+static void admit(struct endpoint *endpoint, struct local_conn *conn)
+{
+    struct client *client = find_place(endpoint);
+    if (client == NULL) {
+        char why[96];
+        str_format(why, sizeof why, "all %d consoles of this relay are in use; close one\n",
+                   ENDPOINT_CLIENTS_MAX);
+        refuse(conn, why);
+        return;
+    }
+    os_mutex_lock(&endpoint->lock);
+    bool stopping = endpoint->stopping;
+    client->endpoint = endpoint;
+    client->done = false;
+    client->conn = stopping ? NULL : conn;
+    os_mutex_unlock(&endpoint->lock);
+    if (stopping) {
+        local_conn_close(conn);
+        return;
+    }
+    enum err err = os_thread_start(&client->thread, "console", run_client, client);
+    if (err != ERR_OK) {
+        os_mutex_lock(&endpoint->lock);
+        client->conn = NULL;
+        client->thread = NULL;
+        os_mutex_unlock(&endpoint->lock);
+        char why[96];
+        str_format(why, sizeof why, "the relay cannot serve another console: %s\n",
+                   err_text(err));
+        refuse(conn, why);
+    }
+}
+
+static void run_listener(void *arg)
+{
+    static struct log_limit limit;
+    struct endpoint *endpoint = arg;
+    for (;;) {
+        struct local_conn *conn;
+        enum err err = local_accept(endpoint->listener, &conn);
+        if (err == ERR_CANCELLED)
+            return;
+        if (err == ERR_OK) {
+            admit(endpoint, conn);
+            continue;
+        }
+        log_limited(&limit, LOG_WARNING, "console: a client could not be accepted: %s",
+                    err_text(err));
+        os_sleep_ms(ACCEPT_RETRY_MS);
+    }
+}
+
+enum err endpoint_start(struct endpoint **out, const char *path, const struct console *console)
+{
+    struct endpoint *endpoint = calloc(1, sizeof *endpoint);
+    if (endpoint == NULL)
+        return ERR_NOMEM;
+    endpoint->console = console;
+    enum err err = local_listen(path, &endpoint->listener);
+    if (err != ERR_OK)
+        goto free_endpoint;
+    err = os_thread_start(&endpoint->thread, "endpoint", run_listener, endpoint);
+    if (err != ERR_OK)
+        goto close_listener;
+    *out = endpoint;
+    return ERR_OK;
+
+close_listener:
+    local_listener_close(endpoint->listener);
+free_endpoint:
+    free(endpoint);
+    return err;
+}
+
+void endpoint_stop(struct endpoint *endpoint)
+{
+    os_mutex_lock(&endpoint->lock);
+    endpoint->stopping = true;
+    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+        if (endpoint->clients[i].conn != NULL)
+            local_conn_stop(endpoint->clients[i].conn);
+    }
+    os_mutex_unlock(&endpoint->lock);
+    local_listener_stop(endpoint->listener);
+    os_thread_join(endpoint->thread);
+    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+        if (endpoint->clients[i].thread != NULL)
+            os_thread_join(endpoint->clients[i].thread);
+    }
+    local_listener_close(endpoint->listener);
+    free(endpoint);
+}

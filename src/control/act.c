@@ -1,0 +1,103 @@
+/* Commands that change something. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "config/conf.h"
+#include "control/command_table.h"
+
+void command_kill(struct command_session *session, const struct command_args *args,
+                  struct command_result *result)
+{
+    enum err err = server_kill(session->console->server, args->id);
+    if (err == ERR_NOT_FOUND) {
+        command_fail(result,
+                     "session %" PRIu64 " is not open; `show sessions` lists the open ones",
+                     args->id);
+        return;
+    }
+    if (err != ERR_OK) {
+        command_fail(result, "session %" PRIu64 " could not be ended: %s", args->id,
+                     err_text(err));
+        return;
+    }
+    str_addf(&result->text, "session %" PRIu64 " is ended\n", args->id);
+}
+
+void command_kill_route(struct command_session *session, const struct command_args *args,
+                        struct command_result *result)
+{
+    const struct conf *conf = server_conf(session->console->server);
+    const char *name = conf->routes[args->route].name;
+    size_t ended = server_kill_route(session->console->server, args->route);
+    log_notice("console: killed %zu sessions of route '%s'", ended, name);
+    str_addf(&result->text, "%zu session%s of route '%s' ended; the route goes on\n", ended,
+             ended == 1 ? "" : "s", name);
+}
+
+void command_set_log_level(struct command_session *session, const struct command_args *args,
+                           struct command_result *result)
+{
+    (void)session;
+    enum log_level before = log_get_level();
+    log_set_level(args->level);
+    str_addf(&result->text, "log level is now %s, was %s\n", log_level_word(args->level),
+             log_level_word(before));
+}
+
+void command_set_columns(struct command_session *session, const struct command_args *args,
+                         struct command_result *result)
+{
+    session->columns = args->columns;
+    if (args->columns == 0)
+        str_add(&result->text, "tables are as wide as they need\n");
+    else
+        str_addf(&result->text, "tables keep to %u columns where they can\n", args->columns);
+}
+
+void command_reopen(struct command_session *session, const struct command_args *args,
+                    struct command_result *result)
+{
+    (void)args;
+    const struct console *console = session->console;
+    if (console->log_path[0] == '\0') {
+        str_add(&result->text, "the log goes to stderr: there is no file to open again\n");
+        return;
+    }
+    enum err err = console->reopen(console->ctx);
+    if (err != ERR_OK)
+        command_fail(result, "%s could not be opened: %s; the old file stays in use",
+                     console->log_path, err_text(err));
+    else
+        str_addf(&result->text, "log file %s is open again\n", console->log_path);
+}
+
+void command_shutdown(struct command_session *session, const struct command_args *args,
+                      struct command_result *result)
+{
+    const struct console *console = session->console;
+    struct server_info info;
+    server_get_info(console->server, &info);
+    bool now = args->now || info.state != SERVER_RUNNING;
+    console->shutdown(console->ctx, now);
+    if (now || info.sessions_open == 0) {
+        str_add(&result->text, "stopping now\n");
+        return;
+    }
+    char timeout[STR_HUMAN_MAX];
+    str_exact_duration(server_conf(console->server)->stop_timeout_ms, timeout);
+    str_addf(&result->text,
+             "stopping: %" PRIu32
+             " session%s may go on for %s; `shutdown now` ends them at once\n",
+             info.sessions_open, info.sessions_open == 1 ? "" : "s", timeout);
+}
+
+void command_quit(struct command_session *session, const struct command_args *args,
+                  struct command_result *result)
+{
+    (void)args;
+    if (session->at_relay)
+        command_fail(result, "this is the relay's own prompt, which cannot be left; `shutdown` "
+                             "stops the relay");
+    else
+        result->quit = true;
+}

@@ -1,0 +1,284 @@
+/* The words behind a command's own words become values. */
+#include <stdint.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/conf.h"
+#include "control/command_table.h"
+#include "control/match.h"
+
+bool command_arg_is_end(const struct command_arg *arg)
+{
+    return arg->keyword == NULL && arg->kind == ARG_FLAG;
+}
+
+static size_t arg_count(const struct command *command)
+{
+    size_t count = 0;
+    while (count < COMMAND_ARGS_MAX && !command_arg_is_end(&command->args[count]))
+        count++;
+    return count;
+}
+
+/* How a value is called in usages: "NAME". */
+static const char *value_name(enum arg_kind kind)
+{
+    switch (kind) {
+    case ARG_FLAG: return "";
+    case ARG_ROUTE: return "NAME";
+    case ARG_ID: return "ID";
+    case ARG_LIMIT:
+    case ARG_COLUMNS: return "N";
+    case ARG_SORT: return "KEY";
+    case ARG_LEVEL: return "LEVEL";
+    case ARG_TOPIC: return "COMMAND";
+    }
+    return "";
+}
+
+void command_add_usage(const struct command *command, struct str *out)
+{
+    str_add(out, command->words);
+    size_t count = arg_count(command);
+    for (size_t i = 0; i < count; i++) {
+        const struct command_arg *arg = &command->args[i];
+        str_add(out, arg->required ? " " : " [");
+        if (arg->keyword != NULL)
+            str_add(out, arg->keyword);
+        if (arg->keyword != NULL && arg->kind != ARG_FLAG)
+            str_add_char(out, ' ');
+        str_add(out, value_name(arg->kind));
+        if (!arg->required)
+            str_add_char(out, ']');
+    }
+}
+
+static void add_list(const char *const names[], struct str *out)
+{
+    for (size_t i = 0; names[i] != NULL; i++)
+        str_addf(out, "%s%s", i == 0 ? "" : ", ", names[i]);
+}
+
+/* What is wanted where a value is missing or wrong: "a route: lobby, world". */
+static void add_wanted(enum arg_kind kind, const struct conf *conf, struct str *out)
+{
+    switch (kind) {
+    case ARG_FLAG:
+    case ARG_TOPIC: break; /* take no value, so none can be wrong */
+    case ARG_ROUTE:
+        str_add(out, "the name of a route: ");
+        for (size_t i = 0; i < conf->route_count; i++)
+            str_addf(out, "%s%s", i == 0 ? "" : ", ", conf->routes[i].name);
+        break;
+    case ARG_ID: str_add(out, "the id of a session; `show sessions` lists them"); break;
+    case ARG_LIMIT: str_addf(out, "a number from 1 to %d", COMMAND_ROWS_MAX); break;
+    case ARG_COLUMNS:
+        str_addf(out, "a number from %d to %d, or 0 for no limit", COMMAND_COLUMNS_MIN,
+                 COMMAND_COLUMNS_MAX);
+        break;
+    case ARG_SORT:
+        str_add(out, "a key: ");
+        add_list(session_sort_words, out);
+        break;
+    case ARG_LEVEL: {
+        const char *levels[COMMAND_LEVELS + 1];
+        command_level_words(levels);
+        str_add(out, "a level: ");
+        add_list(levels, out);
+        break;
+    }
+    }
+}
+
+static bool read_number(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+    uint64_t number;
+    if (str_parse_u64(text, &number) != ERR_OK || number < min || number > max)
+        return false;
+    *value = number;
+    return true;
+}
+
+static bool find_route(const struct conf *conf, const char *name, size_t *index)
+{
+    for (size_t i = 0; i < conf->route_count; i++) {
+        if (strcmp(conf->routes[i].name, name) == 0) {
+            *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The route that was probably meant; NULL when there is none. */
+static const char *nearest_route(const struct conf *conf, const char *name)
+{
+    const char *nearest = NULL;
+    for (size_t i = 0; i < conf->route_count; i++) {
+        const char *const pair[] = {conf->routes[i].name, nearest, NULL};
+        const char *near = match_nearest(name, pair);
+        nearest = near == NULL ? nearest : near;
+    }
+    return nearest;
+}
+
+static bool read_value(enum arg_kind kind, const char *text, const struct conf *conf,
+                       struct command_args *args)
+{
+    uint64_t number;
+    size_t index;
+    switch (kind) {
+    case ARG_FLAG:
+    case ARG_TOPIC: return false; /* have no value; read_arg() does not ask */
+    case ARG_ROUTE: return find_route(conf, text, &args->route);
+    case ARG_ID: return read_number(text, 0, UINT64_MAX, &args->id);
+    case ARG_LIMIT: return read_number(text, 1, COMMAND_ROWS_MAX, &args->limit);
+    case ARG_COLUMNS:
+        if (!read_number(text, 0, COMMAND_COLUMNS_MAX, &number) ||
+            (number > 0 && number < COMMAND_COLUMNS_MIN))
+            return false;
+        args->columns = (unsigned)number;
+        return true;
+    case ARG_SORT:
+        if (!match_find(text, session_sort_words, &index))
+            return false;
+        args->sort = (enum session_sort)index;
+        return true;
+    case ARG_LEVEL: {
+        const char *levels[COMMAND_LEVELS + 1];
+        command_level_words(levels);
+        if (!match_find(text, levels, &index))
+            return false;
+        args->level = (enum log_level)index;
+        return true;
+    }
+    }
+    return false;
+}
+
+/* The argument that `word` begins; `count` when there is none. */
+static size_t find_arg(const struct command *command, const char *word, const bool given[])
+{
+    size_t count = arg_count(command);
+    size_t shortened = count;
+    for (size_t i = 0; i < count; i++) {
+        const char *keyword = command->args[i].keyword;
+        if (keyword == NULL)
+            continue;
+        if (match_equal(word, keyword))
+            return i;
+        if (!command->whole && *word != '\0' && match_begins(keyword, word))
+            shortened = i; /* no two keywords of a command begin with the same letter */
+    }
+    if (shortened < count)
+        return shortened;
+    for (size_t i = 0; i < count; i++) {
+        if (command->args[i].keyword == NULL && !given[i])
+            return i;
+    }
+    return count;
+}
+
+static void explain_unknown(const struct command *command, const char *word, struct str *why)
+{
+    const char *names[COMMAND_ARGS_MAX + 1] = {NULL};
+    size_t named = 0;
+    size_t count = arg_count(command);
+    for (size_t i = 0; i < count; i++) {
+        if (command->args[i].keyword != NULL)
+            names[named++] = command->args[i].keyword;
+    }
+    names[named] = NULL;
+    const char *near = match_nearest(word, names);
+    if (count == 0) {
+        str_addf(why, "`%s` takes no arguments, not '%s'", command->words, word);
+        return;
+    }
+    str_addf(why, "`%s` does not know '%s'; ", command->words, word);
+    if (near != NULL)
+        str_addf(why, "did you mean '%s'? ", near);
+    str_add(why, "usage: ");
+    command_add_usage(command, why);
+}
+
+static void explain_value(const struct command *command, const struct command_arg *arg,
+                          const char *text, const struct conf *conf, struct str *why)
+{
+    if (arg->kind == ARG_ROUTE) {
+        str_addf(why, "there is no route '%s'; ", text);
+        const char *near = nearest_route(conf, text);
+        if (near != NULL)
+            str_addf(why, "did you mean '%s'? ", near);
+    } else {
+        str_addf(why, "`%s%s%s` does not take '%s'; ", command->words,
+                 arg->keyword == NULL ? "" : " ", arg->keyword == NULL ? "" : arg->keyword,
+                 text);
+        const char *levels[COMMAND_LEVELS + 1];
+        command_level_words(levels);
+        const char *near = NULL;
+        if (arg->kind == ARG_SORT)
+            near = match_nearest(text, session_sort_words);
+        else if (arg->kind == ARG_LEVEL)
+            near = match_nearest(text, levels);
+        if (near != NULL)
+            str_addf(why, "did you mean '%s'? ", near);
+    }
+    str_add(why, "it needs ");
+    add_wanted(arg->kind, conf, why);
+}
+
+static bool check_required(const struct command *command, const struct conf *conf,
+                           const bool given[], struct str *why)
+{
+    size_t count = arg_count(command);
+    for (size_t i = 0; i < count; i++) {
+        if (!command->args[i].required || given[i])
+            continue;
+        str_addf(why, "`%s` needs ", command->words);
+        add_wanted(command->args[i].kind, conf, why);
+        return false;
+    }
+    return true;
+}
+
+bool command_read_args(const struct command *command, const struct conf *conf,
+                       const char *const words[], size_t count, struct command_args *args,
+                       struct str *why)
+{
+    *args = (struct command_args){
+        .route = SIZE_MAX, .limit = COMMAND_ROWS_DEFAULT, .sort = SORT_RATE};
+    bool given[COMMAND_ARGS_MAX] = {false};
+    for (size_t at = 0; at < count; at++) {
+        size_t index = find_arg(command, words[at], given);
+        if (index == arg_count(command)) {
+            explain_unknown(command, words[at], why);
+            return false;
+        }
+        const struct command_arg *arg = &command->args[index];
+        if (arg->kind == ARG_TOPIC) {
+            args->topic = words + at;
+            args->topic_words = count - at;
+            return true;
+        }
+        if (given[index]) {
+            str_addf(why, "'%s' is given twice", arg->keyword);
+            return false;
+        }
+        given[index] = true;
+        if (arg->kind == ARG_FLAG) {
+            bool *flag = match_equal(arg->keyword, "json") ? &args->json : &args->now;
+            *flag = true;
+            continue;
+        }
+        if (arg->keyword != NULL && ++at == count) {
+            str_addf(why, "'%s' needs ", arg->keyword);
+            add_wanted(arg->kind, conf, why);
+            return false;
+        }
+        if (!read_value(arg->kind, words[at], conf, args)) {
+            explain_value(command, arg, words[at], conf, why);
+            return false;
+        }
+    }
+    return check_required(command, conf, given, why);
+}

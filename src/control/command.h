@@ -1,0 +1,69 @@
+/* command.h - what an operator can say to the relay.
+ *
+ * One table (commands.c) names every command with its arguments and its help. Dispatch, `help`,
+ * tab completion and suggestions are made from it, and the relay's own prompt, the local
+ * endpoint and the tests all run a line through command_run(): one line in, one text out.
+ *
+ * Words may be shortened as long as they fit one command (`sh sess`), except for commands that
+ * end sessions, which must be written in full. Answers are plain text or, for `show`, JSON.
+ *
+ * Threads: any number at once, each with its own struct command_session; nothing here stops a
+ * worker of the relay.
+ */
+#ifndef PAIRPORT_CONTROL_COMMAND_H
+#define PAIRPORT_CONTROL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "relay/server.h"
+
+/* What all consoles of a program share. Not changed after the first console is open. */
+struct console {
+    struct server *server;                 /* not owned; outlives the consoles */
+    const char *version;                   /* "0.1.0" */
+    const char *backend;                   /* "epoll" */
+    const char *config_path;               /* absolute; "" when there is no file */
+    const char *log_path;                  /* absolute; "" for stderr */
+    void *ctx;                             /* for the two functions */
+    void (*shutdown)(void *ctx, bool now); /* begins the end and returns */
+    enum err (*reopen)(void *ctx);         /* opens the log file again */
+};
+
+/* One console: a prompt or a connection of the local endpoint. */
+struct command_session {
+    const struct console *console;
+    bool at_relay;    /* the relay's own prompt, which `quit` cannot leave */
+    unsigned columns; /* width that tables should keep to; 0: as wide as they are */
+};
+
+struct command_result {
+    struct str text; /* the answer; empty or ends in a newline */
+    bool failed;     /* `text` says why */
+    bool quit;       /* the operator wants to leave */
+};
+
+void command_result_init(struct command_result *result);
+void command_result_free(struct command_result *result);
+
+/* Runs one line and sets *result (which was initialised, its old text is dropped). An empty
+ * line or a comment gives an empty answer. */
+void command_run(struct command_session *session, const char *line, size_t len,
+                 struct command_result *result);
+
+/* What Tab makes of the line up to the cursor. */
+struct completion {
+    struct str insert;     /* to be inserted at the cursor; may be empty */
+    struct str candidates; /* one a line, when there are several; else empty */
+};
+
+void completion_init(struct completion *completion);
+void completion_free(struct completion *completion);
+
+/* `routes` are the names offered where a route is wanted (may be NULL with route_count 0). */
+void command_complete(const char *line, size_t cursor, const char *const *routes,
+                      size_t route_count, struct completion *completion);
+
+#endif

@@ -1,0 +1,139 @@
+/* command_table.h - the table of commands, for the files of control/ that read it.
+ *
+ * Threads: any; the table is constant.
+ */
+#ifndef PAIRPORT_CONTROL_COMMAND_TABLE_H
+#define PAIRPORT_CONTROL_COMMAND_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "control/command.h"
+#include "control/parse_line.h"
+
+enum arg_kind {
+    ARG_FLAG,    /* a keyword without a value */
+    ARG_ROUTE,   /* the name of a route */
+    ARG_ID,      /* of a session */
+    ARG_LIMIT,   /* how many rows */
+    ARG_SORT,    /* a key of `show sessions` */
+    ARG_LEVEL,   /* of the log */
+    ARG_COLUMNS, /* width of tables */
+    ARG_TOPIC    /* the rest of the line: words of a command */
+};
+
+struct command_arg {
+    const char *keyword; /* that comes before the value; NULL: the value stands alone */
+    enum arg_kind kind;
+    bool required;
+};
+
+#define COMMAND_ROWS_DEFAULT 50
+#define COMMAND_ROWS_MAX     1000000
+#define COMMAND_COLUMNS_MIN  40
+#define COMMAND_COLUMNS_MAX  1000
+
+enum session_sort {
+    SORT_RATE = 0,
+    SORT_AGE,
+    SORT_IDLE,
+    SORT_BYTES,
+    SORT_WAITING,
+    SORT_ID,
+    SORT_CLIENT,
+    SORT_ROUTE,
+    SORT_COUNT
+};
+extern const char *const session_sort_words[SORT_COUNT + 1]; /* NULL at the end */
+
+/* The words of all log levels with NULL at the end. */
+#define COMMAND_LEVELS (LOG_DEBUG + 1)
+void command_level_words(const char *words[COMMAND_LEVELS + 1]);
+
+/* The arguments of a command that runs, with the defaults of those not given. */
+struct command_args {
+    bool json;
+    bool now;
+    size_t route; /* index in the configuration; SIZE_MAX: all */
+    uint64_t id;
+    uint64_t limit;
+    enum session_sort sort;
+    enum log_level level;
+    unsigned columns;
+    const char *const *topic;
+    size_t topic_words;
+};
+
+typedef void command_function(struct command_session *session, const struct command_args *args,
+                              struct command_result *result);
+
+#define COMMAND_ARGS_MAX 5
+struct command {
+    const char *words;                         /* "show sessions" */
+    struct command_arg args[COMMAND_ARGS_MAX]; /* ends with the first that is all zero */
+    bool whole;                                /* its words are never shortened */
+    const char *help;                          /* one line, without a dot at its end */
+    const char *details;                       /* for `help COMMAND`; lines of up to 80 bytes */
+    command_function *run;
+};
+
+#define COMMAND_LIMIT 32 /* the table is not longer */
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* True for the entry behind the last argument. */
+bool command_arg_is_end(const struct command_arg *arg);
+
+/* Adds "show sessions [route NAME] [sort KEY] [limit N] [json]". */
+void command_add_usage(const struct command *command, struct str *out);
+
+/* How well the first words of a line fit a command. */
+enum command_fit {
+    FIT_NONE,    /* another command */
+    FIT_PARTIAL, /* the line has too few words yet, those there are fit */
+    FIT_FULL     /* all words of the command are there */
+};
+
+/* Marks in fits[command_count] which commands the words fit. A word written in full beats
+ * shortened ones, so that "show session" is not also a short "show sessions". Returns how many
+ * words fit some command (== count, or the index of the first that fits none). */
+size_t command_find(const char *const words[], size_t count, enum command_fit fits[]);
+
+size_t command_word_count(const struct command *command);
+/* Copies word `index` of the command. */
+#define COMMAND_WORD_MAX 24
+void command_word(const struct command *command, size_t index, char word[COMMAND_WORD_MAX]);
+
+/* Reads the words behind the command's own. False: an error was added to `why` (no newline). */
+bool command_read_args(const struct command *command, const struct conf *conf,
+                       const char *const words[], size_t count, struct command_args *args,
+                       struct str *why);
+
+/* Ends `result` as failed with a formatted text; a newline is added. */
+void command_fail(struct command_result *result, const char *format, ...) STR_PRINTF(2, 3);
+
+/* The same for a line whose word `index` fits no command (see command_find()): names the word
+ * and what would be right. */
+void command_fail_unknown(const char *const words[], size_t index,
+                          const enum command_fit fits[], struct command_result *result);
+
+/* The functions behind the table. */
+command_function command_help;
+command_function command_show_info;
+command_function command_show_routes;
+command_function command_show_upstreams;
+command_function command_show_sessions;
+command_function command_show_session;
+command_function command_show_stats;
+command_function command_show_config;
+command_function command_kill;
+command_function command_kill_route;
+command_function command_set_log_level;
+command_function command_set_columns;
+command_function command_reopen;
+command_function command_shutdown;
+command_function command_quit;
+
+#endif

@@ -1,0 +1,175 @@
+/* Tab completion, made from the table of commands. */
+#include <string.h>
+
+#include "control/command.h"
+#include "control/command_table.h"
+#include "control/match.h"
+#include "control/parse_line.h"
+
+void completion_init(struct completion *completion)
+{
+    str_init(&completion->insert);
+    str_init(&completion->candidates);
+}
+
+void completion_free(struct completion *completion)
+{
+    str_free(&completion->insert);
+    str_free(&completion->candidates);
+}
+
+/* The names that the word being typed may become. */
+struct choice {
+    const char *typed;
+    struct str names; /* zero-terminated, one behind the other, each once */
+    size_t count;
+};
+
+static void offer(struct choice *choice, const char *name)
+{
+    if (!match_begins(name, choice->typed))
+        return;
+    const char *at = choice->names.data;
+    for (size_t i = 0; i < choice->count; i++, at += strlen(at) + 1) {
+        if (strcmp(at, name) == 0)
+            return;
+    }
+    str_add_bytes(&choice->names, name, strlen(name) + 1);
+    if (!choice->names.failed)
+        choice->count++;
+}
+
+static void offer_all(struct choice *choice, const char *const names[])
+{
+    for (size_t i = 0; names[i] != NULL; i++)
+        offer(choice, names[i]);
+}
+
+static void offer_values(struct choice *choice, enum arg_kind kind, const char *const *routes,
+                         size_t route_count)
+{
+    switch (kind) {
+    case ARG_ROUTE:
+        for (size_t i = 0; i < route_count; i++)
+            offer(choice, routes[i]);
+        break;
+    case ARG_SORT: offer_all(choice, session_sort_words); break;
+    case ARG_LEVEL: {
+        const char *levels[COMMAND_LEVELS + 1];
+        command_level_words(levels);
+        offer_all(choice, levels);
+        break;
+    }
+    case ARG_FLAG:  /* its keyword is all there is */
+    case ARG_TOPIC: /* words of commands, see offer_words() */
+    case ARG_ID:    /* too many and too short-lived to be typed by Tab */
+    case ARG_LIMIT: /* any number */
+    case ARG_COLUMNS: /* any number */ break;
+    }
+}
+
+/* Offers what may follow the arguments typed so far. */
+static void offer_args(struct choice *choice, const struct command *command,
+                       const char *const words[], size_t count, const char *const *routes,
+                       size_t route_count)
+{
+    bool given[COMMAND_ARGS_MAX] = {false};
+    for (size_t at = 0; at < count; at++) {
+        for (size_t i = 0; i < COMMAND_ARGS_MAX; i++) {
+            const struct command_arg *arg = &command->args[i];
+            if (command_arg_is_end(arg))
+                break;
+            bool named = arg->keyword != NULL;
+            if (given[i] || (named && !match_equal(words[at], arg->keyword)))
+                continue;
+            given[i] = true;
+            if (!named || arg->kind == ARG_FLAG)
+                break;
+            if (at + 1 == count) { /* its value is what is being typed */
+                offer_values(choice, arg->kind, routes, route_count);
+                return;
+            }
+            at++;
+            break;
+        }
+    }
+    for (size_t i = 0; i < COMMAND_ARGS_MAX && !command_arg_is_end(&command->args[i]); i++) {
+        const struct command_arg *arg = &command->args[i];
+        if (given[i])
+            continue;
+        if (arg->keyword != NULL)
+            offer(choice, arg->keyword);
+        else
+            offer_values(choice, arg->kind, routes, route_count);
+    }
+}
+
+/* Offers the next words of all commands that begin with `words`, and the arguments of those
+ * that are complete. */
+static void offer_words(struct choice *choice, const char *const words[], size_t count,
+                        const char *const *routes, size_t route_count)
+{
+    enum command_fit fits[COMMAND_LIMIT];
+    if (command_find(words, count, fits) < count)
+        return;
+    for (size_t i = 0; i < command_count; i++) {
+        const struct command *command = &commands[i];
+        size_t own = command_word_count(command);
+        if (fits[i] == FIT_PARTIAL) {
+            char word[COMMAND_WORD_MAX];
+            command_word(command, count, word);
+            offer(choice, word);
+        } else if (fits[i] == FIT_FULL && command->args[0].kind == ARG_TOPIC) {
+            offer_words(choice, words + own, count - own, NULL, 0);
+        } else if (fits[i] == FIT_FULL) {
+            offer_args(choice, command, words + own, count - own, routes, route_count);
+        }
+    }
+}
+
+/* How many bytes all names have in common at their beginning, ASCII case aside. */
+static size_t common_prefix(const struct choice *choice)
+{
+    const char *first = choice->names.data;
+    size_t common = strlen(first);
+    const char *at = first + common + 1;
+    for (size_t i = 1; i < choice->count; i++, at += strlen(at) + 1) {
+        size_t same = 0;
+        while (same < common && at[same] == first[same])
+            same++;
+        common = same;
+    }
+    return common;
+}
+
+void command_complete(const char *line, size_t cursor, const char *const *routes,
+                      size_t route_count, struct completion *completion)
+{
+    str_clear(&completion->insert);
+    str_clear(&completion->candidates);
+    struct parsed_line parsed;
+    if (!parse_line_partial(line, cursor, &parsed))
+        return;
+    size_t last = parsed.count - 1;
+    struct choice choice = {.typed = parsed.words[last]};
+    /* A word with quotes or escapes is shorter than what was typed; completing inside of it
+     * would have to quote as well. Nothing in the table needs quotes. */
+    if (strlen(choice.typed) != cursor - parsed.starts[last])
+        return;
+    str_init(&choice.names);
+    offer_words(&choice, parsed.words, last, routes, route_count);
+
+    size_t typed = strlen(choice.typed);
+    if (choice.count == 1) {
+        str_add(&completion->insert, choice.names.data + typed);
+        str_add_char(&completion->insert, ' ');
+    } else if (choice.count > 1) {
+        size_t common = common_prefix(&choice);
+        if (common > typed)
+            str_add_bytes(&completion->insert, choice.names.data + typed, common - typed);
+        const char *at = choice.names.data;
+        for (size_t i = 0; i < choice.count; i++, at += strlen(at) + 1)
+            str_addf(&completion->candidates, "%s\n", at);
+    }
+    str_free(&choice.names);
+}

@@ -1,0 +1,15 @@
+/* config_json.h - a configuration as JSON, made from the table of keys.
+ *
+ * Names are those of the file with the unit behind them: idle_timeout_ms, buffer_size_bytes.
+ *
+ * Threads: any.
+ */
+#ifndef PAIRPORT_CONTROL_CONFIG_JSON_H
+#define PAIRPORT_CONTROL_CONFIG_JSON_H
+
+#include "base/str.h"
+#include "config/conf.h"
+
+void config_json_write(const struct conf *conf, struct str *out);
+
+#endif

@@ -1,0 +1,27 @@
+/* endpoint.h - the console's commands for other programs of this machine.
+ *
+ * Listens on a Unix socket or a named pipe (os/local.h) and serves several clients at once, a
+ * thread each; the protocol is in wire.h. A client more than ENDPOINT_CLIENTS_MAX is told so
+ * and closed. Who does not end a line or does not take an answer within 10 s is closed. Workers
+ * of the relay are never waited for, nor do they wait for a client.
+ *
+ * Threads: endpoint_start() and endpoint_stop() by one owner.
+ */
+#ifndef PAIRPORT_CONTROL_ENDPOINT_H
+#define PAIRPORT_CONTROL_ENDPOINT_H
+
+#include "base/err.h"
+#include "control/command.h"
+
+#define ENDPOINT_CLIENTS_MAX 16
+
+struct endpoint; /* opaque */
+
+/* `path` is one of local_path(); `console` outlives the endpoint. Errors of local_listen(). */
+enum err endpoint_start(struct endpoint **out, const char *path, const struct console *console);
+
+/* Closes all clients, waits for their threads and removes the endpoint. A client that is
+ * getting its answer may take up to 10 s to be closed. */
+void endpoint_stop(struct endpoint *endpoint);
+
+#endif

@@ -1,0 +1,127 @@
+#include "control/grid.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define GAP 2 /* blanks between columns */
+
+void grid_init(struct grid *grid, const struct grid_column *columns, size_t count)
+{
+    assert(count > 0 && count <= GRID_COLUMNS_MAX);
+    *grid = (struct grid){.columns = columns, .column_count = count};
+    str_init(&grid->cells);
+    for (size_t i = 0; i < count; i++)
+        grid->widths[i] = columns[i].title == NULL ? 0 : str_columns(columns[i].title);
+}
+
+void grid_free(struct grid *grid)
+{
+    str_free(&grid->cells);
+}
+
+void grid_cell(struct grid *grid, const char *format, ...)
+{
+    size_t start = grid->cells.len;
+    va_list args;
+    va_start(args, format);
+    str_vaddf(&grid->cells, format, args);
+    va_end(args);
+    str_add_bytes(&grid->cells, "", 1); /* the end of the cell */
+    if (grid->cells.failed)
+        return;
+    size_t width = str_columns(grid->cells.data + start);
+    size_t column = grid->cell_count % grid->column_count;
+    if (width > grid->widths[column])
+        grid->widths[column] = width;
+    grid->cell_count++;
+}
+
+void grid_end_row(struct grid *grid)
+{
+    while (!grid->cells.failed && grid->cell_count % grid->column_count != 0)
+        grid_cell(grid, "%s", "");
+}
+
+static size_t full_width(const struct grid *grid, const bool shown[])
+{
+    size_t width = 0;
+    for (size_t i = 0; i < grid->column_count; i++) {
+        if (shown[i])
+            width += grid->widths[i] + (width > 0 ? GAP : 0);
+    }
+    return width;
+}
+
+/* Leaves out columns until the rows fit or only those of rank 0 are left. */
+static void choose_columns(const struct grid *grid, size_t width, bool shown[])
+{
+    for (size_t i = 0; i < grid->column_count; i++)
+        shown[i] = true;
+    while (full_width(grid, shown) > width) {
+        size_t lowest = grid->column_count;
+        for (size_t i = 0; i < grid->column_count; i++) {
+            unsigned rank = grid->columns[i].rank;
+            if (shown[i] && rank > 0 &&
+                (lowest == grid->column_count || rank < grid->columns[lowest].rank))
+                lowest = i;
+        }
+        if (lowest == grid->column_count)
+            return;
+        shown[lowest] = false;
+    }
+}
+
+static void add_blanks(struct str *out, size_t count)
+{
+    str_addf(out, "%*s", (int)count, "");
+}
+
+/* Blanks are owed until a text follows, so that no line ends in them. */
+static size_t add_text(struct str *out, const char *text, size_t width, bool right, size_t owed)
+{
+    size_t columns = str_columns(text);
+    size_t pad = width > columns ? width - columns : 0;
+    if (*text == '\0')
+        return owed + width;
+    add_blanks(out, owed + (right ? pad : 0));
+    str_add(out, text);
+    return right ? 0 : pad;
+}
+
+void grid_write(const struct grid *grid, const char *indent, unsigned width, struct str *out,
+                struct str *dropped)
+{
+    bool shown[GRID_COLUMNS_MAX];
+    size_t left = strlen(indent);
+    size_t room = width == 0 ? SIZE_MAX : width > left ? width - left : 0;
+    choose_columns(grid, room, shown);
+
+    if (grid->columns[0].title != NULL) {
+        str_add(out, indent);
+        size_t owed = 0;
+        for (size_t i = 0; i < grid->column_count; i++) {
+            const struct grid_column *column = &grid->columns[i];
+            if (!shown[i]) {
+                if (dropped != NULL)
+                    str_addf(dropped, "%s%s", dropped->len == 0 ? "" : ", ", column->title);
+                continue;
+            }
+            owed = add_text(out, column->title, grid->widths[i], column->right, owed) + GAP;
+        }
+        str_add_char(out, '\n');
+    }
+
+    const char *cell = grid->cells.data;
+    for (size_t row = 0; row < grid->cell_count / grid->column_count; row++) {
+        str_add(out, indent);
+        size_t owed = 0;
+        for (size_t i = 0; i < grid->column_count; i++) {
+            if (shown[i])
+                owed = add_text(out, cell, grid->widths[i], grid->columns[i].right, owed) + GAP;
+            cell += strlen(cell) + 1;
+        }
+        str_add_char(out, '\n');
+    }
+    if (grid->cells.failed)
+        out->failed = true; /* a part of a table is no table */
+}

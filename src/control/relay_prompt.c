@@ -1,0 +1,149 @@
+#include "control/relay_prompt.h"
+
+#include <stdlib.h>
+
+#include "config/conf.h"
+#include "control/prompt.h"
+#include "os/os.h"
+#include "os/tty.h"
+
+struct relay_prompt {
+    struct prompt *prompt;
+    struct command_session session;
+    unsigned columns;    /* of the terminal, when the last line was run */
+    const char **routes; /* owned array of names that the configuration owns */
+    struct os_thread *thread;
+    void (*on_gone)(void *ctx);
+    void *ctx;
+
+    struct os_mutex lock;
+    struct os_cond ended_cond;
+    bool ended; /* the thread has left prompt_run() */
+};
+
+static void run(void *ctx, const char *line, size_t len, unsigned columns,
+                struct command_result *result)
+{
+    struct relay_prompt *prompt = ctx;
+    if (columns != prompt->columns) /* else `set columns` may have chosen another width */
+        prompt->session.columns = columns;
+    prompt->columns = columns;
+    command_run(&prompt->session, line, len, result);
+}
+
+static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)
+{
+    struct relay_prompt *prompt = ctx;
+    const struct conf *conf = server_conf(prompt->session.console->server);
+    command_complete(line, cursor, prompt->routes, conf->route_count, completion);
+}
+
+static void interrupt(void *ctx, unsigned times, struct command_result *result)
+{
+    struct relay_prompt *prompt = ctx;
+    static const char line[] = "shutdown";
+    if (times == 1)
+        str_add(&result->text, "Ctrl-C once more stops the relay; `help` lists the commands\n");
+    else
+        command_run(&prompt->session, line, sizeof line - 1, result);
+}
+
+/* Ctrl-D leaves a program as a rule. Here that would end every player's session, so it takes a
+ * word that nobody types by accident. */
+static void leave(void *ctx, struct command_result *result)
+{
+    (void)ctx;
+    str_add(&result->text, "`shutdown`, or Ctrl-C twice, stops the relay\n");
+}
+
+static void run_thread(void *arg)
+{
+    struct relay_prompt *prompt = arg;
+    enum prompt_end end = prompt_run(prompt->prompt);
+    os_mutex_lock(&prompt->lock);
+    prompt->ended = true;
+    os_cond_wake_all(&prompt->ended_cond);
+    os_mutex_unlock(&prompt->lock);
+    if (end == PROMPT_GONE)
+        prompt->on_gone(prompt->ctx);
+}
+
+static enum err name_routes(struct relay_prompt *prompt)
+{
+    const struct conf *conf = server_conf(prompt->session.console->server);
+    prompt->routes = calloc(conf->route_count, sizeof *prompt->routes);
+    if (prompt->routes == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < conf->route_count; i++)
+        prompt->routes[i] = conf->routes[i].name;
+    return ERR_OK;
+}
+
+enum err relay_prompt_start(struct relay_prompt **out, const struct console *console,
+                            void (*on_gone)(void *ctx), void *ctx)
+{
+    struct relay_prompt *prompt = calloc(1, sizeof *prompt);
+    if (prompt == NULL)
+        return ERR_NOMEM;
+    prompt->session = (struct command_session){.console = console, .at_relay = true};
+    prompt->on_gone = on_gone;
+    prompt->ctx = ctx;
+    enum err err = name_routes(prompt);
+    if (err != ERR_OK)
+        goto free_prompt;
+    const struct prompt_host host = {.ctx = prompt,
+                                     .run = run,
+                                     .complete = complete,
+                                     .interrupt = interrupt,
+                                     .leave = leave};
+    err = prompt_open(&prompt->prompt, &host, "pairport> ");
+    if (err != ERR_OK)
+        goto free_routes;
+    err = os_thread_start(&prompt->thread, "prompt", run_thread, prompt);
+    if (err != ERR_OK)
+        goto close_prompt;
+    *out = prompt;
+    return ERR_OK;
+
+close_prompt:
+    prompt_close(prompt->prompt);
+free_routes:
+    free(prompt->routes);
+free_prompt:
+    free(prompt);
+    return err;
+}
+
+void relay_prompt_log(struct relay_prompt *prompt, const char *line, size_t len)
+{
+    prompt_print_above(prompt->prompt, line, len);
+}
+
+static bool wait_ended(struct relay_prompt *prompt, uint32_t timeout_ms)
+{
+    uint64_t deadline = os_mono_ms() + timeout_ms;
+    os_mutex_lock(&prompt->lock);
+    while (!prompt->ended) {
+        uint64_t now = os_mono_ms();
+        if (now >= deadline)
+            break;
+        os_cond_wait(&prompt->ended_cond, &prompt->lock, (uint32_t)(deadline - now));
+    }
+    bool ended = prompt->ended;
+    os_mutex_unlock(&prompt->lock);
+    return ended;
+}
+
+bool relay_prompt_stop(struct relay_prompt *prompt, uint32_t timeout_ms)
+{
+    prompt_stop(prompt->prompt);
+    if (!wait_ended(prompt, timeout_ms)) {
+        tty_leave_raw();
+        return false;
+    }
+    os_thread_join(prompt->thread);
+    prompt_close(prompt->prompt);
+    free(prompt->routes);
+    free(prompt);
+    return true;
+}

@@ -1,0 +1,63 @@
+#include "control/session_json.h"
+
+static void put_flow(struct json_build *build, json_t *object, const char *direction,
+                     const struct server_flow_info *flow)
+{
+    char name[48];
+    str_format(name, sizeof name, "bytes_%s_total", direction);
+    json_build_u64(build, object, name, flow->bytes);
+    str_format(name, sizeof name, "writes_%s_total", direction);
+    json_build_u64(build, object, name, flow->writes);
+    str_format(name, sizeof name, "bytes_%s_per_second", direction);
+    json_build_u64(build, object, name, flow->bytes_per_s);
+    str_format(name, sizeof name, "waiting_%s_bytes", direction);
+    json_build_u64(build, object, name, flow->waiting);
+    str_format(name, sizeof name, "waiting_%s_ms", direction);
+    json_build_u64(build, object, name, flow->waiting_ms);
+    str_format(name, sizeof name, "finished_%s", direction);
+    json_build_bool(build, object, name, flow->finished);
+}
+
+/* Null where the system does not tell. */
+static void put_tcp(struct json_build *build, json_t *object, const char *name, bool known,
+                    const struct sock_tcp_info *info)
+{
+    if (!known) {
+        json_build_put(build, object, name, json_null());
+        return;
+    }
+    json_t *tcp = json_build_object(build);
+    json_build_u64(build, tcp, "rtt_us", info->rtt_us);
+    json_build_u64(build, tcp, "rtt_variation_us", info->rtt_var_us);
+    json_build_u64(build, tcp,
+                   info->retransmits_in_bytes ? "retransmitted_bytes_total"
+                                              : "retransmits_total",
+                   info->retransmits_total);
+    json_build_put(build, object, name, tcp);
+}
+
+json_t *session_as_json(struct json_build *build, const struct server_session_info *info,
+                        const struct conf *conf)
+{
+    const struct conf_route *route = &conf->routes[info->route];
+    json_t *object = json_build_object(build);
+    json_build_u64(build, object, "id", info->id);
+    json_build_text(build, object, "route", route->name);
+    json_build_text(build, object, "upstream", route->upstreams[info->upstream].name);
+    json_build_text(build, object, "phase", phase_word(info->phase));
+    json_build_bool(build, object, "ending", info->ending);
+    json_build_text(build, object, "reason", reason_word(info->reason));
+    json_build_addr(build, object, "client_addr", &info->client);
+    json_build_addr(build, object, "client_local_addr", &info->client_local);
+    json_build_addr(build, object, "upstream_local_addr", &info->upstream_local);
+    json_build_addr(build, object, "upstream_addr", &info->upstream_addr);
+    json_build_u64(build, object, "age_ms", info->age_ms);
+    json_build_u64(build, object, "idle_ms", info->idle_ms);
+    json_build_u64(build, object, "connect_time_us", info->connect_us);
+    json_build_u64(build, object, "connect_tries_total", info->tries);
+    put_flow(build, object, "up", &info->up);
+    put_flow(build, object, "down", &info->down);
+    put_tcp(build, object, "client_tcp", info->has_client_tcp, &info->client_tcp);
+    put_tcp(build, object, "upstream_tcp", info->has_upstream_tcp, &info->upstream_tcp);
+    return object;
+}

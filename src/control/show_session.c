@@ -1,0 +1,136 @@
+/* `show session ID`: everything about one session. */
+#include <inttypes.h>
+
+#include "base/addr.h"
+#include "config/conf.h"
+#include "control/command_table.h"
+#include "control/grid.h"
+#include "control/json_build.h"
+#include "control/session_json.h"
+#include "control/units.h"
+
+static void write_facts(const struct server_session_info *info, const struct conf *conf,
+                        unsigned columns, struct str *out)
+{
+    static const struct grid_column layout[2] = {{.title = NULL}};
+    const struct conf_route *route = &conf->routes[info->route];
+    char human[STR_HUMAN_MAX];
+    struct grid grid;
+    grid_init(&grid, layout, 2);
+    grid_cell(&grid, "route");
+    grid_cell(&grid, "%s, upstream %s", route->name, route->upstreams[info->upstream].name);
+    grid_cell(&grid, "phase");
+    if (info->ending)
+        grid_cell(&grid, "%s, ending: %s (%s)", phase_word(info->phase),
+                  reason_word(info->reason), reason_sentence(info->reason));
+    else
+        grid_cell(&grid, "%s", phase_word(info->phase));
+    grid_cell(&grid, "age");
+    grid_cell(&grid, "%s", str_human_duration(info->age_ms, human));
+    grid_cell(&grid, "idle");
+    grid_cell(&grid, "%s", str_human_duration(info->idle_ms, human));
+    grid_cell(&grid, "connect");
+    if (info->upstream_local.family == ADDR_NONE)
+        grid_cell(&grid, "not yet, %" PRIu32 " tr%s begun", info->tries,
+                  info->tries == 1 ? "y" : "ies");
+    else
+        grid_cell(&grid, "took %s, %" PRIu32 " tr%s", units_us(info->connect_us, human),
+                  info->tries, info->tries == 1 ? "y" : "ies");
+    grid_write(&grid, "  ", columns, out, NULL);
+    grid_free(&grid);
+}
+
+static void add_side(struct grid *grid, const char *side, const struct addr *theirs,
+                     const struct addr *ours, bool known, const struct sock_tcp_info *tcp)
+{
+    char text[ADDR_TEXT_MAX], human[STR_HUMAN_MAX];
+    grid_cell(grid, "%s", side);
+    grid_cell(grid, "%s", addr_format(theirs, text));
+    grid_cell(grid, "%s", addr_format(ours, text));
+    if (!known) {
+        grid_cell(grid, "not told by this system");
+        grid_end_row(grid);
+        return;
+    }
+    grid_cell(grid, "%s", units_us(tcp->rtt_us, human));
+    grid_cell(grid, "%s", units_us(tcp->rtt_var_us, human));
+    if (tcp->retransmits_in_bytes)
+        grid_cell(grid, "%s", str_human_size(tcp->retransmits_total, human));
+    else
+        grid_cell(grid, "%" PRIu64, tcp->retransmits_total);
+}
+
+static void write_sides(const struct server_session_info *info, unsigned columns,
+                        struct str *out)
+{
+    static const struct grid_column layout[] = {
+        {"", false, 0},    {"THEIR END", false, 0}, {"OUR END", false, 0},
+        {"RTT", false, 0}, {"VARIES", false, 1},    {"SENT AGAIN", false, 2}};
+    struct grid grid;
+    grid_init(&grid, layout, 6);
+    add_side(&grid, "client", &info->client, &info->client_local, info->has_client_tcp,
+             &info->client_tcp);
+    add_side(&grid, "upstream", &info->upstream_addr, &info->upstream_local,
+             info->has_upstream_tcp, &info->upstream_tcp);
+    grid_write(&grid, "  ", columns, out, NULL);
+    grid_free(&grid);
+}
+
+static void add_flow(struct grid *grid, const char *direction,
+                     const struct server_flow_info *flow)
+{
+    char human[STR_HUMAN_MAX];
+    grid_cell(grid, "%s", direction);
+    grid_cell(grid, "%s", str_human_size(flow->bytes, human));
+    grid_cell(grid, "%" PRIu64, flow->writes);
+    grid_cell(grid, "%s", str_human_rate(flow->bytes_per_s, human));
+    if (flow->waiting == 0) {
+        grid_cell(grid, "-");
+        grid_cell(grid, "-");
+    } else {
+        grid_cell(grid, "%s", str_human_size(flow->waiting, human));
+        grid_cell(grid, "%s", str_human_duration(flow->waiting_ms, human));
+    }
+    grid_cell(grid, "%s", flow->finished ? "finished" : "open");
+}
+
+static void write_flows(const struct server_session_info *info, unsigned columns,
+                        struct str *out)
+{
+    static const struct grid_column layout[] = {
+        {"", false, 0},       {"BYTES", true, 0}, {"WRITES", true, 1}, {"RATE", true, 0},
+        {"WAITING", true, 0}, {"FOR", true, 0},   {"SOURCE", false, 2}};
+    struct grid grid;
+    grid_init(&grid, layout, 7);
+    add_flow(&grid, "up", &info->up);
+    add_flow(&grid, "down", &info->down);
+    grid_write(&grid, "  ", columns, out, NULL);
+    grid_free(&grid);
+}
+
+void command_show_session(struct command_session *session, const struct command_args *args,
+                          struct command_result *result)
+{
+    struct server *server = session->console->server;
+    struct server_session_info info;
+    enum err err = server_get_session(server, args->id, &info);
+    if (err != ERR_OK) {
+        command_fail(result,
+                     "session %" PRIu64 " is not open; `show sessions` lists the open ones",
+                     args->id);
+        return;
+    }
+    const struct conf *conf = server_conf(server);
+    if (args->json) {
+        struct json_build build = {false};
+        json_t *root = session_as_json(&build, &info, conf);
+        json_build_write(&build, root, &result->text);
+        return;
+    }
+    str_addf(&result->text, "session %" PRIu64 "\n", info.id);
+    write_facts(&info, conf, session->columns, &result->text);
+    str_add_char(&result->text, '\n');
+    write_sides(&info, session->columns, &result->text);
+    str_add_char(&result->text, '\n');
+    write_flows(&info, session->columns, &result->text);
+}
