@@ -1,9 +1,11 @@
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "config/draft.h"
 #include "config/endpoint.h"
+#include "config/value.h"
 
 static unsigned line_of(const struct draft_section *section, enum key_section in,
                         const char *name)
@@ -98,12 +100,13 @@ static void check_upstreams(const struct draft *draft, const struct conf_route *
 
 /* ---- limits ---- */
 
-/* A limit that somebody wrote and that can't be reached is probably not what he wanted. */
+/* A limit that somebody wrote and that can't be reached is probably not what he wanted; that of
+ * the table is there for those who did not care. */
 static void check_limit(const struct draft *draft, unsigned line, const char *label,
-                        uint32_t limit)
+                        uint32_t limit, uint32_t preset)
 {
     uint32_t all = draft->conf->max_sessions;
-    if (line != 0 && limit > all)
+    if (line != 0 && limit > all && limit != preset)
         mistakes_warn(draft->mistakes, line,
                       "%s max_sessions: %u can't be reached, [relay] max_sessions is %u; raise "
                       "that one or lower this one",
@@ -113,15 +116,17 @@ static void check_limit(const struct draft *draft, unsigned line, const char *la
 void draft_check(const struct draft *draft)
 {
     const struct conf *conf = draft->conf;
+    struct conf_route preset;
     char label[DRAFT_LABEL_MAX];
+    value_preset(KEY_ROUTE, &preset);
 
-    if (conf->route_count == 0)
+    if (conf->route_count == 0 && !draft->misnamed_route)
         mistakes_add(draft->mistakes, 0,
                      "there is no route; add a section [route NAME] with a listen and an "
                      "upstream line");
 
     check_limit(draft, line_of(&draft->default_section, KEY_ROUTE, "max_sessions"),
-                "[defaults]", draft->defaults.max_sessions);
+                "[defaults]", draft->defaults.max_sessions, preset.max_sessions);
     for (size_t i = 0; i < conf->route_count; ++i) {
         const struct conf_route *route = &conf->routes[i];
         const struct draft_section *section = &draft->route_sections[i];
@@ -136,6 +141,6 @@ void draft_check(const struct draft *draft)
         check_listens(draft, i);
         check_upstreams(draft, route);
         check_limit(draft, line_of(section, KEY_ROUTE, "max_sessions"), label,
-                    route->max_sessions);
+                    route->max_sessions, preset.max_sessions);
     }
 }

@@ -41,9 +41,10 @@ static enum err load(const char *text, size_t len, struct conf **out, struct mis
     enum err err = draft_init(&draft, mistakes);
     if (err != ERR_OK)
         return err;
-    parse_text(&draft, text, len);
-    draft_apply_defaults(&draft);
-    draft_check(&draft);
+    if (parse_text(&draft, text, len)) {
+        draft_apply_defaults(&draft);
+        draft_check(&draft);
+    }
     err = finish(&draft, out);
     draft_free(&draft);
     return err;
@@ -112,7 +113,7 @@ static enum err read_file(const char *path, char *buf, size_t *len, struct mista
         return file_error(mistakes, errno);
     errno = 0;
     *len = fread(buf, 1, FILE_BYTES_MAX + 1, file);
-    enum err err = ferror(file) != 0 ? file_error(mistakes, errno) : ERR_OK;
+    enum err err = ferror(file) != 0 ? file_error(mistakes, errno != 0 ? errno : EIO) : ERR_OK;
     fclose(file);
     return err;
 }

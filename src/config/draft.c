@@ -98,9 +98,11 @@ static void *add_one(struct draft *draft, void *list, size_t count, const void *
 bool draft_add_listen(struct draft *draft, const struct conf_listen *listen)
 {
     struct conf_route *route = last_route(draft);
+    char label[DRAFT_LABEL_MAX];
     if (draft->listen_count == DRAFT_LISTENS_MAX) {
         mistakes_add(draft->mistakes, listen->line,
-                     "there are more than %d listen lines; remove some", DRAFT_LISTENS_MAX);
+                     "%s listen: there are %d in all already, which is the most; remove some",
+                     draft_route_label(route, label), DRAFT_LISTENS_MAX);
         return false;
     }
     void *list =
@@ -116,9 +118,11 @@ bool draft_add_listen(struct draft *draft, const struct conf_listen *listen)
 bool draft_add_upstream(struct draft *draft, const struct conf_upstream *upstream)
 {
     struct conf_route *route = last_route(draft);
+    char label[DRAFT_LABEL_MAX];
     if (route->upstream_count == DRAFT_UPSTREAMS_MAX) {
         mistakes_add(draft->mistakes, upstream->line,
-                     "the route has more than %d upstreams; remove some", DRAFT_UPSTREAMS_MAX);
+                     "%s upstream: the route has %d already, which is the most; remove some",
+                     draft_route_label(route, label), DRAFT_UPSTREAMS_MAX);
         return false;
     }
     void *list = add_one(draft, route->upstreams, route->upstream_count, upstream,

@@ -38,6 +38,7 @@ struct draft {
     size_t room;                          /* allocated elements of both arrays */
     size_t listen_count;                  /* of all routes */
     bool too_many_routes;                 /* reported */
+    bool misnamed_route; /* an unknown section, reported, was perhaps meant to be a route */
 };
 
 /* Starts with the defaults of keys.h and no route. ERR_NOMEM leaves nothing to free. */

@@ -83,7 +83,7 @@ static bool split(const char *text, const struct wanted *wanted, char host[CONF_
     if (strlen(text) > HOST_LONGEST + sizeof ":65535" - 1)
         str_addf(why, "%s is too long; a host name has at most %d characters", quote,
                  HOST_LONGEST);
-    else if (text[0] != '[' && count_char(text, ':') > 1)
+    else if (strpbrk(text, "[]") == NULL && count_char(text, ':') > 1)
         str_addf(why,
                  "%s is an IPv6 address without brackets; write [ADDRESS]:PORT, such as "
                  "[::1]:7777",
@@ -94,7 +94,9 @@ static bool split(const char *text, const struct wanted *wanted, char host[CONF_
     else if (strspn(text, "0123456789") == strlen(text))
         str_addf(why, "%s has no address; write %s, such as %s", quote, wanted->form,
                  wanted->example);
-    else if (strchr(bracket != NULL ? bracket : text, ':') == NULL)
+    else if (bracket != NULL && bracket[1] == '\0')
+        str_addf(why, "%s has no port; write [ADDRESS]:PORT, such as [::1]:7777", quote);
+    else if (strchr(text, ':') == NULL)
         str_addf(why, "%s has no port; write %s, such as %s", quote, wanted->form,
                  wanted->example);
     else if (text[0] == '[')
@@ -121,8 +123,10 @@ bool endpoint_read_listen(const char *text, struct conf_listen *out, struct str 
         return false;
 
     if (addr_parse_ip(host[0] == '\0' ? "::" : host, &addr) != ERR_OK) {
-        str_addf(why, "%s is not an IP address of this machine; write %s, such as %s",
-                 mistake_quote(host, quote), listen_form.form, listen_form.example);
+        str_addf(why,
+                 "%s is not an IP address; write one of this machine with its port, such as "
+                 "%s",
+                 mistake_quote(host, quote), listen_form.example);
         return false;
     }
     addr_normalise(&addr);
@@ -242,7 +246,8 @@ bool endpoint_read_upstream(const char *text, struct conf_upstream *out, struct 
     if (is_address) {
         addr_normalise(&addr);
         if (addr_is_any(&addr)) {
-            str_addf(why, "%s is no address to connect to; this machine's own is 127.0.0.1",
+            str_addf(why,
+                     "%s is no address to connect to; this machine's own is 127.0.0.1 or [::1]",
                      mistake_quote(host, quote));
             return false;
         }

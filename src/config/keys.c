@@ -13,6 +13,9 @@
 #define DAYS     (24 * HOURS)
 #define SESSIONS UINT64_C(1000000) /* more than one machine has ports and memory for */
 
+/* What fits into a line as conf_write() writes it. */
+#define LOG_FILE_MAX (CONF_LINE_MAX - (sizeof "log_file = " - 1))
+
 #define OF_CONF(field) offsetof(struct conf, field), sizeof(((struct conf *)0)->field)
 #define OF_ROUTE(field)                                                                        \
     offsetof(struct conf_route, field), sizeof(((struct conf_route *)0)->field)
@@ -35,7 +38,7 @@ const struct key keys[] = {
      "How long running sessions may go on after a stop signal; 0 ends them at once."},
     {KEY_RELAY, "log_level", KEY_LEVEL, "info", NULL, 0, 0, true, OF_CONF(log_level),
      "What is logged: error, warning, notice, info (each session's end too) or debug."},
-    {KEY_RELAY, "log_file", KEY_TEXT, "", NULL, 0, CONF_PATH_MAX - 1, false, OF_CONF(log_file),
+    {KEY_RELAY, "log_file", KEY_TEXT, "", NULL, 0, LOG_FILE_MAX, false, OF_CONF(log_file),
      "The file that log lines are appended to; empty for the standard error output."},
 
     {KEY_CONSOLE, "listen", KEY_CONSOLE_MODE, "local", NULL, 0, 0, false, OF_CONF(console),
@@ -84,6 +87,7 @@ const struct key keys[] = {
 const size_t key_count = sizeof keys / sizeof keys[0];
 
 static_assert(sizeof keys / sizeof keys[0] <= KEYS_MAX, "KEYS_MAX has room for every key");
+static_assert(LOG_FILE_MAX < CONF_PATH_MAX, "the field has room for the name");
 
 const char *key_section_word(enum key_section section)
 {

@@ -30,17 +30,34 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* The offset of the first control character, `len` if there is none. Terminals obey them, those
- * of the second set (U+0080 to U+009F) too, and messages show pieces of the file. */
-static size_t find_control(const char *text, size_t len)
+/* Finds the first character that nobody means to write and names it: terminals obey control
+ * characters, and messages show pieces of the file; the others look like a blank or like
+ * nothing, so that nobody would see why a word with one is unknown. */
+static const char *find_odd(const char *text, size_t len, size_t *at)
 {
     for (size_t i = 0; i < len; ++i) {
         unsigned char c = (unsigned char)text[i];
+        *at = i;
         if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return i;
-        if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
-            return i;
+            return "a control character";
+        if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0) /* U+0080 to U+009F */
+            return "a control character";
+        if (c == 0xc2 && (unsigned char)text[i + 1] == 0xa0)
+            return "a no-break space";
+        if (starts_with(text + i, len - i, "\xe2\x80\x8b", 3))
+            return "a zero-width space";
+        if (starts_with(text + i, len - i, "\xef\xbb\xbf", 3))
+            return "a byte order mark";
     }
+    return NULL;
+}
+
+/* The length of what stands before the comment, if there is one. */
+static size_t without_comment(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; ++i)
+        if ((text[i] == ';' || text[i] == '#') && (i == 0 || is_blank(text[i - 1])))
+            return i;
     return len;
 }
 
@@ -60,29 +77,21 @@ static bool check_bytes(struct lines *lines, const char *text, size_t len)
     }
     size_t valid = str_utf8_prefix(text, len);
     if (valid < len) {
-        mistakes_add(lines->mistakes, lines->number,
-                     "byte %zu of the line, 0x%02x, is not UTF-8; save the file as UTF-8",
-                     valid + 1, (unsigned)(unsigned char)text[valid]);
+        mistakes_add(
+            lines->mistakes, lines->number,
+            "at byte %zu of the line is 0x%02x, which is not UTF-8; save the file as UTF-8",
+            valid + 1, (unsigned)(unsigned char)text[valid]);
         return false;
     }
-    size_t control = find_control(text, len);
-    if (control < len) {
+    size_t at;
+    const char *odd = find_odd(text, without_comment(text, len), &at);
+    if (odd != NULL) {
         mistakes_add(lines->mistakes, lines->number,
-                     "byte %zu of the line is a control character; only tabs are allowed, "
-                     "remove it",
-                     control + 1);
+                     "at byte %zu of the line is %s; remove it or write a plain blank", at + 1,
+                     odd);
         return false;
     }
     return true;
-}
-
-/* The length of what stands before the comment, if there is one. */
-static size_t without_comment(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; ++i)
-        if ((text[i] == ';' || text[i] == '#') && (i == 0 || is_blank(text[i - 1])))
-            return i;
-    return len;
 }
 
 static void keep(struct lines *lines, const char *text, size_t len)

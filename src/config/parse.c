@@ -38,7 +38,7 @@ static void enter(struct parse *parse, enum place place, struct draft_section *s
     unsigned line = parse->lines.number;
     if (section != NULL && section->line != 0) {
         mistakes_add(parse->draft->mistakes, line,
-                     "%s is there twice, the first time in line %u; make one of them", label,
+                     "%s is there twice, the first time in line %u; merge them", label,
                      section->line);
         /* What follows is checked as if it were the first. */
         memset(section->lines, 0, sizeof section->lines);
@@ -102,6 +102,8 @@ static void explain_section(struct parse *parse, const char *name, const char *w
     struct mistakes *mistakes = parse->draft->mistakes;
     unsigned line = parse->lines.number;
 
+    if (near == NULL || strcmp(near, "route") == 0)
+        parse->draft->misnamed_route = true;
     if (near != NULL)
         mistakes_add(mistakes, line, "unknown section %s; did you mean [%s%s]?", quote, near,
                      strcmp(near, "route") == 0 ? " NAME" : "");
@@ -123,7 +125,7 @@ static void read_section(struct parse *parse, char *line)
     /* In both cases it is clear enough which section is meant to go on with it. */
     if (end == NULL)
         mistakes_add(draft->mistakes, parse->lines.number,
-                     "%s has no closing bracket; write such as [route lobby]",
+                     "%s has no closing bracket; write ']' at its end",
                      mistake_quote(line, quote));
     else if (end[1] != '\0')
         mistakes_add(draft->mistakes, parse->lines.number,
@@ -362,12 +364,13 @@ static char *give_line(char *buf, int size, void *user)
     return NULL;
 }
 
-void parse_text(struct draft *draft, const char *text, size_t len)
+bool parse_text(struct draft *draft, const char *text, size_t len)
 {
     struct parse parse = {.draft = draft, .place = PLACE_OUTSIDE};
     if (!lines_init(&parse.lines, text, len, draft->mistakes))
-        return;
+        return false;
     int result = ini_parse_stream(give_line, &parse, take_key, &parse);
     if (result < 0)
         draft->mistakes->failed = true; /* inih had no memory for its buffer */
+    return true;
 }

@@ -8,11 +8,13 @@
 #ifndef PAIRPORT_CONFIG_PARSE_H
 #define PAIRPORT_CONFIG_PARSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/draft.h"
 
-/* Reads the whole text, whatever is wrong with it; mistakes go to those of the draft. */
-void parse_text(struct draft *draft, const char *text, size_t len);
+/* Reads the whole text, whatever is wrong with it; mistakes go to those of the draft. False when
+ * it is no text that has lines; the draft is then without meaning. */
+bool parse_text(struct draft *draft, const char *text, size_t len);
 
 #endif

@@ -57,16 +57,16 @@ static void add_range(const struct key *key, struct str *why)
              number_text(key->type, key->max, max));
 }
 
-static void add_example(const struct key *key, struct str *why)
+/* True for "5 s", where the blanks between the digits and the unit are all that is wrong. */
+static bool is_number_with_blank(enum key_type type, const char *text, size_t digits,
+                                 const char *unit)
 {
-    if (key->type == KEY_DURATION)
-        str_add(why, "write a duration such as 250ms, 5s, 10m or 2h");
-    else if (key->type == KEY_SIZE)
-        str_add(why, "write a size such as 4KB or 1MB");
-    else
-        str_add(why, "write a whole number");
-    str_add(why, ", here ");
-    add_range(key, why);
+    char joined[MISTAKE_QUOTE_MAX];
+    uint64_t value;
+    if (digits + strlen(unit) >= sizeof joined)
+        return false;
+    str_format(joined, sizeof joined, "%.*s%s", (int)digits, text, unit);
+    return parse_number(type, joined, &value) == ERR_OK;
 }
 
 /* Says why `text`, which the parser refused, is no number of the key's type. */
@@ -75,24 +75,32 @@ static void explain_number(const struct key *key, const char *text, struct str *
     char quote[MISTAKE_QUOTE_MAX];
     mistake_quote(text, quote);
 
+    if (key->type != KEY_DURATION && key->type != KEY_SIZE) {
+        str_addf(why, "%s is not a number; write ", quote);
+        add_range(key, why);
+        return;
+    }
+
+    bool is_duration = key->type == KEY_DURATION;
     size_t digits = strspn(text, "0123456789");
     const char *unit = text + digits;
     unit += strspn(unit, " \t");
-    bool has_unit = key->type == KEY_DURATION || key->type == KEY_SIZE;
 
-    if (!has_unit || digits == 0)
-        str_addf(why, "%s is not a %s; ", quote,
-                 key->type == KEY_DURATION ? "duration"
-                 : key->type == KEY_SIZE   ? "size"
-                                           : "number");
+    if (digits == 0)
+        str_addf(why, "%s is not a %s; write a number with its unit", quote,
+                 is_duration ? "duration" : "size");
     else if (*unit == '\0')
-        str_addf(why, "%s has no unit; ", quote);
+        str_addf(why, "%s has no unit; write it with one", quote);
     else if (*unit == '.' || *unit == ',')
-        str_addf(why, "%s is not a whole number; take a smaller unit, or ", quote);
+        str_addf(why, "%s is not a whole number; write it in a smaller unit", quote);
+    else if (is_number_with_blank(key->type, text, digits, unit))
+        str_addf(why, "%s has a blank before its unit; write it without", quote);
     else
-        str_addf(why, "%s has an unknown unit; units are %s, right behind the number: ", quote,
-                 key->type == KEY_DURATION ? "ms, s, m, h and d" : "B, KB, MB and GB");
-    add_example(key, why);
+        str_addf(why, "%s has an unknown unit; write a known one", quote);
+    str_addf(why, ", such as %s (units: %s; allowed: ", key->preset,
+             is_duration ? "ms s m h d" : "B KB MB GB");
+    add_range(key, why);
+    str_add_char(why, ')');
 }
 
 static bool read_number(const struct key *key, const char *text, uint64_t *value,

@@ -1,3 +1,5 @@
+#include <stdbool.h>
+
 #include "base/addr.h"
 #include "base/str.h"
 #include "config/conf.h"
@@ -12,8 +14,10 @@ static void write_values(enum key_section section, const void *owner, struct str
         const struct key *key = &keys[i];
         if (key->section != section || key->preset == NULL)
             continue;
-        str_addf(out, "%s = ", key->name);
-        value_write(key, value_field_const(key, owner), out);
+        const void *field = value_field_const(key, owner);
+        bool is_empty = key->type == KEY_TEXT && *(const char *)field == '\0';
+        str_addf(out, "%s =%s", key->name, is_empty ? "" : " ");
+        value_write(key, field, out);
         str_add_char(out, '\n');
     }
 }

@@ -1,0 +1,443 @@
+/* test_config.c - what a configuration means: sections, defaults, files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "config/conf.h"
+#include "config/keys.h"
+#include "config_text.h"
+
+static void a_minimal_file_gets_every_default(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good(GOOD_ROUTE);
+    char text[ADDR_TEXT_MAX];
+
+    assert_string_equal(conf->path, "");
+    assert_int_equal(conf->workers, 0);
+    assert_int_equal(conf->max_sessions, 10000);
+    assert_int_equal(conf->stop_timeout_ms, 30000);
+    assert_int_equal(conf->log_level, LOG_INFO);
+    assert_string_equal(conf->log_file, "");
+    assert_int_equal(conf->console, CONF_CONSOLE_LOCAL);
+    assert_string_equal(conf->console_name, "pairport");
+
+    assert_int_equal(conf->route_count, 1);
+    const struct conf_route *route = &conf->routes[0];
+    assert_string_equal(route->name, "r");
+    assert_int_equal(route->line, 1);
+    assert_int_equal(route->connect_timeout_ms, 5000);
+    assert_int_equal(route->connect_retries, 3);
+    assert_int_equal(route->idle_timeout_ms, 600000);
+    assert_int_equal(route->half_close_timeout_ms, 30000);
+    assert_int_equal(route->max_sessions, 10000);
+    assert_int_equal(route->keepalive_idle_ms, 60000);
+    assert_int_equal(route->keepalive_interval_ms, 10000);
+    assert_true(route->nodelay);
+    assert_int_equal(route->buffer_bytes, 16384);
+    assert_int_equal(route->backlog, 1024);
+
+    assert_int_equal(route->listen_count, 1);
+    assert_string_equal(addr_format(&route->listens[0].addr, text), "[::]:7777");
+    assert_true(route->listens[0].dual_stack);
+    assert_int_equal(route->listens[0].line, 2);
+    assert_int_equal(route->upstream_count, 1);
+    assert_string_equal(route->upstreams[0].host, "10.0.0.5");
+    assert_int_equal(route->upstreams[0].port, 7000);
+    assert_string_equal(route->upstreams[0].name, "10.0.0.5:7000");
+    assert_int_equal(route->upstreams[0].line, 3);
+    conf_free(conf);
+}
+
+static void every_key_of_the_process_is_taken(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good("[relay]\nworkers=7\nmax_sessions=20000\nstop_timeout=0\n"
+                                  "log_level=debug\nlog_file=/var/log/p p.log\n"
+                                  "[console]\nlisten=none\nname=two\n" GOOD_ROUTE);
+    assert_int_equal(conf->workers, 7);
+    assert_int_equal(conf->max_sessions, 20000);
+    assert_int_equal(conf->stop_timeout_ms, 0);
+    assert_int_equal(conf->log_level, LOG_DEBUG);
+    assert_string_equal(conf->log_file, "/var/log/p p.log");
+    assert_int_equal(conf->console, CONF_CONSOLE_NONE);
+    assert_string_equal(conf->console_name, "two");
+    conf_free(conf);
+}
+
+static const char route_keys[] =
+    "connect_timeout=10ms\nconnect_retries=0\nidle_timeout=off\nhalf_close_timeout=1s\n"
+    "max_sessions=1\nkeepalive=off\nkeepalive_interval=2h\nnodelay=no\nbuffer_size=1MB\n"
+    "backlog=65535\n";
+
+static void assert_route_keys(const struct conf_route *route)
+{
+    assert_int_equal(route->connect_timeout_ms, 10);
+    assert_int_equal(route->connect_retries, 0);
+    assert_int_equal(route->idle_timeout_ms, 0);
+    assert_int_equal(route->half_close_timeout_ms, 1000);
+    assert_int_equal(route->max_sessions, 1);
+    assert_int_equal(route->keepalive_idle_ms, 0);
+    assert_int_equal(route->keepalive_interval_ms, 7200000);
+    assert_false(route->nodelay);
+    assert_int_equal(route->buffer_bytes, 1048576);
+    assert_int_equal(route->backlog, 65535);
+}
+
+static void every_key_of_a_route_is_taken(void **state)
+{
+    (void)state;
+    char text[1024];
+    str_format(text, sizeof text, "%s%s", GOOD_ROUTE, route_keys);
+    struct conf *conf = load_good(text);
+    assert_route_keys(&conf->routes[0]);
+    conf_free(conf);
+}
+
+static void defaults_hold_for_every_route_wherever_they_stand(void **state)
+{
+    (void)state;
+    char text[2048];
+    str_format(text, sizeof text, "%s[defaults]\n%s[route b]\nlisten=:1\nupstream=h:1\n",
+               GOOD_ROUTE, route_keys);
+    struct conf *conf = load_good(text);
+    assert_int_equal(conf->route_count, 2);
+    assert_route_keys(&conf->routes[0]);
+    assert_route_keys(&conf->routes[1]);
+    conf_free(conf);
+}
+
+static void a_route_overrides_the_defaults_before_and_behind_it(void **state)
+{
+    (void)state;
+    static const char own[] = "idle_timeout=7s\nbacklog=1024\n";
+    static const char defaults[] = "[defaults]\nidle_timeout=1h\nbacklog=5\nnodelay=no\n";
+    char text[1024];
+
+    for (int before = 0; before <= 1; ++before) {
+        str_format(text, sizeof text, "%s%s%s%s", before ? defaults : "", GOOD_ROUTE, own,
+                   before ? "" : defaults);
+        struct conf *conf = load_good(text);
+        assert_int_equal(conf->routes[0].idle_timeout_ms, 7000);
+        assert_int_equal(conf->routes[0].backlog, 1024); /* the preset, but said here */
+        assert_false(conf->routes[0].nodelay);
+        conf_free(conf);
+    }
+}
+
+static void routes_stay_in_the_order_of_the_file(void **state)
+{
+    (void)state;
+    struct str text;
+    str_init(&text);
+    for (int i = 0; i < 100; ++i)
+        str_addf(&text, "[route r%d]\nlisten=:%d\nlisten=127.0.0.1:%d\nupstream=u%d:1\n", i,
+                 1000 + i, 3000 + i, i);
+    struct conf *conf = load_good(text.data);
+    assert_int_equal(conf->route_count, 100);
+    for (int i = 0; i < 100; ++i) {
+        char name[16];
+        str_format(name, sizeof name, "r%d", i);
+        assert_string_equal(conf->routes[i].name, name);
+        assert_ptr_equal(conf_find_route(conf, name), &conf->routes[i]);
+        assert_int_equal(conf->routes[i].line, 1 + 4 * i);
+        assert_int_equal(conf->routes[i].listen_count, 2);
+        assert_int_equal(conf->routes[i].listens[0].addr.port, 1000 + i);
+        assert_int_equal(conf->routes[i].listens[1].addr.port, 3000 + i);
+    }
+    assert_null(conf_find_route(conf, "r100"));
+    assert_null(conf_find_route(conf, ""));
+    conf_free(conf);
+    str_free(&text);
+}
+
+static void a_route_name_may_have_all_31_allowed_characters(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good("[ route \t abcdefghijkl.mnopq-rstuvw_XYZ09 ]\n"
+                                  "listen=:1\nupstream=h:1\n");
+    assert_string_equal(conf->routes[0].name, "abcdefghijkl.mnopq-rstuvw_XYZ09");
+    conf_free(conf);
+}
+
+static void addresses_are_read_in_every_form(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *listen;
+        const char *addr;
+        bool dual_stack;
+    } cases[] = {
+        {":7777", "[::]:7777", true},
+        {"*:1", "[::]:1", true},
+        {"[::]:65535", "[::]:65535", true},
+        {"0.0.0.0:7777", "0.0.0.0:7777", false},
+        {"127.0.0.1:7777", "127.0.0.1:7777", false},
+        {"[::1]:7777", "[::1]:7777", false},
+        {"[2001:DB8:0:0::5]:7777", "[2001:db8::5]:7777", false},
+        {"[fe80::1%3]:7777", "[fe80::1%3]:7777", false},
+        {"[::ffff:10.0.0.1]:7777", "10.0.0.1:7777", false},
+        {"[::ffff:0.0.0.0]:7777", "0.0.0.0:7777", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        char text[128];
+        char addr[ADDR_TEXT_MAX];
+        str_format(text, sizeof text, "[route r]\nlisten = %s\nupstream = h:1\n",
+                   cases[i].listen);
+        struct conf *conf = load_good(text);
+        assert_string_equal(addr_format(&conf->routes[0].listens[0].addr, addr), cases[i].addr);
+        assert_int_equal(conf->routes[0].listens[0].dual_stack, cases[i].dual_stack);
+        conf_free(conf);
+    }
+}
+
+static void upstreams_are_addresses_or_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *upstream;
+        const char *host;
+        const char *name;
+    } cases[] = {
+        {"10.0.0.5:7000", "10.0.0.5", "10.0.0.5:7000"},
+        {"[2001:DB8::5]:7000", "2001:db8::5", "[2001:db8::5]:7000"},
+        {"[::FFFF:10.0.0.5]:7000", "10.0.0.5", "10.0.0.5:7000"},
+        {"[fe80::1%3]:7000", "fe80::1%3", "[fe80::1%3]:7000"},
+        {"Lobby-1.Example.COM:7000", "lobby-1.example.com", "lobby-1.example.com:7000"},
+        {"game_server:7000", "game_server", "game_server:7000"},
+        {"example.com.:7000", "example.com.", "example.com.:7000"},
+        {"1st.example:7000", "1st.example", "1st.example:7000"},
+        {"0xcafe.example:7000", "0xcafe.example", "0xcafe.example:7000"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        char text[128];
+        str_format(text, sizeof text, "[route r]\nlisten = :1\nupstream = %s\n",
+                   cases[i].upstream);
+        struct conf *conf = load_good(text);
+        const struct conf_upstream *upstream = &conf->routes[0].upstreams[0];
+        assert_string_equal(upstream->host, cases[i].host);
+        assert_string_equal(upstream->name, cases[i].name);
+        assert_int_equal(upstream->port, 7000);
+        conf_free(conf);
+    }
+}
+
+static void the_longest_host_name_fits(void **state)
+{
+    (void)state;
+    char text[512];
+    char host[254];
+    memset(host, 'a', 253);
+    host[63] = host[127] = host[191] = '.';
+    host[253] = '\0';
+    str_format(text, sizeof text, "[route r]\nlisten = :1\nupstream = %s:65535\n", host);
+    struct conf *conf = load_good(text);
+    assert_string_equal(conf->routes[0].upstreams[0].host, host);
+    assert_int_equal(strlen(conf->routes[0].upstreams[0].name), 253 + 6);
+    conf_free(conf);
+}
+
+static void memory_of_any_kind_can_be_freed(void **state)
+{
+    (void)state;
+    conf_free(NULL);
+    conf_free(calloc(1, sizeof(struct conf)));
+}
+
+/* ---- the table ---- */
+
+static void every_key_is_found_by_its_section_and_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < key_count; ++i)
+        assert_ptr_equal(key_find(keys[i].section, keys[i].name), &keys[i]);
+    assert_null(key_find(KEY_RELAY, "backlog"));
+    assert_null(key_find(KEY_ROUTE, ""));
+    assert_string_equal(key_section_word(KEY_RELAY), "[relay]");
+    assert_string_equal(key_section_word(KEY_CONSOLE), "[console]");
+    assert_string_equal(key_section_word(KEY_ROUTE), "[route NAME]");
+}
+
+static void every_help_text_is_a_sentence(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < key_count; ++i) {
+        size_t len = strlen(keys[i].help);
+        assert_true(keys[i].help[0] >= 'A' && keys[i].help[0] <= 'Z');
+        assert_int_equal(keys[i].help[len - 1], '.');
+    }
+}
+
+/* ---- files ---- */
+
+#define TEMP_FILE "test_config.tmp"
+
+static void write_temp(const char *bytes, size_t len)
+{
+    FILE *file = fopen(TEMP_FILE, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int remove_temp(void **state)
+{
+    (void)state;
+    chmod(TEMP_FILE, 0600);
+    remove(TEMP_FILE);
+    return 0;
+}
+
+static void assert_file_refused(const char *path, enum err expected_err, const char *expected)
+{
+    struct conf *conf = NULL;
+    struct str messages;
+    str_init(&messages);
+    enum err err = conf_load(path, &conf, &messages);
+    assert_string_equal(messages.data, expected);
+    assert_int_equal(err, expected_err);
+    assert_null(conf);
+    str_free(&messages);
+}
+
+static void a_file_is_loaded_and_remembers_its_path(void **state)
+{
+    (void)state;
+    struct conf *conf = NULL;
+    struct str messages;
+    str_init(&messages);
+    write_temp(GOOD_ROUTE, strlen(GOOD_ROUTE));
+    assert_int_equal(conf_load(TEMP_FILE, &conf, &messages), ERR_OK);
+    assert_string_equal(messages.data, "");
+    assert_string_equal(conf->path, TEMP_FILE);
+    assert_string_equal(conf->routes[0].name, "r");
+    conf_free(conf);
+    str_free(&messages);
+}
+
+static void mistakes_of_a_file_bear_its_name(void **state)
+{
+    (void)state;
+    write_temp("[rely]\n", 7);
+    assert_file_refused(TEMP_FILE, ERR_INVALID,
+                        TEMP_FILE ": there is no route; add a section [route NAME] with a "
+                                  "listen and an upstream line\n" TEMP_FILE
+                                  ":1: unknown section 'rely'; did you mean [relay]?\n");
+}
+
+static void a_missing_file_is_told_as_that(void **state)
+{
+    (void)state;
+    assert_file_refused("no-such-directory/x.ini", ERR_NOT_FOUND,
+                        "no-such-directory/x.ini: there is no such file; name another one with "
+                        "-c FILE\n");
+}
+
+static void a_directory_is_told_as_that(void **state)
+{
+    (void)state;
+    assert_file_refused(".", ERR_IO, ".: this is a directory; name a file in it\n");
+}
+
+static void a_file_without_permission_is_told_as_that(void **state)
+{
+    (void)state;
+    write_temp(GOOD_ROUTE, strlen(GOOD_ROUTE));
+    chmod(TEMP_FILE, 0);
+    FILE *file = fopen(TEMP_FILE, "rb");
+    if (file != NULL) { /* for root, and on Windows, every file can be read */
+        fclose(file);
+        skip();
+    }
+    assert_file_refused(TEMP_FILE, ERR_ACCESS,
+                        TEMP_FILE ": the file can't be read: permission denied; allow this "
+                                  "user to read it\n");
+}
+
+static void an_empty_file_is_told_as_that(void **state)
+{
+    (void)state;
+    write_temp("", 0);
+    assert_file_refused(TEMP_FILE, ERR_INVALID,
+                        TEMP_FILE ": the file is empty; add a section [route NAME] with a "
+                                  "listen and an upstream line\n");
+}
+
+static void a_file_of_a_megabyte_is_read_and_one_byte_more_is_refused(void **state)
+{
+    (void)state;
+    size_t size = 1024 * 1024;
+    char *bytes = malloc(size + 1);
+    struct conf *conf = NULL;
+    struct str messages;
+    assert_non_null(bytes);
+    str_init(&messages);
+    memset(bytes, '\n', size + 1);
+    memcpy(bytes, GOOD_ROUTE, strlen(GOOD_ROUTE));
+
+    write_temp(bytes, size);
+    assert_int_equal(conf_load(TEMP_FILE, &conf, &messages), ERR_OK);
+    conf_free(conf);
+    write_temp(bytes, size + 1);
+    assert_file_refused(TEMP_FILE, ERR_INVALID,
+                        TEMP_FILE ": the file is larger than 1 MB; this is no configuration\n");
+    free(bytes);
+    str_free(&messages);
+}
+
+static void a_path_that_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    struct str path;
+    struct str expected;
+    str_init(&path);
+    str_init(&expected);
+    for (int i = 0; i < CONF_PATH_MAX / 2; ++i)
+        str_add(&path, "./");
+    str_addf(&expected, "%s: the file's name is longer than 1023 bytes; move the file\n",
+             path.data);
+    assert_file_refused(path.data, ERR_NOT_FOUND, expected.data);
+    str_free(&path);
+    str_free(&expected);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_minimal_file_gets_every_default),
+        cmocka_unit_test(every_key_of_the_process_is_taken),
+        cmocka_unit_test(every_key_of_a_route_is_taken),
+        cmocka_unit_test(defaults_hold_for_every_route_wherever_they_stand),
+        cmocka_unit_test(a_route_overrides_the_defaults_before_and_behind_it),
+        cmocka_unit_test(routes_stay_in_the_order_of_the_file),
+        cmocka_unit_test(a_route_name_may_have_all_31_allowed_characters),
+        cmocka_unit_test(addresses_are_read_in_every_form),
+        cmocka_unit_test(upstreams_are_addresses_or_names),
+        cmocka_unit_test(the_longest_host_name_fits),
+        cmocka_unit_test(memory_of_any_kind_can_be_freed),
+        cmocka_unit_test(every_key_is_found_by_its_section_and_name),
+        cmocka_unit_test(every_help_text_is_a_sentence),
+        cmocka_unit_test_teardown(a_file_is_loaded_and_remembers_its_path, remove_temp),
+        cmocka_unit_test_teardown(mistakes_of_a_file_bear_its_name, remove_temp),
+        cmocka_unit_test(a_missing_file_is_told_as_that),
+        cmocka_unit_test(a_directory_is_told_as_that),
+        cmocka_unit_test_teardown(a_file_without_permission_is_told_as_that, remove_temp),
+        cmocka_unit_test_teardown(an_empty_file_is_told_as_that, remove_temp),
+        cmocka_unit_test_teardown(a_file_of_a_megabyte_is_read_and_one_byte_more_is_refused,
+                                  remove_temp),
+        cmocka_unit_test(a_path_that_does_not_fit_is_refused),
+    };
+    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* test_config_files.c - the files of conf/ load, and pairport.ini is the table of keys. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "config/conf.h"
+#include "config/keys.h"
+
+static struct conf *load_file(const char *name)
+{
+    char path[CONF_PATH_MAX];
+    struct conf *conf = NULL;
+    struct str messages;
+    str_init(&messages);
+    str_format(path, sizeof path, "%s/%s", PAIRPORT_CONF_DIR, name);
+    enum err err = conf_load(path, &conf, &messages);
+    assert_string_equal(messages.data, "");
+    assert_int_equal(err, ERR_OK);
+    str_free(&messages);
+    return conf;
+}
+
+static void the_minimal_file_has_one_route_and_nothing_else(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("minimal.ini");
+    assert_int_equal(conf->route_count, 1);
+    assert_int_equal(conf->routes[0].listen_count, 1);
+    assert_int_equal(conf->routes[0].upstream_count, 1);
+    conf_free(conf);
+}
+
+static void the_full_file_says_what_holds_without_it(void **state)
+{
+    (void)state;
+    struct conf *full = load_file("pairport.ini");
+    struct conf *minimal = load_file("minimal.ini");
+    struct str a;
+    struct str b;
+    str_init(&a);
+    str_init(&b);
+    conf_write(full, &a);
+    conf_write(minimal, &b);
+    assert_string_equal(a.data, b.data);
+    str_free(&a);
+    str_free(&b);
+    conf_free(full);
+    conf_free(minimal);
+}
+
+/* ---- pairport.ini, line by line ---- */
+
+/* What stands in pairport.ini about one key. */
+struct entry {
+    unsigned mentions;
+    char value[256];
+    struct str comment; /* the comment lines right above it, joined by blanks */
+};
+
+static const char *section_in_file(const struct key *key)
+{
+    if (key->section != KEY_ROUTE)
+        return key_section_word(key->section);
+    return key->preset == NULL ? "[route game]" : "[defaults]";
+}
+
+static void find_entry(const struct key *key, struct entry *entry)
+{
+    FILE *file = fopen(PAIRPORT_CONF_DIR "/pairport.ini", "r");
+    char line[CONF_LINE_MAX + 2];
+    char section[64] = "";
+    char start[64];
+
+    assert_non_null(file);
+    memset(entry, 0, sizeof *entry);
+    str_init(&entry->comment);
+    str_format(start, sizeof start, "%s =", key->name);
+    while (fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (line[0] == '[')
+            str_format(section, sizeof section, "%s", line);
+        bool here = strcmp(section, section_in_file(key)) == 0;
+        if (here && strncmp(line, start, strlen(start)) == 0) {
+            const char *value = line + strlen(start);
+            ++entry->mentions;
+            str_format(entry->value, sizeof entry->value, "%s", value + (*value == ' '));
+        } else if (entry->mentions == 0 && line[0] == ';') {
+            str_addf(&entry->comment, "%s%s", entry->comment.len > 0 ? " " : "", line + 2);
+        } else if (entry->mentions == 0) {
+            str_clear(&entry->comment);
+        }
+    }
+    fclose(file);
+}
+
+static void the_full_file_shows_every_key_with_its_default_and_help(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < key_count; ++i) {
+        struct entry entry;
+        find_entry(&keys[i], &entry);
+        if (entry.mentions != 1)
+            print_error("%s %s\n", section_in_file(&keys[i]), keys[i].name);
+        assert_int_equal(entry.mentions, 1);
+        if (keys[i].preset != NULL)
+            assert_string_equal(entry.value, keys[i].preset);
+        assert_string_equal(entry.comment.data, keys[i].help);
+        str_free(&entry.comment);
+    }
+}
+
+static void the_full_file_needs_two_lines_changed_to_be_used(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("pairport.ini");
+    assert_int_equal(conf->route_count, 1);
+    assert_int_equal(conf->routes[0].listen_count, 1);
+    assert_int_equal(conf->routes[0].upstream_count, 1);
+    conf_free(conf);
+}
+
+/* ---- the examples ---- */
+
+static void the_services_example_has_a_route_a_service(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("examples/services.ini");
+    const struct conf_route *login = conf_find_route(conf, "login");
+    const struct conf_route *lobby = conf_find_route(conf, "lobby");
+    const struct conf_route *world = conf_find_route(conf, "world");
+    const struct conf_route *patches = conf_find_route(conf, "patches");
+    assert_int_equal(conf->route_count, 4);
+    assert_non_null(login);
+    assert_non_null(lobby);
+    assert_non_null(world);
+    assert_non_null(patches);
+    assert_int_equal(conf->stop_timeout_ms, 120000);
+    assert_int_equal(login->idle_timeout_ms, 30000);
+    assert_int_equal(lobby->idle_timeout_ms, 900000);
+    assert_int_equal(lobby->connect_timeout_ms, 3000);
+    assert_int_equal(world->connect_timeout_ms, 10000);
+    assert_int_equal(patches->buffer_bytes, 256 * 1024);
+    assert_false(patches->nodelay);
+    conf_free(conf);
+}
+
+static void the_upstreams_example_has_several_of_each_kind(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("examples/upstreams.ini");
+    assert_int_equal(conf->route_count, 1);
+    assert_int_equal(conf->routes[0].upstream_count, 4);
+    assert_string_equal(conf->routes[0].upstreams[2].host, "lobby-3.example.com");
+    assert_string_equal(conf->routes[0].upstreams[3].host, "2001:db8::7");
+    conf_free(conf);
+}
+
+static void the_addresses_example_listens_on_both_families(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("examples/addresses.ini");
+    assert_int_equal(conf->route_count, 2);
+    for (size_t i = 0; i < 2; ++i) {
+        assert_int_equal(conf->routes[i].listen_count, 2);
+        assert_int_equal(conf->routes[i].listens[0].addr.family, ADDR_IPV4);
+        assert_int_equal(conf->routes[i].listens[1].addr.family, ADDR_IPV6);
+        assert_false(conf->routes[i].listens[1].dual_stack);
+    }
+    assert_string_equal(conf->console_name, "pairport-test");
+    assert_int_equal(conf->routes[1].idle_timeout_ms, 0);
+    conf_free(conf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_minimal_file_has_one_route_and_nothing_else),
+        cmocka_unit_test(the_full_file_says_what_holds_without_it),
+        cmocka_unit_test(the_full_file_shows_every_key_with_its_default_and_help),
+        cmocka_unit_test(the_full_file_needs_two_lines_changed_to_be_used),
+        cmocka_unit_test(the_services_example_has_a_route_a_service),
+        cmocka_unit_test(the_upstreams_example_has_several_of_each_kind),
+        cmocka_unit_test(the_addresses_example_listens_on_both_families),
+    };
+    return cmocka_run_group_tests_name("config_files", tests, NULL, NULL);
+}

@@ -1,0 +1,205 @@
+/* test_config_write.c - what conf_write() writes is what was read. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "config/conf.h"
+#include "config/keys.h"
+#include "config/value.h"
+#include "config_text.h"
+
+static void a_configuration_is_written_with_every_key(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good(
+        "[defaults]\nidle_timeout = 90s\n"
+        "[route b]\nlisten = :7777\nlisten = 127.0.0.1:1\nlisten = [::1]:1\n"
+        "upstream = Game.example:7000\nupstream = [2001:db8::5]:1\nkeepalive = off\n"
+        "[route a]\nlisten = *:2\nupstream = h:1\nbuffer_size = 5000B\nidle_timeout = off\n"
+        "[relay]\nstop_timeout = 0\n[console]\nlisten = none\n");
+    struct str out;
+    str_init(&out);
+    conf_write(conf, &out);
+    assert_string_equal(out.data, "[relay]\n"
+                                  "workers = auto\n"
+                                  "max_sessions = 10000\n"
+                                  "stop_timeout = 0\n"
+                                  "log_level = info\n"
+                                  "log_file =\n"
+                                  "\n"
+                                  "[console]\n"
+                                  "listen = none\n"
+                                  "name = pairport\n"
+                                  "\n"
+                                  "[route b]\n"
+                                  "listen = *:7777\n"
+                                  "listen = 127.0.0.1:1\n"
+                                  "listen = [::1]:1\n"
+                                  "upstream = game.example:7000\n"
+                                  "upstream = [2001:db8::5]:1\n"
+                                  "connect_timeout = 5s\n"
+                                  "connect_retries = 3\n"
+                                  "idle_timeout = 90s\n"
+                                  "half_close_timeout = 30s\n"
+                                  "max_sessions = 10000\n"
+                                  "keepalive = off\n"
+                                  "keepalive_interval = 10s\n"
+                                  "nodelay = yes\n"
+                                  "buffer_size = 16KB\n"
+                                  "backlog = 1024\n"
+                                  "\n"
+                                  "[route a]\n"
+                                  "listen = *:2\n"
+                                  "upstream = h:1\n"
+                                  "connect_timeout = 5s\n"
+                                  "connect_retries = 3\n"
+                                  "idle_timeout = off\n"
+                                  "half_close_timeout = 30s\n"
+                                  "max_sessions = 10000\n"
+                                  "keepalive = 1m\n"
+                                  "keepalive_interval = 10s\n"
+                                  "nodelay = yes\n"
+                                  "buffer_size = 5000B\n"
+                                  "backlog = 1024\n");
+    str_free(&out);
+    conf_free(conf);
+}
+
+static void assert_round_trip(const struct conf *conf)
+{
+    struct str once;
+    struct str twice;
+    str_init(&once);
+    str_init(&twice);
+    conf_write(conf, &once);
+    struct conf *again = load_good(once.data);
+    conf_write(again, &twice);
+    assert_string_equal(once.data, twice.data);
+
+    /* The text might lack what the configuration has, so the fields are compared too. */
+    for (size_t i = 0; i < key_count; ++i) {
+        const struct key *key = &keys[i];
+        if (key->section != KEY_ROUTE)
+            assert_memory_equal(value_field_const(key, conf), value_field_const(key, again),
+                                key->size);
+    }
+    assert_int_equal(conf->route_count, again->route_count);
+    for (size_t r = 0; r < conf->route_count; ++r) {
+        const struct conf_route *a = &conf->routes[r];
+        const struct conf_route *b = &again->routes[r];
+        assert_string_equal(a->name, b->name);
+        for (size_t i = 0; i < key_count; ++i)
+            if (keys[i].section == KEY_ROUTE && keys[i].preset != NULL)
+                assert_memory_equal(value_field_const(&keys[i], a),
+                                    value_field_const(&keys[i], b), keys[i].size);
+        assert_int_equal(a->listen_count, b->listen_count);
+        for (size_t i = 0; i < a->listen_count; ++i) {
+            assert_true(addr_equal(&a->listens[i].addr, &b->listens[i].addr));
+            assert_int_equal(a->listens[i].dual_stack, b->listens[i].dual_stack);
+        }
+        assert_int_equal(a->upstream_count, b->upstream_count);
+        for (size_t i = 0; i < a->upstream_count; ++i) {
+            assert_string_equal(a->upstreams[i].host, b->upstreams[i].host);
+            assert_string_equal(a->upstreams[i].name, b->upstreams[i].name);
+            assert_int_equal(a->upstreams[i].port, b->upstreams[i].port);
+        }
+    }
+    conf_free(again);
+    str_free(&once);
+    str_free(&twice);
+}
+
+/* For every key with a range both of its ends and 0 where that has a word, one at a time. */
+static void every_number_survives_being_written(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good(GOOD_ROUTE);
+    for (size_t i = 0; i < key_count; ++i) {
+        const struct key *key = &keys[i];
+        if (key->max == 0 || key->type == KEY_TEXT)
+            continue;
+        void *owner = key->section == KEY_ROUTE ? (void *)&conf->routes[0] : (void *)conf;
+        uint32_t *field = value_field(key, owner);
+        uint32_t before = *field;
+        const uint64_t values[] = {key->min, key->min + 1, key->max - 1, key->max,
+                                   key->zero != NULL ? 0 : key->min};
+        /* The relay's own limit keeps a higher one of a route from being a warning. */
+        uint32_t all = conf->max_sessions;
+        if (key->section == KEY_ROUTE)
+            conf->max_sessions = 1000000;
+        for (size_t j = 0; j < sizeof values / sizeof values[0]; ++j) {
+            *field = (uint32_t)values[j];
+            if (key->section == KEY_RELAY && strcmp(key->name, "max_sessions") == 0)
+                conf->routes[0].max_sessions = 1;
+            assert_round_trip(conf);
+        }
+        *field = before;
+        conf->max_sessions = all;
+    }
+    conf_free(conf);
+}
+
+static void every_word_survives_being_written(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good(GOOD_ROUTE);
+    for (int level = LOG_ERROR; level <= LOG_DEBUG; ++level) {
+        conf->log_level = (enum log_level)level;
+        assert_round_trip(conf);
+    }
+    conf->console = CONF_CONSOLE_NONE;
+    assert_round_trip(conf);
+    conf->routes[0].nodelay = false;
+    assert_round_trip(conf);
+    conf_free(conf);
+}
+
+static void every_text_that_is_taken_survives_being_written(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"a b  c", "a;b", "a#b", "a=b:c",   "[x]",
+                                        "=",      ":",   "\\",  "\xc3\xa0"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; ++i) {
+        char text[256];
+        str_format(text, sizeof text, "%s[relay]\nlog_file = %s\n[console]\nname=%s\n",
+                   GOOD_ROUTE, texts[i], texts[i]);
+        struct conf *conf = load_good(text);
+        assert_string_equal(conf->log_file, texts[i]);
+        assert_string_equal(conf->console_name, texts[i]);
+        assert_round_trip(conf);
+        conf_free(conf);
+    }
+}
+
+static void many_routes_survive_being_written(void **state)
+{
+    (void)state;
+    struct str text;
+    str_init(&text);
+    for (int i = 1; i <= 300; ++i)
+        str_addf(&text,
+                 "[route r-%d]\nlisten=:%d\nlisten=[::1]:%d\nupstream=u%d:1\n"
+                 "upstream=10.0.0.5:%d\nbacklog=%d\n",
+                 i, i, 10000 + i, i, i, i);
+    struct conf *conf = load_good(text.data);
+    assert_round_trip(conf);
+    conf_free(conf);
+    str_free(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_configuration_is_written_with_every_key),
+        cmocka_unit_test(every_number_survives_being_written),
+        cmocka_unit_test(every_word_survives_being_written),
+        cmocka_unit_test(every_text_that_is_taken_survives_being_written),
+        cmocka_unit_test(many_routes_survive_being_written),
+    };
+    return cmocka_run_group_tests_name("config_write", tests, NULL, NULL);
+}
