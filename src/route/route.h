@@ -2,8 +2,9 @@
  *
  * A route has upstreams in file order; each has the addresses its name resolved to. Sessions
  * take the upstreams in turn, and the addresses of an upstream in turn; an upstream without an
- * address is passed over. A further try of the same session goes to the next upstream, so that
- * a session tries all of them before it tries one twice.
+ * address is passed over and leaves the others' shares equal. A further try of the same session
+ * goes to the next upstream, so that a session tries all of them before it tries one twice, and
+ * then to another address of it, as long as there is one.
  *
  * Threads: route_pick() from any worker; addresses are set before the workers start.
  */
@@ -23,7 +24,6 @@ struct route_upstream {
     const struct conf_upstream *conf; /* not owned */
     struct addr *addrs;               /* owned; NULL while there is none */
     size_t addr_count;
-    _Atomic uint32_t next_addr;
 };
 
 struct route {
@@ -50,7 +50,7 @@ struct route_cursor {
 struct route_target {
     size_t upstream; /* index in the route */
     struct addr addr;
-    bool came_round; /* every upstream with an address was tried before: wait a little */
+    bool came_round; /* the session has tried this very address before: wait a little */
 };
 
 /* The target of the session's next try; false when no upstream has an address. */
