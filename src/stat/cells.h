@@ -9,8 +9,7 @@
 #include "stat/histogram.h"
 #include "stat/stat.h"
 
-/* Samples of one minute, its beginning, and three that may be overwritten while somebody who
- * was interrupted still reads; a reader would have to sleep for three seconds to see one. */
+/* A minute needs 61 samples a second apart; the one being written and two more make it even. */
 #define STAT_SAMPLES   64
 #define STAT_RATES_MAX 60 /* seconds */
 

@@ -63,6 +63,8 @@ undo:
 
 void stat_close(struct stat *stat)
 {
+    if (stat == NULL)
+        return;
     free(stat->first_scope);
     cells_free(stat->cells);
     free(stat->scopes);
@@ -77,7 +79,10 @@ size_t stat_route_scope(const struct stat *stat, size_t route)
 
 size_t stat_upstream_scope(const struct stat *stat, size_t route, size_t upstream)
 {
-    return stat_route_scope(stat, route) + 1 + upstream;
+    size_t scope = stat_route_scope(stat, route) + 1 + upstream;
+    assert(scope <
+           (route + 1 < stat->route_count ? stat->first_scope[route + 1] : stat->scope_count));
+    return scope;
 }
 
 static struct stat_cell *cell_of(const struct stat *stat, unsigned worker, size_t scope)
@@ -96,21 +101,25 @@ static void add(_Atomic uint64_t *counter, uint64_t n)
 void stat_add(struct stat *stat, unsigned worker, size_t scope, enum stat_counter counter,
               uint64_t n)
 {
+    assert(counter < STAT_COUNTERS);
     add(&cell_of(stat, worker, scope)->counters[counter], n);
 }
 
 void stat_add_reason(struct stat *stat, unsigned worker, size_t scope, enum reason reason)
 {
+    assert(reason < REASON_COUNT);
     add(&cell_of(stat, worker, scope)->reasons[reason], 1);
 }
 
 struct histogram *stat_connect_us(struct stat *stat, size_t scope)
 {
+    assert(scope < stat->scope_count);
     return &stat->scopes[scope].connect_us;
 }
 
 struct histogram *stat_length_ms(struct stat *stat, size_t scope)
 {
+    assert(scope < stat->scope_count);
     return &stat->scopes[scope].length_ms;
 }
 

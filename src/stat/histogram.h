@@ -17,8 +17,8 @@
 #define HISTOGRAM_BUCKETS  ((HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1) << HISTOGRAM_SUB_BITS)
 
 struct histogram {
-    _Atomic uint32_t buckets[HISTOGRAM_BUCKETS]; /* zero-initialised is empty */
-    _Atomic uint64_t sum;
+    _Atomic uint64_t buckets[HISTOGRAM_BUCKETS]; /* zero-initialised is empty */
+    _Atomic uint64_t sum;                        /* of the values as they count */
     _Atomic uint64_t max;
 };
 

@@ -1,4 +1,5 @@
 /* Samples once a second, and the rates between two of them; see stat.h. */
+#include <assert.h>
 #include <string.h>
 
 #include "stat/cells.h"
@@ -9,57 +10,58 @@ static const enum stat_counter rated[RATED] = {
     [RATED_WRITES_DOWN] = STAT_WRITES_DOWN,
 };
 
+/* Samples are stored with release and read with acquire: who reads one of the next round also
+ * sees the sample_count that went before it, which is how read_growth() finds out. */
+static uint64_t time_of(const struct stat *stat, uint64_t number)
+{
+    return atomic_load_explicit(&stat->sample_ms[number % STAT_SAMPLES], memory_order_acquire);
+}
+
 void stat_sample(struct stat *stat, uint64_t now_ms)
 {
     uint64_t number = atomic_load_explicit(&stat->sample_count, memory_order_relaxed);
     size_t slot = number % STAT_SAMPLES;
+    if (number > 0 && now_ms <= time_of(stat, number - 1))
+        return; /* no time has passed, so there is nothing to divide by */
     for (size_t scope = 0; scope < stat->scope_count; scope++) {
         struct stat_sums sums;
         stat_read(stat, scope, &sums);
         for (size_t i = 0; i < RATED; i++)
             atomic_store_explicit(&stat->scopes[scope].samples[slot][i],
-                                  sums.counters[rated[i]], memory_order_relaxed);
+                                  sums.counters[rated[i]], memory_order_release);
     }
-    atomic_store_explicit(&stat->sample_ms[slot], now_ms, memory_order_relaxed);
+    atomic_store_explicit(&stat->sample_ms[slot], now_ms, memory_order_release);
     atomic_store_explicit(&stat->sample_count, number + 1, memory_order_release);
 }
 
-/* A span of time between two samples. */
-struct span {
-    size_t from, to; /* slots */
-    uint64_t ms;     /* 0: there is nothing to measure */
-};
-
-static struct span span_of(const struct stat *stat, unsigned seconds)
+/* The number of the sample nearest to `seconds` before sample `last`, which is not the first.
+ * Samples may come late, so it is the clock that counts, not their number. */
+static uint64_t find_begin(const struct stat *stat, uint64_t last, unsigned seconds)
 {
-    struct span span = {0, 0, 0};
-    uint64_t count = atomic_load_explicit(&stat->sample_count, memory_order_acquire);
-    if (seconds > STAT_RATES_MAX)
-        seconds = STAT_RATES_MAX;
-    uint64_t back = count > seconds ? seconds : count > 0 ? count - 1 : 0;
-    if (back == 0)
-        return span;
-    span.from = (count - 1 - back) % STAT_SAMPLES;
-    span.to = (count - 1) % STAT_SAMPLES;
-    span.ms = atomic_load_explicit(&stat->sample_ms[span.to], memory_order_relaxed) -
-              atomic_load_explicit(&stat->sample_ms[span.from], memory_order_relaxed);
-    return span;
+    uint64_t end_ms = time_of(stat, last);
+    uint64_t wanted = (uint64_t)seconds * 1000;
+    uint64_t oldest = last < STAT_SAMPLES - 1 ? 0 : last - (STAT_SAMPLES - 2);
+
+    uint64_t begin = last - 1;
+    uint64_t age = end_ms - time_of(stat, begin);
+    while (age < wanted && begin > oldest) {
+        uint64_t older = end_ms - time_of(stat, begin - 1);
+        if (older > wanted && older - wanted > wanted - age)
+            break;
+        begin--;
+        age = older;
+    }
+    return begin;
 }
 
-static uint64_t grown(const struct stat *stat, size_t scope, struct span span,
-                      enum stat_rated what)
-{
-    return atomic_load_explicit(&stat->scopes[scope].samples[span.to][what],
-                                memory_order_relaxed) -
-           atomic_load_explicit(&stat->scopes[scope].samples[span.from][what],
-                                memory_order_relaxed);
-}
-
-static void add_growth(const struct stat *stat, size_t scope, struct span span,
+static void add_growth(const struct stat *stat, size_t scope, uint64_t begin, uint64_t last,
                        uint64_t sums[RATED])
 {
+    const struct stat_scope *s = &stat->scopes[scope];
     for (size_t i = 0; i < RATED; i++)
-        sums[i] += grown(stat, scope, span, (enum stat_rated)i);
+        sums[i] +=
+            atomic_load_explicit(&s->samples[last % STAT_SAMPLES][i], memory_order_acquire) -
+            atomic_load_explicit(&s->samples[begin % STAT_SAMPLES][i], memory_order_acquire);
 }
 
 static uint64_t per_second(uint64_t n, uint64_t ms)
@@ -67,8 +69,38 @@ static uint64_t per_second(uint64_t n, uint64_t ms)
     return (uint64_t)((double)n * 1000.0 / (double)ms + 0.5);
 }
 
-static void fill(struct stat_rates *out, const uint64_t sums[RATED], uint64_t ms)
+/* What the scope, or all routes, have grown by over the last `seconds`; gives the milliseconds
+ * in between, 0 when there is nothing to measure. Nobody waits for readers: when the sampler may
+ * have come round to the older sample meanwhile, which takes it most of a minute, the reading is
+ * done again. */
+static uint64_t read_growth(const struct stat *stat, const size_t *scope, unsigned seconds,
+                            uint64_t sums[RATED])
 {
+    assert(seconds >= 1 && seconds <= STAT_RATES_MAX);
+    uint64_t begin;
+    uint64_t ms;
+    do {
+        memset(sums, 0, RATED * sizeof *sums);
+        uint64_t count = atomic_load_explicit(&stat->sample_count, memory_order_acquire);
+        if (count < 2)
+            return 0;
+        uint64_t last = count - 1;
+        begin = find_begin(stat, last, seconds);
+        ms = time_of(stat, last) - time_of(stat, begin);
+        if (scope != NULL)
+            add_growth(stat, *scope, begin, last, sums);
+        for (size_t i = 0; scope == NULL && i < stat->route_count; i++)
+            add_growth(stat, stat_route_scope(stat, i), begin, last, sums);
+    } while (atomic_load_explicit(&stat->sample_count, memory_order_acquire) >=
+             begin + STAT_SAMPLES);
+    return ms;
+}
+
+static void read_rates(const struct stat *stat, const size_t *scope, unsigned seconds,
+                       struct stat_rates *out)
+{
+    uint64_t sums[RATED];
+    uint64_t ms = read_growth(stat, scope, seconds, sums);
     memset(out, 0, sizeof *out);
     if (ms == 0)
         return;
@@ -81,17 +113,11 @@ static void fill(struct stat_rates *out, const uint64_t sums[RATED], uint64_t ms
 
 void stat_rates(struct stat *stat, size_t scope, unsigned seconds, struct stat_rates *out)
 {
-    uint64_t sums[RATED] = {0};
-    struct span span = span_of(stat, seconds);
-    add_growth(stat, scope, span, sums);
-    fill(out, sums, span.ms);
+    assert(scope < stat->scope_count);
+    read_rates(stat, &scope, seconds, out);
 }
 
 void stat_rates_total(struct stat *stat, unsigned seconds, struct stat_rates *out)
 {
-    uint64_t sums[RATED] = {0};
-    struct span span = span_of(stat, seconds);
-    for (size_t i = 0; i < stat->route_count; i++)
-        add_growth(stat, stat_route_scope(stat, i), span, sums);
-    fill(out, sums, span.ms);
+    read_rates(stat, NULL, seconds, out);
 }
