@@ -87,7 +87,7 @@ static void take_out(struct rig *rig, struct op *op)
         rig->pending[i] = rig->pending[--rig->pending_count];
         return;
     }
-    fail_msg("an operation came out that was not in flight");
+    fail_msg("%s", "an operation came out that was not in flight");
 }
 
 int rig_turn(struct rig *rig, int max, int timeout_ms)
@@ -117,7 +117,7 @@ bool rig_is_out(struct rig *rig, struct op *op, uint32_t timeout_ms)
 enum err rig_wait(struct rig *rig, struct op *op)
 {
     if (op->in_flight && !rig_is_out(rig, op, NET_PATIENCE_MS))
-        fail_msg("an operation did not come out");
+        fail_msg("%s", "an operation did not come out");
     return op->err;
 }
 
