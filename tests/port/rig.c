@@ -247,12 +247,13 @@ static void work(void *arg)
     port_leave(crew->port);
 }
 
-struct crew *crew_start(struct port *port, unsigned workers,
-                        void (*handle)(void *arg, struct op *op), void *arg)
+struct crew *rig_hand_over(struct rig *rig, unsigned workers,
+                           void (*handle)(void *arg, struct op *op), void *arg)
 {
+    port_leave(rig->port);
     struct crew *crew = calloc(1, sizeof *crew);
     assert_non_null(crew);
-    crew->port = port;
+    crew->port = rig->port;
     crew->handle = handle;
     crew->arg = arg;
     crew->workers = workers;
@@ -265,13 +266,14 @@ struct crew *crew_start(struct port *port, unsigned workers,
     return crew;
 }
 
-void crew_stop(struct crew *crew)
+void rig_take_back(struct rig *rig, struct crew *crew)
 {
     port_post(crew->port, &crew->wake);
     for (unsigned i = 0; i < crew->workers; i++)
         os_thread_join(crew->threads[i]);
     free(crew->threads);
     free(crew);
+    assert_ok(port_enter(rig->port));
 }
 
 bool rig_reaches(atomic_uint *counter, unsigned goal)

@@ -97,13 +97,14 @@ struct os_thread *rig_thread(void (*body)(void *arg), void *arg);
 
 struct crew; /* opaque */
 
-/* Starts `workers` threads that call `handle` for what comes out of the port; WAKEs of the
- * crew's own are not handed to it. */
-struct crew *crew_start(struct port *port, unsigned workers,
-                        void (*handle)(void *arg, struct op *op), void *arg);
+/* Starts `workers` threads that call `handle` for what comes out of the port; the test's own
+ * thread is no worker until rig_take_back(), so what it submits comes out in the crew. */
+struct crew *rig_hand_over(struct rig *rig, unsigned workers,
+                           void (*handle)(void *arg, struct op *op), void *arg);
 
-/* Ends and joins them. Nothing may be in flight. */
-void crew_stop(struct crew *crew);
+/* Ends and joins the crew, by a WAKE that goes from one to the next and is not handed to
+ * `handle`. */
+void rig_take_back(struct rig *rig, struct crew *crew);
 
 /* Waits until *counter has reached `goal`; false after NET_PATIENCE_MS. */
 bool rig_reaches(atomic_uint *counter, unsigned goal);

@@ -186,20 +186,19 @@ static void an_idle_port_does_not_wake(void **state)
     sock_t sock, peer;
     rig_pair(rig, &sock, &peer);
     struct op read = rig_op(OP_READ, sock, NULL, 0);
-    port_submit(rig->port, &read); /* waits all the time */
-    struct crew *crew = crew_start(rig->port, 4, ignore, NULL);
+    rig_submit(rig, &read); /* waits all the time */
+    rig_turn(rig, PORT_BATCH, 1);
+    assert_true(read.in_flight);
+    struct crew *crew = rig_hand_over(rig, 4, ignore, NULL);
     os_sleep_ms(50); /* all of them sleep now */
     struct port_stats before = rig_stats(rig->port);
     os_sleep_ms(300);
     struct port_stats after = rig_stats(rig->port);
     assert_in_range(after.wakeups_total - before.wakeups_total, 0, 1);
     assert_in_range(after.waits_total - before.waits_total, 0, 1);
-    crew_stop(crew);
+    rig_take_back(rig, crew);
     port_cancel(rig->port, sock);
-    while (read.in_flight) {
-        struct op *ops[1];
-        port_wait(rig->port, ops, 1, -1);
-    }
+    rig_wait(rig, &read);
     rig_close(rig->port, sock);
     net_close(peer);
 }
@@ -209,10 +208,10 @@ static void a_wake_that_is_passed_on_reaches_every_worker(void **state)
 {
     struct rig *rig = *state;
     for (int i = 0; i < (int)test_scaled(50); i++) {
-        struct crew *crew = crew_start(rig->port, 5, ignore, NULL);
+        struct crew *crew = rig_hand_over(rig, 5, ignore, NULL);
         if (i % 5 == 0)
             os_sleep_ms(2);
-        crew_stop(crew);
+        rig_take_back(rig, crew);
     }
 }
 
