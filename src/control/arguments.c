@@ -36,20 +36,33 @@ static const char *value_name(enum arg_kind kind)
     return "";
 }
 
+static void add_arg(const struct command_arg *arg, struct str *out)
+{
+    str_add(out, arg->required ? " " : " [");
+    if (arg->keyword != NULL)
+        str_add(out, arg->keyword);
+    if (arg->keyword != NULL && arg->kind != ARG_FLAG)
+        str_add_char(out, ' ');
+    str_add(out, value_name(arg->kind));
+    if (!arg->required)
+        str_add_char(out, ']');
+}
+
 void command_add_usage(const struct command *command, struct str *out)
 {
     str_add(out, command->words);
     size_t count = arg_count(command);
+    for (size_t i = 0; i < count; i++)
+        add_arg(&command->args[i], out);
+}
+
+void command_add_call(const struct command *command, struct str *out)
+{
+    str_add(out, command->words);
+    size_t count = arg_count(command);
     for (size_t i = 0; i < count; i++) {
-        const struct command_arg *arg = &command->args[i];
-        str_add(out, arg->required ? " " : " [");
-        if (arg->keyword != NULL)
-            str_add(out, arg->keyword);
-        if (arg->keyword != NULL && arg->kind != ARG_FLAG)
-            str_add_char(out, ' ');
-        str_add(out, value_name(arg->kind));
-        if (!arg->required)
-            str_add_char(out, ']');
+        if (command->args[i].required)
+            add_arg(&command->args[i], out);
     }
 }
 

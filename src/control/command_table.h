@@ -89,6 +89,9 @@ bool command_arg_is_end(const struct command_arg *arg);
 /* Adds "show sessions [route NAME] [sort KEY] [limit N] [json]". */
 void command_add_usage(const struct command *command, struct str *out);
 
+/* Adds the shortest way to call it, without optional arguments: "show session ID". */
+void command_add_call(const struct command *command, struct str *out);
+
 /* How well the first words of a line fit a command. */
 enum command_fit {
     FIT_NONE,    /* another command */

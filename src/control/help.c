@@ -10,12 +10,12 @@ static void list_commands(const enum command_fit fits[], unsigned columns, struc
     for (size_t i = 0; i < command_count; i++) {
         if (fits != NULL && fits[i] == FIT_NONE)
             continue;
-        struct str usage;
-        str_init(&usage);
-        command_add_usage(&commands[i], &usage);
-        grid_cell(&grid, "%s", usage.data);
+        struct str call;
+        str_init(&call);
+        command_add_call(&commands[i], &call);
+        grid_cell(&grid, "%s", call.data);
         grid_cell(&grid, "%s", commands[i].help);
-        str_free(&usage);
+        str_free(&call);
     }
     grid_write(&grid, "", columns, out, NULL);
     grid_free(&grid);

@@ -1,5 +1,12 @@
 #include "control/session_json.h"
 
+const char *session_upstream_name(const struct server_session_info *info,
+                                  const struct conf *conf)
+{
+    const struct conf_route *route = &conf->routes[info->route];
+    return info->upstream < route->upstream_count ? route->upstreams[info->upstream].name : "-";
+}
+
 static void put_flow(struct json_build *build, json_t *object, const char *direction,
                      const struct server_flow_info *flow)
 {
@@ -37,13 +44,12 @@ static void put_tcp(struct json_build *build, json_t *object, const char *name, 
 }
 
 json_t *session_as_json(struct json_build *build, const struct server_session_info *info,
-                        const struct conf *conf)
+                        const struct conf *conf, bool with_tcp)
 {
-    const struct conf_route *route = &conf->routes[info->route];
     json_t *object = json_build_object(build);
     json_build_u64(build, object, "id", info->id);
-    json_build_text(build, object, "route", route->name);
-    json_build_text(build, object, "upstream", route->upstreams[info->upstream].name);
+    json_build_text(build, object, "route", conf->routes[info->route].name);
+    json_build_text(build, object, "upstream", session_upstream_name(info, conf));
     json_build_text(build, object, "phase", phase_word(info->phase));
     json_build_bool(build, object, "ending", info->ending);
     json_build_text(build, object, "reason", reason_word(info->reason));
@@ -57,6 +63,8 @@ json_t *session_as_json(struct json_build *build, const struct server_session_in
     json_build_u64(build, object, "connect_tries_total", info->tries);
     put_flow(build, object, "up", &info->up);
     put_flow(build, object, "down", &info->down);
+    if (!with_tcp)
+        return object;
     put_tcp(build, object, "client_tcp", info->has_client_tcp, &info->client_tcp);
     put_tcp(build, object, "upstream_tcp", info->has_upstream_tcp, &info->upstream_tcp);
     return object;

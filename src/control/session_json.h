@@ -5,11 +5,19 @@
 #ifndef PAIRPORT_CONTROL_SESSION_JSON_H
 #define PAIRPORT_CONTROL_SESSION_JSON_H
 
+#include <stdbool.h>
+
 #include "config/conf.h"
 #include "control/json_build.h"
 #include "relay/server.h"
 
+/* `with_tcp` when `info` came from server_get_session(): then what TCP knows is put in, too,
+ * null where the system does not tell. */
 json_t *session_as_json(struct json_build *build, const struct server_session_info *info,
-                        const struct conf *conf);
+                        const struct conf *conf, bool with_tcp);
+
+/* The name of the session's upstream; "-" before one was chosen. */
+const char *session_upstream_name(const struct server_session_info *info,
+                                  const struct conf *conf);
 
 #endif

@@ -13,12 +13,12 @@ static void write_facts(const struct server_session_info *info, const struct con
                         unsigned columns, struct str *out)
 {
     static const struct grid_column layout[2] = {{.title = NULL}};
-    const struct conf_route *route = &conf->routes[info->route];
     char human[STR_HUMAN_MAX];
     struct grid grid;
     grid_init(&grid, layout, 2);
     grid_cell(&grid, "route");
-    grid_cell(&grid, "%s, upstream %s", route->name, route->upstreams[info->upstream].name);
+    grid_cell(&grid, "%s, upstream %s", conf->routes[info->route].name,
+              session_upstream_name(info, conf));
     grid_cell(&grid, "phase");
     if (info->ending)
         grid_cell(&grid, "%s, ending: %s (%s)", phase_word(info->phase),
@@ -123,7 +123,7 @@ void command_show_session(struct command_session *session, const struct command_
     const struct conf *conf = server_conf(server);
     if (args->json) {
         struct json_build build = {false};
-        json_t *root = session_as_json(&build, &info, conf);
+        json_t *root = session_as_json(&build, &info, conf, true);
         json_build_write(&build, root, &result->text);
         return;
     }

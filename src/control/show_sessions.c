@@ -181,7 +181,7 @@ static void sessions_as_json(const struct server_session_info *infos, size_t sho
     json_t *root = json_build_object(&build);
     json_t *array = json_build_array(&build);
     for (size_t i = 0; i < shown; i++)
-        json_build_push(&build, array, session_as_json(&build, &infos[i], conf));
+        json_build_push(&build, array, session_as_json(&build, &infos[i], conf, false));
     json_build_put(&build, root, "sessions", array);
     json_build_u64(&build, root, "sessions_shown", shown);
     json_build_u64(&build, root, "sessions_open", count);

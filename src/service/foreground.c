@@ -1,0 +1,297 @@
+#include "service/foreground.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "control/command.h"
+#include "control/endpoint.h"
+#include "control/relay_prompt.h"
+#include "os/local.h"
+#include "os/os.h"
+#include "os/signals.h"
+#include "os/tty.h"
+#include "port/port.h"
+#include "relay/server.h"
+#include "service/log_output.h"
+#include "service/start_log.h"
+
+#define QUICK_STOP_MS 2000 /* what a closing console leaves for sessions to finish */
+#define PROGRESS_MS   5000 /* between two lines about a stop under way */
+#define STUCK_MS      2000 /* how long a terminal or disk that stands still may hold the end */
+
+static struct {
+    struct os_mutex lock; /* guards all below */
+    struct os_cond changed;
+    struct server *server; /* NULL before it runs and after it has stopped */
+    unsigned stops;        /* how often a stop was asked for */
+    bool now;              /* at once */
+    bool quick;            /* within QUICK_STOP_MS */
+} relay;
+
+/* ---- stop requests, from any thread ---- */
+
+static void request_stop(bool now, bool quick)
+{
+    os_mutex_lock(&relay.lock);
+    relay.stops++;
+    relay.now = relay.now || now || relay.stops > 1;
+    relay.quick = relay.quick || quick;
+    if (relay.server != NULL)
+        server_stop(relay.server, relay.now);
+    os_cond_wake_all(&relay.changed);
+    os_mutex_unlock(&relay.lock);
+}
+
+static enum err reopen(void *ctx)
+{
+    (void)ctx;
+    enum err err = log_output_reopen();
+    if (err == ERR_OK)
+        log_notice("log file opened again");
+    else
+        log_error("log file could not be opened again: %s; the old one stays in use",
+                  err_text(err));
+    return err;
+}
+
+static void on_signal(enum signal_kind kind, void *ctx)
+{
+    switch (kind) {
+    case SIGNAL_STOP:
+        log_notice("stop signal received");
+        request_stop(false, false);
+        break;
+    case SIGNAL_STOP_QUICK:
+        log_notice("the console or the system is closing");
+        request_stop(false, true);
+        break;
+    case SIGNAL_REOPEN: reopen(ctx); break;
+    }
+}
+
+static void on_shutdown(void *ctx, bool now)
+{
+    (void)ctx;
+    log_notice("console: shutdown%s", now ? " now" : "");
+    request_stop(now, false);
+}
+
+static void on_gone(void *ctx)
+{
+    (void)ctx;
+    log_notice("the terminal is closed");
+    request_stop(false, false);
+}
+
+enum err foreground_take_signals(void)
+{
+    return signals_start(on_signal, NULL);
+}
+
+/* ---- start ---- */
+
+static bool start_log(const struct conf *conf)
+{
+    log_set_level(conf->log_level);
+    enum err err = log_output_start(conf->log_file);
+    if (err == ERR_OK)
+        return true;
+    fprintf(stderr, "pairport: log_file %s cannot be opened: %s\n",
+            conf->log_file[0] == '\0' ? "(stderr)" : conf->log_file, err_text(err));
+    return false;
+}
+
+/* Every failure goes to the log and, when that is a file, to whoever started the program. */
+static void report_failures(const struct str *why, bool also_stderr)
+{
+    for (const char *line = why->data; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        log_error("%.*s", (int)len, line);
+        if (also_stderr)
+            fprintf(stderr, "pairport: %.*s\n", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
+}
+
+static struct server *start_server(struct conf *conf, const char *hint)
+{
+    bool to_file = conf->log_file[0] != '\0';
+    struct server *server = NULL;
+    struct str why;
+    str_init(&why);
+    enum err err = server_start(&server, conf, &why);
+    if (err != ERR_OK) {
+        if (why.len == 0)
+            str_add(&why, err_text(err));
+        report_failures(&why, to_file);
+        log_error("not started");
+        server = NULL;
+    }
+    str_free(&why);
+    if (server == NULL && hint != NULL)
+        fputs(hint, stderr);
+    return server;
+}
+
+static struct endpoint *start_endpoint(const struct conf *conf, const struct console *console)
+{
+    if (conf->console == CONF_CONSOLE_NONE)
+        return NULL;
+    char path[LOCAL_NAME_MAX];
+    struct endpoint *endpoint = NULL;
+    enum err err = local_path(conf->console_name, path);
+    if (err == ERR_OK)
+        err = endpoint_start(&endpoint, path, console);
+    else
+        str_format(path, sizeof path, "%s", conf->console_name);
+    if (err == ERR_OK) {
+        log_notice("console: 'pairport console' reaches this relay at %s", path);
+        return endpoint;
+    }
+    if (err == ERR_IN_USE)
+        log_warning("console: %s is in use by another relay; 'pairport console' cannot reach "
+                    "this one until [console] has another 'name'",
+                    path);
+    else
+        log_warning("console: %s cannot be opened: %s; 'pairport console' cannot reach this "
+                    "relay; set another 'name' in [console], or 'listen = none'",
+                    path, err_text(err));
+    return NULL;
+}
+
+static void log_to_prompt(void *ctx, const char *lines, size_t len)
+{
+    relay_prompt_log(ctx, lines, len);
+}
+
+static struct relay_prompt *start_prompt(const struct console *console)
+{
+    if (!tty_is_terminal_in() || !tty_is_terminal_out())
+        return NULL;
+    struct relay_prompt *prompt;
+    enum err err = relay_prompt_start(&prompt, console, on_gone, NULL);
+    if (err != ERR_OK) {
+        log_warning("console: no prompt on this terminal: %s", err_text(err));
+        return NULL;
+    }
+    if (log_output_is_terminal())
+        log_output_divert(log_to_prompt, prompt, 0);
+    return prompt;
+}
+
+/* ---- running and stopping ---- */
+
+static void wait_for_stop_request(void)
+{
+    os_mutex_lock(&relay.lock);
+    while (relay.stops == 0)
+        os_cond_wait(&relay.changed, &relay.lock, UINT32_MAX);
+    os_mutex_unlock(&relay.lock);
+}
+
+static bool is_quick(void)
+{
+    os_mutex_lock(&relay.lock);
+    bool quick = relay.quick;
+    os_mutex_unlock(&relay.lock);
+    return quick;
+}
+
+static void wait_stopped(struct server *server)
+{
+    uint64_t begun = os_mono_ms(), told = 0;
+    char human[STR_HUMAN_MAX];
+    do {
+        uint64_t now = os_mono_ms();
+        if (is_quick() && now - begun >= QUICK_STOP_MS)
+            server_stop(server, true);
+        if (told == 0 || now - told >= PROGRESS_MS) {
+            struct server_info info;
+            server_get_info(server, &info);
+            if (info.sessions_open > 0)
+                log_notice("stopping: %" PRIu32 " session%s left, they may go on for %s",
+                           info.sessions_open, info.sessions_open == 1 ? "" : "s",
+                           str_human_duration(info.stop_left_ms, human));
+            told = now;
+        }
+    } while (!server_wait_stopped(server, 250));
+    log_notice("stopped after %s", str_human_duration(os_mono_ms() - begun, human));
+}
+
+/* Makes the server known to stop requests, and answers those that came before. */
+static void publish(struct server *server)
+{
+    os_mutex_lock(&relay.lock);
+    relay.server = server;
+    if (server != NULL && relay.stops > 0)
+        server_stop(server, relay.now);
+    os_mutex_unlock(&relay.lock);
+}
+
+static void run_server(struct server *server, const char *greeting)
+{
+    const struct conf *conf = server_conf(server);
+    char config_path[CONF_PATH_MAX] = "", log_path[CONF_PATH_MAX] = "";
+    if (conf->path[0] != '\0')
+        os_full_path(conf->path, config_path, sizeof config_path);
+    if (conf->log_file[0] != '\0')
+        os_full_path(conf->log_file, log_path, sizeof log_path);
+    const struct console console = {
+        .server = server,
+        .version = PAIRPORT_VERSION,
+        .backend = port_backend_name(),
+        .config_path = config_path,
+        .log_path = log_path,
+        .shutdown = on_shutdown,
+        .reopen = reopen,
+    };
+
+    publish(server);
+    start_log_routes(server);
+    struct endpoint *endpoint = start_endpoint(conf, &console);
+    if (greeting != NULL) {
+        fputs(greeting, stdout);
+        fflush(stdout);
+    }
+    struct relay_prompt *prompt = start_prompt(&console);
+
+    wait_for_stop_request();
+    wait_stopped(server);
+
+    publish(NULL);
+    if (endpoint != NULL)
+        endpoint_stop(endpoint);
+    if (prompt != NULL) {
+        bool free_of_log = log_output_divert(NULL, NULL, STUCK_MS);
+        if (!free_of_log || !relay_prompt_stop(prompt, STUCK_MS)) {
+            /* The terminal stands still, and threads that write to it hold what would be freed
+             * now. The relay's work is done; its memory ends with the process. */
+            signals_stopped();
+            _Exit(0);
+        }
+    }
+    server_free(server);
+}
+
+int foreground_run(struct conf *conf, const char *greeting, const char *hint)
+{
+    if (!start_log(conf)) {
+        conf_free(conf);
+        return 1;
+    }
+    start_log_program(conf);
+    int code = 0;
+    struct server *server = start_server(conf, hint);
+    if (server == NULL) {
+        conf_free(conf);
+        code = 1;
+    } else {
+        run_server(server, greeting);
+    }
+    log_output_stop(STUCK_MS);
+    signals_stopped();
+    return code;
+}

@@ -1,0 +1,59 @@
+#include "service/check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "control/grid.h"
+#include "os/tty.h"
+#include "service/config_file.h"
+
+static void add_route(const struct conf_route *route, struct grid *grid)
+{
+    char text[ADDR_TEXT_MAX];
+    size_t rows = route->listen_count > route->upstream_count ? route->listen_count
+                                                              : route->upstream_count;
+    for (size_t row = 0; row < rows; row++) {
+        grid_cell(grid, "%s", row == 0 ? route->name : "");
+        if (row >= route->listen_count)
+            grid_cell(grid, "%s", "");
+        else if (route->listens[row].dual_stack)
+            grid_cell(grid, "*:%u", (unsigned)route->listens[row].addr.port);
+        else
+            grid_cell(grid, "%s", addr_format(&route->listens[row].addr, text));
+        grid_cell(grid, "%s", row < route->upstream_count ? route->upstreams[row].name : "");
+        if (row == 0)
+            grid_cell(grid, "%" PRIu32, route->max_sessions);
+        grid_end_row(grid);
+    }
+}
+
+void check_write_routes(const struct conf *conf, struct str *out)
+{
+    static const struct grid_column layout[] = {{"ROUTE", false, 0},
+                                                {"LISTEN", false, 0},
+                                                {"UPSTREAM", false, 0},
+                                                {"MAX SESSIONS", true, 1}};
+    struct grid grid;
+    grid_init(&grid, layout, 4);
+    for (size_t i = 0; i < conf->route_count; i++)
+        add_route(&conf->routes[i], &grid);
+    grid_write(&grid, "", tty_is_terminal_out() ? tty_columns() : 0, out, NULL);
+    grid_free(&grid);
+}
+
+int check_run(const char *given)
+{
+    struct conf *conf = config_file_load(given);
+    if (conf == NULL)
+        return 1;
+    struct str out;
+    str_init(&out);
+    check_write_routes(conf, &out);
+    str_addf(&out, "%s is fine: %zu route%s\n", conf->path, conf->route_count,
+             conf->route_count == 1 ? "" : "s");
+    fputs(out.data, stdout);
+    bool written = fflush(stdout) == 0 && !out.failed;
+    str_free(&out);
+    conf_free(conf);
+    return written ? 0 : 1;
+}

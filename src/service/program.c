@@ -1,0 +1,158 @@
+#include "service/program.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "config/keys.h"
+#include "control/parse_line.h"
+#include "control/remote.h"
+#include "os/local.h"
+#include "os/os.h"
+#include "port/port.h"
+#include "service/arguments.h"
+#include "service/check.h"
+#include "service/config_file.h"
+#include "service/demo.h"
+#include "service/foreground.h"
+
+static int print(const struct str *text)
+{
+    fputs(text->data, stdout);
+    return fflush(stdout) == 0 && !text->failed ? 0 : 1;
+}
+
+static int run(const struct arguments *arguments)
+{
+    struct conf *conf = config_file_load(arguments->config);
+    if (conf == NULL)
+        return 1;
+    enum err err = foreground_take_signals();
+    if (err != ERR_OK) {
+        fprintf(stderr, "pairport: signals cannot be taken: %s\n", err_text(err));
+        conf_free(conf);
+        return 1;
+    }
+    return foreground_run(conf, NULL, NULL);
+}
+
+static int version(void)
+{
+    printf("pairport " PAIRPORT_VERSION " (%s) on %s\n", port_backend_name(), os_name());
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int help(const struct arguments *arguments)
+{
+    struct str text;
+    str_init(&text);
+    enum verb verb = VERB_HELP;
+    int code = 2;
+    if (arguments->rest_count > 1 ||
+        (arguments->rest_count == 1 && !arguments_find_verb(arguments->rest[0], &verb))) {
+        fprintf(stderr, "pairport: there is no command '%s'; 'pairport help' lists them\n",
+                arguments->rest[arguments->rest_count - 1]);
+    } else {
+        arguments_add_help(verb, &text);
+        code = print(&text);
+    }
+    str_free(&text);
+    return code;
+}
+
+/* ---- console ---- */
+
+/* The name of the endpoint of the relay that is meant. */
+static bool find_name(const struct arguments *arguments, char name[CONF_HOST_MAX])
+{
+    if (arguments->name != NULL) {
+        bool fits = strlen(arguments->name) < CONF_HOST_MAX;
+        str_format(name, CONF_HOST_MAX, "%s", arguments->name);
+        if (!fits)
+            fprintf(stderr, "pairport: --name has more than %d bytes\n", CONF_HOST_MAX - 1);
+        return fits;
+    }
+    char path[CONF_PATH_MAX];
+    if (!config_file_find(arguments->config, path)) {
+        str_format(name, CONF_HOST_MAX, "%s", key_find(KEY_CONSOLE, "name")->preset);
+        return true;
+    }
+    struct conf *conf = config_file_load(arguments->config);
+    if (conf == NULL) {
+        fputs("pairport: --name NAME reaches a relay without reading a configuration\n",
+              stderr);
+        return false;
+    }
+    str_format(name, CONF_HOST_MAX, "%s", conf->console_name);
+    bool local = conf->console == CONF_CONSOLE_LOCAL;
+    if (!local)
+        fprintf(stderr,
+                "pairport: %s has 'listen = none' in [console]: its relay has no "
+                "console but its own prompt\n",
+                conf->path);
+    conf_free(conf);
+    return local;
+}
+
+/* One argument is a line as it would be typed; several are its words. */
+static void join(int count, char *const words[], struct str *line)
+{
+    if (count == 1) {
+        str_add(line, words[0]);
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        str_add(line, i == 0 ? "" : " ");
+        parse_line_quote(words[i], line);
+    }
+}
+
+static int console(const struct arguments *arguments)
+{
+    char name[CONF_HOST_MAX], path[LOCAL_NAME_MAX];
+    if (!find_name(arguments, name))
+        return 1;
+    enum err err = local_path(name, path);
+    if (err != ERR_OK) {
+        fprintf(stderr, "pairport: the console's name '%s' cannot be used: %s\n", name,
+                err_text(err));
+        return 1;
+    }
+    if (arguments->rest_count == 0)
+        return remote_run(path, name, NULL);
+    struct str line;
+    str_init(&line);
+    join(arguments->rest_count, arguments->rest, &line);
+    int code = line.failed ? 1 : remote_run(path, name, line.data);
+    str_free(&line);
+    return code;
+}
+
+int program_main(int argc, char *argv[])
+{
+    os_init();
+    struct arguments arguments;
+    struct str text;
+    str_init(&text);
+    if (!arguments_parse(argc, argv, &arguments, &text)) {
+        fprintf(stderr, "pairport: %s\nTry 'pairport help'.\n", text.data);
+        str_free(&text);
+        return 2;
+    }
+    if (arguments.help) {
+        arguments_add_help(arguments.verb, &text);
+        int code = print(&text);
+        str_free(&text);
+        return code;
+    }
+    str_free(&text);
+    switch (arguments.verb) {
+    case VERB_RUN: return run(&arguments);
+    case VERB_CHECK: return check_run(arguments.config);
+    case VERB_CONSOLE: return console(&arguments);
+    case VERB_DEMO: return demo_run(arguments.listen);
+    case VERB_VERSION: return version();
+    case VERB_HELP: return help(&arguments);
+    }
+    return 2;
+}

@@ -1,0 +1,101 @@
+#include "service/start_log.h"
+
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "os/os.h"
+#include "port/port.h"
+
+/* Descriptors that are neither a listener nor one end of a session: standard streams, log,
+ * port, console and its clients, and some to spare for what libraries open for a moment. */
+#define DESCRIPTOR_RESERVE 48
+#define PER_SESSION        2
+
+static uint64_t fixed_descriptors(const struct conf *conf)
+{
+    uint64_t count = DESCRIPTOR_RESERVE;
+    for (size_t i = 0; i < conf->route_count; i++)
+        count += conf->routes[i].listen_count;
+    return count;
+}
+
+static void check_descriptors(const struct conf *conf)
+{
+    uint64_t before = os_descriptor_limit();
+    const char *name = "";
+    uint64_t limit = os_raise_descriptor_limit(&name);
+    if (limit != before)
+        log_notice("limit of %s raised from %" PRIu64 " to %" PRIu64, name, before, limit);
+    if (limit == UINT64_MAX)
+        return;
+    uint64_t fixed = fixed_descriptors(conf);
+    uint64_t need = fixed + PER_SESSION * (uint64_t)conf->max_sessions;
+    if (need <= limit)
+        return;
+    uint64_t fit = limit > fixed ? (limit - fixed) / PER_SESSION : 0;
+    if (fit > 0)
+        log_warning("max_sessions = %" PRIu32 " needs %" PRIu64
+                    " descriptors, but %s allows %" PRIu64
+                    ": raise that limit, or set max_sessions = %" PRIu64,
+                    conf->max_sessions, need, name, limit, fit);
+    else
+        log_warning("max_sessions = %" PRIu32 " needs %" PRIu64
+                    " descriptors, but %s allows %" PRIu64
+                    ", too few for even one session: raise that limit",
+                    conf->max_sessions, need, name, limit);
+}
+
+void start_log_program(const struct conf *conf)
+{
+    char path[CONF_PATH_MAX];
+    log_notice("pairport " PAIRPORT_VERSION " (%s) on %s, pid %" PRIu64, port_backend_name(),
+               os_name(), os_process_id());
+    if (conf->path[0] != '\0') {
+        os_full_path(conf->path, path, sizeof path);
+        log_notice("configuration %s", path);
+    }
+    check_descriptors(conf);
+}
+
+static void add_listeners(const struct server_route_info *route, struct str *out)
+{
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < route->listener_count; i++) {
+        const struct server_listener_info *listener = &route->listeners[i];
+        str_add(out, i == 0 ? "" : ", ");
+        if (listener->dual_stack)
+            str_addf(out, "*:%u", (unsigned)listener->addr.port);
+        else
+            str_add(out, addr_format(&listener->addr, text));
+    }
+}
+
+static void add_upstreams(const struct server_route_info *route, struct str *out)
+{
+    for (size_t i = 0; i < route->upstream_count; i++)
+        str_addf(out, "%s%s", i == 0 ? "" : ", ", route->upstreams[i].name);
+}
+
+void start_log_routes(struct server *server)
+{
+    struct server_info info;
+    server_get_info(server, &info);
+    log_notice("%u worker%s, at most %" PRIu32 " sessions", info.workers,
+               info.workers == 1 ? "" : "s", info.sessions_max);
+    struct server_route_info *routes;
+    size_t count;
+    if (server_get_routes(server, &routes, &count) != ERR_OK)
+        return; /* they run all the same */
+    for (size_t i = 0; i < count; i++) {
+        struct str listens, upstreams;
+        str_init(&listens);
+        str_init(&upstreams);
+        add_listeners(&routes[i], &listens);
+        add_upstreams(&routes[i], &upstreams);
+        log_notice("route '%s': listens on %s, upstream %s", routes[i].conf->name, listens.data,
+                   upstreams.data);
+        str_free(&listens);
+        str_free(&upstreams);
+    }
+    server_free_routes(routes, count);
+}
