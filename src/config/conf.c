@@ -50,13 +50,14 @@ static enum err load(const char *text, size_t len, struct conf **out, struct mis
     return err;
 }
 
-/* Adds the messages. Those without memory for their messages are told as ERR_NOMEM. */
-static enum err tell(enum err err, const char *name, struct mistakes *mistakes,
-                     struct conf **conf, struct str *messages)
+/* Writes the messages. Without memory for them nothing else is right. */
+static enum err report(enum err err, const char *name, struct mistakes *mistakes,
+                       struct conf **conf, struct str *messages)
 {
     mistakes_write(mistakes, name, messages);
-    if (err == ERR_OK && messages->failed) {
+    if (messages->failed) {
         conf_free(*conf);
+        *conf = NULL;
         err = ERR_NOMEM;
     }
     mistakes_free(mistakes);
@@ -71,7 +72,7 @@ enum err conf_load_text(const char *name, const char *text, size_t len, struct c
 
     mistakes_init(&mistakes);
     enum err err = load(text, len, &conf, &mistakes);
-    err = tell(err, name, &mistakes, &conf, messages);
+    err = report(err, name, &mistakes, &conf, messages);
     if (err == ERR_OK)
         *out = conf;
     return err;
@@ -140,7 +141,7 @@ enum err conf_load(const char *path, struct conf **out, struct str *messages)
     if (err == ERR_OK)
         str_format(conf->path, sizeof conf->path, "%s", path);
 
-    err = tell(err, path, &mistakes, &conf, messages);
+    err = report(err, path, &mistakes, &conf, messages);
     if (err == ERR_OK)
         *out = conf;
     return err;

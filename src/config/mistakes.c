@@ -102,5 +102,8 @@ const char *mistake_quote(const char *text, char buf[MISTAKE_QUOTE_MAX])
         len = str_utf8_prefix(text, room);
         str_format(buf, MISTAKE_QUOTE_MAX, "'%.*s...'", (int)len, text);
     }
+    for (char *c = buf; *c != '\0'; ++c) /* so that messages hold no control characters */
+        if (*c == '\t')
+            *c = ' ';
     return buf;
 }

@@ -43,8 +43,8 @@ void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format,
 /* Adds "FILE:LINE: TEXT\n" for each of them. */
 void mistakes_write(const struct mistakes *mistakes, const char *file, struct str *out);
 
-/* A piece of the file as it is shown within a mistake: in quotes, cut if it is long. `text` is
- * UTF-8. Returns `buf`. */
+/* A piece of the file as it is shown within a mistake: in quotes, cut if it is long, tabs as
+ * blanks. `text` is UTF-8. Returns `buf`. */
 #define MISTAKE_QUOTE_MAX 72
 const char *mistake_quote(const char *text, char buf[MISTAKE_QUOTE_MAX]);
 

@@ -221,6 +221,8 @@ static void explain_key(struct parse *parse, const char *name)
     str_init(&list);
     for (size_t i = 0; i < count; ++i)
         str_addf(&list, "%s%s", i == 0 ? "" : i + 1 == count ? " and " : ", ", names[i]);
+    if (list.failed)
+        mistakes->failed = true;
     mistakes_add(mistakes, line, "%s: unknown key %s; keys are %s", parse->label, quote,
                  list.data);
     str_free(&list);

@@ -1,0 +1,102 @@
+/* fuzz_config.c - the INI reader keeps its promises whatever the file holds. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "config/conf.h"
+#include "fuzz.h"
+
+/* Every line is "f: TEXT" or "f:LINE: TEXT", in order of line, and fit to be shown on a terminal.
+ * "warning: " stands before all of them or not, as `only_warnings` says. */
+static void check_messages(const struct str *messages, bool only_warnings)
+{
+    unsigned long last = 0;
+
+    assert(!messages->failed);
+    assert(strlen(messages->data) == messages->len);
+    assert(str_utf8_prefix(messages->data, messages->len) == messages->len);
+    for (const char *line = messages->data; *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        assert(end != NULL);
+        for (const char *c = line; c < end; ++c)
+            assert((unsigned char)*c >= 0x20 && *c != 0x7f);
+
+        assert(line[0] == 'f' && line[1] == ':');
+        const char *text = line + 2;
+        if (*text != ' ') {
+            char *after;
+            unsigned long number = strtoul(text, &after, 10);
+            assert(number > 0 && number >= last && *after == ':');
+            last = number;
+            text = after + 1;
+        }
+        assert(text[0] == ' ' && text[1] != ' ' && end - text > 10);
+        if (only_warnings)
+            assert(strncmp(text, " warning: ", 10) == 0);
+        line = end + 1;
+    }
+}
+
+static void check_conf(const struct conf *conf)
+{
+    assert(conf->route_count > 0);
+    for (size_t i = 0; i < conf->route_count; ++i) {
+        const struct conf_route *route = &conf->routes[i];
+        assert(conf_find_route(conf, route->name) == route);
+        assert(route->listen_count > 0 && route->upstream_count > 0);
+        assert(route->buffer_bytes >= 4096 && route->max_sessions > 0);
+        for (size_t j = 0; j < route->listen_count; ++j)
+            assert(route->listens[j].addr.port > 0);
+        for (size_t j = 0; j < route->upstream_count; ++j)
+            assert(route->upstreams[j].port > 0 && route->upstreams[j].host[0] != '\0');
+    }
+}
+
+/* What is written loads, and is written the same way again. */
+static void check_round_trip(const struct conf *conf)
+{
+    struct str once;
+    struct str twice;
+    struct str messages;
+    struct conf *again = NULL;
+
+    str_init(&once);
+    str_init(&twice);
+    str_init(&messages);
+    conf_write(conf, &once);
+    assert(!once.failed);
+    /* Enough routes make more text than a file may have. */
+    if (once.len <= 1024 * 1024) {
+        enum err err = conf_load_text("f", once.data, once.len, &again, &messages);
+        assert(err == ERR_OK);
+        check_messages(&messages, true);
+        conf_write(again, &twice);
+        assert(strcmp(once.data, twice.data) == 0);
+    }
+    conf_free(again);
+    str_free(&once);
+    str_free(&twice);
+    str_free(&messages);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str messages;
+    struct conf *conf = NULL;
+
+    str_init(&messages);
+    enum err err = conf_load_text("f", (const char *)data, size, &conf, &messages);
+    assert(err == ERR_OK || err == ERR_INVALID);
+    assert((err == ERR_OK) == (conf != NULL));
+    assert(err == ERR_OK || messages.len > 0);
+    check_messages(&messages, err == ERR_OK);
+    if (conf != NULL) {
+        check_conf(conf);
+        check_round_trip(conf);
+    }
+    conf_free(conf);
+    str_free(&messages);
+    return 0;
+}

@@ -1,0 +1,110 @@
+/* test_config_memory.c - loading a configuration when memory runs out, at every point where it
+ * can. The linker puts the three functions here in the place of the C library's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "config/conf.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static bool counting;
+static unsigned calls;   /* since counting began */
+static unsigned failing; /* the number of the call that fails, 0: none */
+
+static bool fails_now(void)
+{
+    return counting && ++calls == failing;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails_now() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return fails_now() ? NULL : __real_realloc(memory, size);
+}
+
+/* Loads `text` until no allocation is left that could fail. Nothing may be handed out before
+ * that, and nothing may be lost: the sanitizers and valgrind look for it. */
+static void fail_each_allocation(const char *text, enum err expected)
+{
+    for (unsigned n = 1;; ++n) {
+        struct conf *conf = NULL;
+        struct str messages;
+        str_init(&messages);
+        calls = 0;
+        failing = n;
+        counting = true;
+        enum err err = conf_load_text("t.ini", text, strlen(text), &conf, &messages);
+        counting = false;
+        bool did_fail = calls >= n;
+        bool has_conf = conf != NULL;
+        conf_free(conf);
+        str_free(&messages);
+
+        if (!did_fail) {
+            assert_true(n > 5); /* the test means something */
+            assert_int_equal(err, expected);
+            return;
+        }
+        assert_int_equal(err, ERR_NOMEM);
+        assert_false(has_conf);
+    }
+}
+
+static void a_good_file_is_loaded_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct str text;
+    str_init(&text);
+    for (int i = 1; i <= 10; ++i)
+        str_addf(&text, "[route r%d]\nlisten=:%d\nlisten=10.0.0.1:%d\nupstream=a:1\n", i, i,
+                 100 + i);
+    fail_each_allocation(text.data, ERR_OK);
+    str_free(&text);
+}
+
+static void a_warning_is_written_or_the_file_is_not_loaded(void **state)
+{
+    (void)state;
+    fail_each_allocation("[route r]\nlisten=:1\nupstream=h:1\nmax_sessions=20000\n", ERR_OK);
+}
+
+static void no_mistake_gets_lost(void **state)
+{
+    (void)state;
+    fail_each_allocation("[relay]\nworkers = x\nfoo = 1\nnodelay = no\nwokers = 1\n[rely]\n"
+                         "[route r]\nlisten = nowhere\nupstream = h:1 x=1\nupstream = h:1\n"
+                         "upstream = h:1\n",
+                         ERR_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_file_is_loaded_whole_or_not_at_all),
+        cmocka_unit_test(a_warning_is_written_or_the_file_is_not_loaded),
+        cmocka_unit_test(no_mistake_gets_lost),
+    };
+    return cmocka_run_group_tests_name("config_memory", tests, NULL, NULL);
+}
