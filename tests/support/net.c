@@ -316,6 +316,8 @@ enum err net_receive(sock_t sock, void *buf, size_t size, uint32_t timeout_ms, s
     uint64_t start = os_mono_ms();
     for (;;) {
         long long took = recv((system_sock)sock, buf, system_io_size(size), 0);
+        if (took == 0 && system_end_was_reset(sock))
+            return ERR_RESET;
         if (took >= 0) {
             *got = (size_t)took;
             return ERR_OK;

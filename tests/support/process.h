@@ -36,7 +36,7 @@ bool process_wait(struct process *process, uint32_t timeout_ms, int *code);
 /* Kills the program if it still runs and frees everything; the output files stay. */
 void process_free(struct process *process);
 
-/* Asks for a graceful stop: SIGTERM; Windows: Ctrl-Break. */
+/* Asks for a graceful stop: SIGTERM; Windows: Ctrl-Break; Wine: Ctrl-C. */
 enum err process_stop(struct process *process);
 /* Linux: SIGHUP; false where the system has no such thing. */
 bool process_hang_up(struct process *process);
@@ -58,8 +58,9 @@ bool process_wait_errors(struct process *process, const char *text, uint32_t tim
 /* ---- measurements of the running child ---- */
 uint64_t process_id(const struct process *process);
 uint64_t process_resident_bytes(const struct process *process);
-uint64_t process_cpu_us(const struct process *process);      /* user + system */
-uint64_t process_descriptors(const struct process *process); /* handles on Windows */
+uint64_t process_cpu_us(const struct process *process); /* user + system */
+/* Handles on Windows; under Wine rounded up to a power of two. */
+uint64_t process_descriptors(const struct process *process);
 /* How often its threads have gone to sleep (voluntary context switches); false where the
  * system does not tell. */
 bool process_sleeps(const struct process *process, uint64_t *count);

@@ -21,6 +21,16 @@ bool test_on_wine(void)
     return ntdll != NULL && GetProcAddress(ntdll, "wine_get_version") != NULL;
 }
 
+enum err test_windows_error(void)
+{
+    switch (GetLastError()) {
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND: return ERR_NOT_FOUND;
+    case ERROR_ACCESS_DENIED: return ERR_ACCESS;
+    default: return ERR_IO;
+    }
+}
+
 void test_to_wide(const char *text, wchar_t *out, size_t size)
 {
     if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, text, -1, out, (int)size) == 0) {
@@ -33,14 +43,14 @@ enum err test_make_dir(char path[TEST_PATH_MAX])
 {
     wchar_t base[MAX_PATH + 1];
     if (GetTempPathW(MAX_PATH + 1, base) == 0)
-        return os_last_error();
+        return test_windows_error();
     wchar_t wide[TEST_PATH_MAX];
     int len = _snwprintf(wide, TEST_PATH_MAX, L"%lspairport-test-%016llx", base,
                          (unsigned long long)os_random());
     if (len < 0 || len >= TEST_PATH_MAX || !CreateDirectoryW(wide, NULL))
-        return os_last_error();
+        return test_windows_error();
     if (WideCharToMultiByte(CP_UTF8, 0, wide, -1, path, TEST_PATH_MAX, NULL, NULL) == 0)
-        return os_last_error();
+        return test_windows_error();
     return ERR_OK;
 }
 

@@ -3,6 +3,8 @@
 #include <windows.h>
 
 #include <psapi.h>
+#include <winternl.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #include "os/os.h"
 #include "support/process_files.h"
 #include "wide.h"
+#include "wine_process.h"
 
 #define COMMAND_LINE_MAX 4096
 
@@ -17,7 +20,9 @@ struct process {
     struct process_files files; /* first: process_files.h */
     HANDLE handle;
     DWORD id;
-    HANDLE input; /* our end of its stdin, NULL if none */
+    HANDLE input;                     /* our end of its stdin, NULL if none */
+    char arguments[COMMAND_LINE_MAX]; /* each with its zero byte, to find it by under Wine */
+    size_t arguments_len;
 };
 
 /* Every child is put into one job that dies with the test program. */
@@ -57,6 +62,15 @@ static void add_argument(struct str *line, const char *argument)
     str_add_char(line, '"');
 }
 
+static void keep_argument(struct process *process, const char *argument)
+{
+    size_t len = strlen(argument) + 1;
+    if (len > sizeof process->arguments - process->arguments_len)
+        return; /* it will not be found, and the test will say so */
+    memcpy(process->arguments + process->arguments_len, argument, len);
+    process->arguments_len += len;
+}
+
 static HANDLE open_inherited(const char *path, DWORD access, DWORD disposition)
 {
     wchar_t wide[TEST_PATH_MAX];
@@ -89,7 +103,14 @@ enum err process_start(struct process **out, const struct process_options *optio
     if (process == NULL)
         return ERR_NOMEM;
     process_files_name(&process->files, options);
-    have_console();
+    for (const char *const *arg = options->args; *arg != NULL; arg++)
+        keep_argument(process, *arg);
+    /* Wine's only way to stop it is Ctrl-C, which the leader of a group does not get. */
+    DWORD flags = CREATE_SUSPENDED;
+    if (!test_on_wine()) {
+        have_console();
+        flags |= CREATE_NEW_PROCESS_GROUP;
+    }
 
     enum err err = ERR_OK;
     HANDLE input = NULL;
@@ -119,10 +140,9 @@ enum err process_start(struct process **out, const struct process_options *optio
                           .hStdOutput = output,
                           .hStdError = errors};
     PROCESS_INFORMATION made;
-    if (!CreateProcessW(program, wide_line, NULL, NULL, TRUE,
-                        CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED, NULL, NULL, &start,
+    if (!CreateProcessW(program, wide_line, NULL, NULL, TRUE, flags, NULL, NULL, &start,
                         &made)) {
-        err = os_last_error();
+        err = test_windows_error();
         close_handle(process->input);
         free(process);
     } else {
@@ -161,12 +181,18 @@ void process_free(struct process *process)
     free(process);
 }
 
-/* The child leads a process group of its own, so the event reaches it alone. */
+/* On Windows the child leads a process group of its own, so the event reaches it alone. */
 enum err process_stop(struct process *process)
 {
     if (process_wait(process, 0, NULL))
         return ERR_CLOSED;
-    return GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, process->id) ? ERR_OK : os_last_error();
+    if (test_on_wine()) {
+        int linux_process = wine_linux_process(process->arguments, process->arguments_len);
+        return linux_process != 0 && wine_send_interrupt(linux_process) ? ERR_OK
+                                                                        : ERR_NOT_FOUND;
+    }
+    return GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, process->id) ? ERR_OK
+                                                                   : test_windows_error();
 }
 
 bool process_hang_up(struct process *process)
@@ -219,16 +245,42 @@ static uint64_t microseconds(const FILETIME *time)
 
 uint64_t process_cpu_us(const struct process *process)
 {
+    if (test_on_wine())
+        return wine_cpu_us(wine_linux_process(process->arguments, process->arguments_len));
     FILETIME created, ended, system, user;
     if (!GetProcessTimes(process->handle, &created, &ended, &system, &user))
         return 0;
     return microseconds(&system) + microseconds(&user);
 }
 
+/* Wine has GetProcessHandleCount() for show only. The system's table of processes tells, as
+ * the size of the process's handle table there: a power of two that grows and shrinks. */
+static uint64_t handles_by_table(DWORD id)
+{
+    ULONG size = 1 << 20;
+    char *table = malloc(size);
+    uint64_t handles = 0;
+    if (table != NULL &&
+        NtQuerySystemInformation(SystemProcessInformation, table, size, NULL) == 0) {
+        const char *at = table;
+        const SYSTEM_PROCESS_INFORMATION *info;
+        do {
+            info = (const SYSTEM_PROCESS_INFORMATION *)(const void *)at;
+            if ((DWORD)(ULONG_PTR)info->UniqueProcessId == id)
+                handles = info->HandleCount;
+            at += info->NextEntryOffset;
+        } while (info->NextEntryOffset != 0);
+    }
+    free(table);
+    return handles;
+}
+
 uint64_t process_descriptors(const struct process *process)
 {
     DWORD count = 0;
-    return GetProcessHandleCount(process->handle, &count) ? count : 0;
+    if (GetProcessHandleCount(process->handle, &count) && count > 0)
+        return count;
+    return handles_by_table(process->id);
 }
 
 bool process_sleeps(const struct process *process, uint64_t *count)

@@ -97,10 +97,17 @@ static inline bool system_wait(sock_t sock, bool to_send, uint32_t timeout_ms)
     return select(0, to_send ? NULL : &ready, to_send ? &ready : NULL, &failed, &limit) > 0;
 }
 
+/* POLLERR stands for a reset, POLLHUP alone for FIN. */
 static inline bool system_is_reset(sock_t sock)
 {
     WSAPOLLFD ask = {.fd = (SOCKET)sock, .events = POLLRDNORM};
-    return WSAPoll(&ask, 1, 0) > 0 && (ask.revents & (POLLERR | POLLHUP)) == POLLERR;
+    return WSAPoll(&ask, 1, 0) > 0 && (ask.revents & POLLERR) != 0;
+}
+
+/* Wine reports a reset that came while nobody was receiving as an end of stream. */
+static inline bool system_end_was_reset(sock_t sock)
+{
+    return system_is_reset(sock);
 }
 
 #endif
