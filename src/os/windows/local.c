@@ -200,7 +200,8 @@ static enum err wait_for_client(struct local_listener *listener)
     if (ConnectNamedPipe(listener->next, &overlapped))
         return ERR_OK;
     DWORD code = GetLastError();
-    if (code == ERROR_PIPE_CONNECTED) /* it came before this call */
+    /* It came before this call, or came and went: what it wrote can still be read. */
+    if (code == ERROR_PIPE_CONNECTED || code == ERROR_NO_DATA)
         return ERR_OK;
     if (code != ERROR_IO_PENDING)
         return error_from_wsa((int)code);
@@ -210,30 +211,22 @@ static enum err wait_for_client(struct local_listener *listener)
 
 enum err local_accept(struct local_listener *listener, struct local_conn **out)
 {
-    for (;;) {
-        enum err err = ERR_OK;
-        if (listener->next == INVALID_HANDLE_VALUE)
-            err = open_instance(listener, false);
-        if (err == ERR_OK)
-            err = wait_for_client(listener);
-        if (err == ERR_CANCELLED)
-            return err;
-        if (err == ERR_CLOSED) { /* came and went: the instance serves the next one */
-            DisconnectNamedPipe(listener->next);
-            continue;
-        }
-        if (err != ERR_OK)
-            return err;
-
-        HANDLE pipe = listener->next;
-        listener->next = INVALID_HANDLE_VALUE;
-        /* At once, so that the next client finds the name; if not, the next call tries. */
-        (void)open_instance(listener, false);
-        err = make_conn(pipe, out);
-        if (err != ERR_OK)
-            CloseHandle(pipe);
+    enum err err = ERR_OK;
+    if (listener->next == INVALID_HANDLE_VALUE)
+        err = open_instance(listener, false);
+    if (err == ERR_OK)
+        err = wait_for_client(listener);
+    if (err != ERR_OK)
         return err;
-    }
+
+    HANDLE pipe = listener->next;
+    listener->next = INVALID_HANDLE_VALUE;
+    /* At once, so that the next client finds the name; if not, the next call tries. */
+    (void)open_instance(listener, false);
+    err = make_conn(pipe, out);
+    if (err != ERR_OK)
+        CloseHandle(pipe);
+    return err;
 }
 
 enum err local_connect(const char *path, struct local_conn **out)

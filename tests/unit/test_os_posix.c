@@ -1,0 +1,432 @@
+/* test_os_posix.c - what only the Linux side of os/ has: the terminal, and sockets as files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "os/local.h"
+#include "os/os.h"
+#include "os/tty.h"
+#include "support/platform.h"
+
+enum { PATIENCE_MS = 60000 };
+
+static char dir[TEST_PATH_MAX];
+
+/* ---- the terminal ----
+ * A child of this program has a pseudo terminal, the test holds its other end. */
+
+enum ending { END_RETURNS, END_ABORTS, END_CRASHES };
+
+static void play_prompt(enum ending ending)
+{
+    char text[64];
+    size_t got = 0;
+    signal(SIGSEGV, SIG_DFL); /* the test library's handler is inherited */
+    signal(SIGHUP, SIG_IGN);
+    if (!tty_is_terminal_in() || !tty_is_terminal_out() || tty_enter_raw() != ERR_OK ||
+        tty_enter_raw() != ERR_OK)
+        _exit(1);
+    str_format(text, sizeof text, "raw %u\n", tty_columns());
+    tty_write(text, strlen(text));
+    while (tty_read(text, sizeof text, &got) == ERR_OK && text[0] != 'q') {
+        for (size_t i = 0; i < got; i++) {
+            char hex[8];
+            str_format(hex, sizeof hex, "<%02x>", (unsigned char)text[i]);
+            tty_write(hex, strlen(hex));
+        }
+    }
+    switch (ending) {
+    case END_RETURNS: exit(0);
+    case END_ABORTS: abort();
+    case END_CRASHES: kill(getpid(), SIGSEGV); break;
+    }
+}
+
+struct terminal {
+    int fd;
+    pid_t child;
+    char seen[1024];
+    size_t len;
+};
+
+static void open_terminal(struct terminal *terminal, enum ending ending)
+{
+    struct winsize size = {.ws_row = 25, .ws_col = 123};
+    memset(terminal, 0, sizeof *terminal);
+    fflush(NULL);
+    terminal->child = forkpty(&terminal->fd, NULL, NULL, &size);
+    assert_true(terminal->child >= 0);
+    if (terminal->child == 0) {
+        play_prompt(ending);
+        _exit(2);
+    }
+}
+
+/* Reads the screen until it holds `text`. */
+static void assert_shows(struct terminal *terminal, const char *text)
+{
+    while (strstr(terminal->seen, text) == NULL) {
+        struct pollfd fd = {.fd = terminal->fd, .events = POLLIN};
+        assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+        ssize_t got = read(terminal->fd, terminal->seen + terminal->len,
+                           sizeof terminal->seen - 1 - terminal->len);
+        if (got <= 0)
+            fail_msg("no '%s' in '%s'", text, terminal->seen);
+        terminal->len += (size_t)got;
+    }
+}
+
+static void type(struct terminal *terminal, const char *keys)
+{
+    assert_int_equal(write(terminal->fd, keys, strlen(keys)), strlen(keys));
+}
+
+static tcflag_t local_modes(const struct terminal *terminal)
+{
+    struct termios mode;
+    assert_int_equal(tcgetattr(terminal->fd, &mode), 0);
+    return mode.c_lflag & (ICANON | ECHO | ISIG);
+}
+
+static int close_terminal(struct terminal *terminal)
+{
+    int status;
+    assert_int_equal(waitpid(terminal->child, &status, 0), terminal->child);
+    close(terminal->fd);
+    return status;
+}
+
+static void a_raw_terminal_gives_every_key_as_it_is_typed(void **state)
+{
+    (void)state;
+    struct terminal terminal;
+    open_terminal(&terminal, END_RETURNS);
+    assert_shows(&terminal, "raw 123\r\n"); /* the line feed still returns the carriage */
+    assert_int_equal(local_modes(&terminal), 0);
+    type(&terminal, "\x03\x1a\r\x1b[A");
+    assert_shows(&terminal, "<03><1a><0d><1b><5b><41>");
+    type(&terminal, "q");
+    assert_int_equal(close_terminal(&terminal), 0);
+}
+
+/* The child is gone when it is asked, but the terminal lives with the test's end of it. */
+static void check_restored(enum ending ending, int expected_signal)
+{
+    struct terminal terminal;
+    open_terminal(&terminal, ending);
+    int keep = open(ptsname(terminal.fd), O_RDWR | O_NOCTTY);
+    assert_true(keep >= 0);
+    assert_shows(&terminal, "raw");
+    assert_int_equal(local_modes(&terminal), 0);
+    type(&terminal, "q");
+    int status;
+    assert_int_equal(waitpid(terminal.child, &status, 0), terminal.child);
+    if (expected_signal == 0)
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    else
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == expected_signal);
+    assert_int_equal(local_modes(&terminal), ICANON | ECHO | ISIG);
+    close(keep);
+    close(terminal.fd);
+}
+
+static void the_old_mode_comes_back_at_exit(void **state)
+{
+    (void)state;
+    check_restored(END_RETURNS, 0);
+}
+
+static void the_old_mode_comes_back_after_a_failed_assertion(void **state)
+{
+    (void)state;
+    check_restored(END_ABORTS, SIGABRT);
+}
+
+static void the_old_mode_comes_back_after_a_crash(void **state)
+{
+    (void)state;
+    check_restored(END_CRASHES, SIGSEGV);
+}
+
+static void the_end_of_a_terminal_is_the_end_of_input(void **state)
+{
+    (void)state;
+    struct terminal terminal;
+    open_terminal(&terminal, END_RETURNS);
+    assert_shows(&terminal, "raw");
+    close(terminal.fd);
+    int status;
+    assert_int_equal(waitpid(terminal.child, &status, 0), terminal.child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* ---- start ---- */
+
+static void closed_standard_streams_do_not_become_sockets(void **state)
+{
+    (void)state;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(STDIN_FILENO);
+        close(STDOUT_FILENO);
+        close(STDERR_FILENO);
+        os_init();
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        _exit(fd > STDERR_FILENO ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void writing_to_a_closed_pipe_is_no_signal(void **state)
+{
+    (void)state;
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    close(fds[0]);
+    assert_int_equal(write(fds[1], "x", 1), -1);
+    close(fds[1]);
+}
+
+/* ---- the socket's file ---- */
+
+static void place(char path[LOCAL_NAME_MAX], const char *name)
+{
+    str_format(path, LOCAL_NAME_MAX, "%s/%s", dir, name);
+}
+
+static struct local_listener *listen_at(const char *path)
+{
+    struct local_listener *listener;
+    assert_int_equal(local_listen(path, &listener), ERR_OK);
+    return listener;
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat stat;
+    assert_int_equal(lstat(path, &stat), 0);
+    return stat.st_mode & 07777;
+}
+
+/* What a killed process leaves: a bound file without a socket. */
+static void leave_stale(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    str_format(addr.sun_path, sizeof addr.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    close(fd);
+}
+
+static void only_its_owner_can_use_the_socket_whatever_the_umask(void **state)
+{
+    (void)state;
+    char path[LOCAL_NAME_MAX];
+    place(path, "mode.sock");
+    static const mode_t umasks[] = {0, 022, 0777};
+    for (size_t i = 0; i < sizeof umasks / sizeof umasks[0]; i++) {
+        mode_t old = umask(umasks[i]);
+        struct local_listener *listener = listen_at(path);
+        umask(old);
+        assert_int_equal(mode_of(path), 0600);
+        local_listener_close(listener);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+}
+
+static void the_directory_of_a_name_is_made_and_private(void **state)
+{
+    (void)state;
+    char path[LOCAL_NAME_MAX];
+    char made[TEST_PATH_MAX + 16];
+    assert_int_equal(local_path("relay", path), ERR_OK);
+    str_format(made, sizeof made, "%s/pairport", dir);
+    assert_int_equal(strncmp(path, made, strlen(made)), 0);
+    mode_t old = umask(0);
+    struct local_listener *listener = listen_at(path);
+    umask(old);
+    assert_int_equal(mode_of(made), 0700);
+    local_listener_close(listener);
+    assert_int_equal(rmdir(made), 0);
+}
+
+static void without_a_runtime_directory_the_place_is_private_too(void **state)
+{
+    (void)state;
+    char path[LOCAL_NAME_MAX];
+    char expected[LOCAL_NAME_MAX];
+    unsetenv("XDG_RUNTIME_DIR");
+    assert_int_equal(local_path("relay", path), ERR_OK);
+    if (geteuid() == 0)
+        str_format(expected, sizeof expected, "/run/pairport/relay.sock");
+    else
+        str_format(expected, sizeof expected, "/tmp/pairport-%u/relay.sock",
+                   (unsigned)geteuid());
+    assert_string_equal(path, expected);
+    setenv("XDG_RUNTIME_DIR", "relative", 1);
+    assert_int_equal(local_path("relay", path), ERR_OK);
+    assert_string_equal(path, expected);
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+}
+
+static void the_socket_of_a_dead_process_is_replaced(void **state)
+{
+    (void)state;
+    char path[LOCAL_NAME_MAX];
+    place(path, "stale.sock");
+    leave_stale(path);
+    struct local_conn *conn;
+    assert_int_equal(local_connect(path, &conn), ERR_NOT_FOUND);
+    struct local_listener *listener = listen_at(path);
+    assert_int_equal(local_connect(path, &conn), ERR_OK);
+    local_conn_close(conn);
+    local_listener_close(listener);
+}
+
+static void a_file_that_is_no_socket_is_left_alone(void **state)
+{
+    (void)state;
+    char path[LOCAL_NAME_MAX];
+    place(path, "precious.txt");
+    assert_int_equal(test_write_file(path, "precious"), ERR_OK);
+    struct local_listener *listener;
+    assert_int_equal(local_listen(path, &listener), ERR_EXISTS);
+    char *text = test_read_file(path);
+    assert_string_equal(text, "precious");
+    free(text);
+}
+
+static void closing_does_not_remove_the_socket_of_a_successor(void **state)
+{
+    (void)state;
+    char path[LOCAL_NAME_MAX];
+    place(path, "successor.sock");
+    struct local_listener *first = listen_at(path);
+    assert_int_equal(unlink(path), 0);
+    struct local_listener *second = listen_at(path);
+    local_listener_close(first);
+    struct local_conn *conn;
+    assert_int_equal(local_connect(path, &conn), ERR_OK);
+    local_conn_close(conn);
+    local_listener_close(second);
+}
+
+static void a_directory_that_others_can_write_is_refused(void **state)
+{
+    (void)state;
+    char open_dir[LOCAL_NAME_MAX];
+    char path[LOCAL_NAME_MAX];
+    place(open_dir, "open");
+    place(path, "open/relay.sock");
+    struct local_listener *listener;
+    assert_int_equal(mkdir(open_dir, 0700), 0);
+    assert_int_equal(chmod(open_dir, 0777), 0);
+    assert_int_equal(local_listen(path, &listener), ERR_ACCESS);
+    assert_int_equal(chmod(open_dir, 01777), 0); /* as /tmp: files belong to their makers */
+    listener = listen_at(path);
+    local_listener_close(listener);
+    assert_int_equal(rmdir(open_dir), 0);
+}
+
+static void a_directory_of_someone_else_is_refused(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* only root can give a directory away */
+    char foreign[LOCAL_NAME_MAX];
+    char link[LOCAL_NAME_MAX];
+    char path[LOCAL_NAME_MAX];
+    place(foreign, "foreign");
+    place(link, "link");
+    struct local_listener *listener;
+    assert_int_equal(mkdir(foreign, 0700), 0);
+    assert_int_equal(chown(foreign, 12345, 12345), 0);
+    place(path, "foreign/relay.sock");
+    assert_int_equal(local_listen(path, &listener), ERR_ACCESS);
+
+    /* Their link to a directory of ours is no better; one of our own is. */
+    assert_int_equal(chown(foreign, 0, 0), 0);
+    assert_int_equal(symlink(foreign, link), 0);
+    place(path, "link/relay.sock");
+    local_listener_close(listen_at(path));
+    assert_int_equal(lchown(link, 12345, 12345), 0);
+    assert_int_equal(local_listen(path, &listener), ERR_ACCESS);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(rmdir(foreign), 0);
+}
+
+static void a_path_too_long_for_a_socket_is_refused(void **state)
+{
+    (void)state;
+    char path[LOCAL_NAME_MAX];
+    memset(path, 'x', 150);
+    path[0] = '/';
+    path[150] = '\0';
+    struct local_listener *listener;
+    struct local_conn *conn;
+    assert_int_equal(local_listen(path, &listener), ERR_RANGE);
+    assert_int_equal(local_connect(path, &conn), ERR_RANGE);
+}
+
+static int make_dir(void **state)
+{
+    (void)state;
+    if (test_make_dir(dir) != ERR_OK)
+        return -1;
+    return setenv("XDG_RUNTIME_DIR", dir, 1);
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    test_remove_dir(dir);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_raw_terminal_gives_every_key_as_it_is_typed),
+        cmocka_unit_test(the_old_mode_comes_back_at_exit),
+        cmocka_unit_test(the_old_mode_comes_back_after_a_failed_assertion),
+        cmocka_unit_test(the_old_mode_comes_back_after_a_crash),
+        cmocka_unit_test(the_end_of_a_terminal_is_the_end_of_input),
+        cmocka_unit_test(closed_standard_streams_do_not_become_sockets),
+        cmocka_unit_test(writing_to_a_closed_pipe_is_no_signal),
+        cmocka_unit_test(only_its_owner_can_use_the_socket_whatever_the_umask),
+        cmocka_unit_test(the_directory_of_a_name_is_made_and_private),
+        cmocka_unit_test(without_a_runtime_directory_the_place_is_private_too),
+        cmocka_unit_test(the_socket_of_a_dead_process_is_replaced),
+        cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
+        cmocka_unit_test(closing_does_not_remove_the_socket_of_a_successor),
+        cmocka_unit_test(a_directory_that_others_can_write_is_refused),
+        cmocka_unit_test(a_directory_of_someone_else_is_refused),
+        cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
+    };
+    os_init();
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
