@@ -93,8 +93,8 @@ struct sock_table {
     _Atomic(struct sock_record *) chunks[SOCKS_CHUNKS];
 };
 
-/* The record of a socket, made when it is missing; NULL: no memory, or no handle of a socket. */
-struct sock_record *socks_make(struct sock_table *table, sock_t sock);
+/* The record of a socket, made when it is missing. ERR_INVALID: no handle; ERR_NOMEM. */
+enum err socks_make(struct sock_table *table, sock_t sock, struct sock_record **out);
 /* The record of an attached socket; that it is attached is asserted. */
 struct sock_record *socks_find(struct sock_table *table, sock_t sock);
 void socks_free(struct sock_table *table);

@@ -15,23 +15,24 @@ static bool locate(sock_t sock, size_t *chunk, size_t *slot)
     return sock > 0 && sock % 4 == 0 && *chunk < SOCKS_CHUNKS;
 }
 
-struct sock_record *socks_make(struct sock_table *table, sock_t sock)
+enum err socks_make(struct sock_table *table, sock_t sock, struct sock_record **out)
 {
     size_t chunk = 0;
     size_t slot = 0;
     if (!locate(sock, &chunk, &slot))
-        return NULL;
+        return ERR_INVALID;
     struct sock_record *records = atomic_load(&table->chunks[chunk]);
     if (records == NULL) {
         struct sock_record *fresh = calloc(SOCKS_PER_CHUNK, sizeof *fresh);
         if (fresh == NULL)
-            return NULL;
+            return ERR_NOMEM;
         if (atomic_compare_exchange_strong(&table->chunks[chunk], &records, fresh))
             records = fresh;
         else
             free(fresh); /* another thread was faster: `records` is its chunk */
     }
-    return &records[slot];
+    *out = &records[slot];
+    return ERR_OK;
 }
 
 struct sock_record *socks_find(struct sock_table *table, sock_t sock)
@@ -67,15 +68,16 @@ static bool set_skip(sock_t sock)
 
 enum err port_attach(struct port *port, sock_t sock)
 {
-    struct sock_record *record = socks_make(&port->socks, sock);
-    if (record == NULL)
-        return ERR_NOMEM;
+    struct sock_record *record = NULL;
+    enum err err = socks_make(&port->socks, sock, &record);
+    if (err != ERR_OK)
+        return err;
     assert(!record->attached);
     assert(atomic_load(&record->pending) == 0);
 
     enum addr_family family = ADDR_NONE;
     bool ifs = false;
-    enum err err = provider_of(sock, &family, &ifs);
+    err = provider_of(sock, &family, &ifs);
     if (err != ERR_OK)
         return err;
     err = provider_load(port, sock, family);
