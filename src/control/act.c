@@ -39,6 +39,9 @@ void command_set_log_level(struct command_session *session, const struct command
 {
     (void)session;
     enum log_level before = log_get_level();
+    if (args->level != before)
+        log_notice("console: log level is now %s, was %s", log_level_word(args->level),
+                   log_level_word(before));
     log_set_level(args->level);
     str_addf(&result->text, "log level is now %s, was %s\n", log_level_word(args->level),
              log_level_word(before));

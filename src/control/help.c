@@ -41,8 +41,8 @@ void command_help(struct command_session *session, const struct command_args *ar
         list_commands(NULL, session->columns, &result->text);
         str_add(
             &result->text,
-            "\n`json` at the end of a `show` gives JSON. Words may be shortened (`sh sess`),\n"
-            "Tab completes, `help COMMAND` explains one.\n");
+            "\n`help COMMAND` explains one with all its arguments. `json` behind any `show`\n"
+            "gives JSON. Words may be shortened (`sh sess`), Tab completes.\n");
         return;
     }
     enum command_fit fits[COMMAND_LIMIT];

@@ -53,7 +53,7 @@ static bool check_bytes(const struct scan *scan)
     unsigned char c = (unsigned char)scan->line[at];
     if (c == 0)
         str_format(scan->why, PARSE_WHY_MAX, "byte %zu of the line is a NUL", at + 1);
-    else if (is_control(c) || c == 0xc2)
+    else if (is_control(c) || str_utf8_prefix(scan->line + at, scan->len - at) > 0)
         str_format(scan->why, PARSE_WHY_MAX,
                    "byte %zu of the line (0x%02x) is a control character", at + 1, c);
     else

@@ -1,0 +1,302 @@
+#include "fake_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char config[] = "[relay]\n"
+                             "workers = 2\n"
+                             "max_sessions = 5000\n"
+                             "[console]\n"
+                             "name = fake\n"
+                             "[route lobby]\n"
+                             "listen = *:7777\n"
+                             "upstream = 10.0.0.5:7000\n"
+                             "upstream = game.example:7000\n"
+                             "[route world]\n"
+                             "listen = 10.0.0.1:7778\n"
+                             "listen = [fd00::1]:7778\n"
+                             "upstream = [fd00::2]:7100\n"
+                             "max_sessions = 100\n"
+                             "idle_timeout = off\n";
+
+static struct addr make_addr(const char *ip, uint16_t port)
+{
+    struct addr addr;
+    assert_int_equal(addr_parse_ip(ip, &addr), ERR_OK);
+    addr.port = port;
+    return addr;
+}
+
+static void fill_totals(struct server_totals *totals, uint64_t scale)
+{
+    totals->sessions_open = (uint32_t)scale;
+    totals->sessions_peak = (uint32_t)(4 * scale);
+    uint64_t *counters = totals->sums.counters;
+    counters[STAT_SESSIONS] = 100 * scale;
+    counters[STAT_CONNECTS] = 110 * scale;
+    counters[STAT_CONNECT_FAILURES] = 10 * scale;
+    counters[STAT_RETRIES] = 7 * scale;
+    counters[STAT_BYTES_UP] = 123456 * scale;
+    counters[STAT_BYTES_DOWN] = 98765432 * scale;
+    counters[STAT_WRITES_UP] = 1000 * scale;
+    counters[STAT_WRITES_DOWN] = 20000 * scale;
+    counters[STAT_ACCEPT_FAILURES] = scale;
+    uint64_t *reasons = totals->sums.reasons;
+    reasons[REASON_CLIENT_FIN] = 80 * scale;
+    reasons[REASON_UPSTREAM_RESET] = 10 * scale;
+    reasons[REASON_CONNECT_REFUSED] = 2 * scale;
+    reasons[REASON_IDLE_TIMEOUT] = 7 * scale;
+    reasons[REASON_LIMIT_ROUTE] = 5 * scale;
+    reasons[REASON_NO_UPSTREAM] = scale;
+    totals->rate_1s = (struct stat_rates){scale, 100 * scale, 2048 * scale, 3 * scale, 4};
+    totals->rate_10s = (struct stat_rates){2 * scale, 200, 4096 * scale, 5, 6 * scale};
+    totals->rate_60s = (struct stat_rates){3 * scale, 300, 8192 * scale, 7, 8 * scale};
+    totals->connect_us =
+        (struct histogram_summary){100 * scale, 850, 800, 1200, 9900, 45000, 51234};
+    totals->length_ms =
+        (struct histogram_summary){99 * scale, 61000, 30000, 180000, 3600000, 0, 100000000};
+}
+
+struct server *fake_server_open(void)
+{
+    struct server *server = calloc(1, sizeof *server);
+    assert_non_null(server);
+    struct str messages;
+    str_init(&messages);
+    if (conf_load_text("fake.ini", config, sizeof config - 1, &server->conf, &messages) !=
+        ERR_OK)
+        fail_msg("%s", messages.data);
+    str_free(&messages);
+    server->sessions = calloc(FAKE_SESSIONS_MAX, sizeof *server->sessions);
+    assert_non_null(server->sessions);
+    server->killed_route = SIZE_MAX;
+
+    server->info = (struct server_info){
+        .state = SERVER_RUNNING,
+        .uptime_ms = 11520000,
+        .workers = 2,
+        .sessions_open = 3,
+        .sessions_peak = 12,
+        .sessions_max = 5000,
+        .descriptors_used = 41,
+        .descriptors_limit = 1048576,
+        .resident_bytes = 12900000,
+        .cpu_us = 1234567,
+        .buffers_used = 2,
+        .buffer_bytes = 98304,
+        .port = {.submits = {108, 110, 5000, 21000, 3},
+                 .completions = {100, 110, 4990, 20999, 3},
+                 .waits_total = 9000,
+                 .wakeups_total = 7000,
+                 .reads_total = 6000,
+                 .writes_total = 21001,
+                 .stale_events_total = 1},
+    };
+    fill_totals(&server->totals, 3);
+    for (size_t r = 0; r < server->conf->route_count; r++) {
+        fill_totals(&server->route_totals[r], r + 1);
+        for (size_t u = 0; u < server->conf->routes[r].upstream_count; u++)
+            fill_totals(&server->upstream_totals[r][u], r + u + 1);
+    }
+    server->upstream_addrs[0][0][0] = make_addr("10.0.0.5", 7000);
+    server->upstream_addrs[1][0][0] = make_addr("fd00::2", 7100);
+    server->upstream_addrs[1][0][1] = make_addr("fd00::3", 7100);
+    return server;
+}
+
+void fake_server_close(struct server *server)
+{
+    conf_free(server->conf);
+    free(server->sessions);
+    free(server);
+}
+
+struct server_session_info *fake_server_add(struct server *server, uint64_t id, size_t route)
+{
+    assert_true(server->session_count < FAKE_SESSIONS_MAX);
+    struct server_session_info *info = &server->sessions[server->session_count++];
+    *info = (struct server_session_info){
+        .id = id,
+        .route = route,
+        .phase = PHASE_DATA,
+        .client = make_addr("192.168.1.20", (uint16_t)(50000 + id % 10000)),
+        .client_local = make_addr("10.0.0.1", 7777),
+        .upstream_local = make_addr("10.0.0.1", 41232),
+        .upstream_addr = make_addr("10.0.0.5", 7000),
+        .age_ms = 192000,
+        .idle_ms = 1200,
+        .connect_us = 850,
+        .tries = 1,
+        .up = {.bytes = 1000, .writes = 10, .bytes_per_s = 50},
+        .down = {.bytes = 250000, .writes = 90, .bytes_per_s = 4000},
+    };
+    return info;
+}
+
+/* ---- relay/server.h ---- */
+
+enum err server_start(struct server **out, struct conf *conf, struct str *why)
+{
+    (void)out;
+    (void)conf;
+    (void)why;
+    return ERR_UNSUPPORTED; /* a fake is opened by the test */
+}
+
+void server_stop(struct server *server, bool now)
+{
+    server->stops++;
+    server->stopped_now = now;
+}
+
+bool server_wait_stopped(struct server *server, uint32_t timeout_ms)
+{
+    (void)timeout_ms;
+    return server->stops > 0;
+}
+
+void server_free(struct server *server)
+{
+    (void)server; /* the test closes it */
+}
+
+const struct conf *server_conf(const struct server *server)
+{
+    return server->conf;
+}
+
+void server_get_info(struct server *server, struct server_info *out)
+{
+    *out = server->info;
+}
+
+void server_get_totals(struct server *server, struct server_totals *out)
+{
+    *out = server->totals;
+}
+
+static void fill_route(struct server *server, size_t r, struct server_route_info *out)
+{
+    const struct conf_route *conf = &server->conf->routes[r];
+    *out = (struct server_route_info){.conf = conf, .totals = server->route_totals[r]};
+    out->listener_count = conf->listen_count;
+    out->listeners = calloc(conf->listen_count, sizeof *out->listeners);
+    out->upstream_count = conf->upstream_count;
+    out->upstreams = calloc(conf->upstream_count, sizeof *out->upstreams);
+    assert_non_null(out->listeners);
+    assert_non_null(out->upstreams);
+    for (size_t i = 0; i < conf->listen_count; i++) {
+        out->listeners[i].addr = conf->listens[i].addr;
+        out->listeners[i].dual_stack = conf->listens[i].dual_stack;
+        out->listeners[i].starved = server->starved[r];
+    }
+    for (size_t u = 0; u < conf->upstream_count; u++) {
+        struct server_upstream_info *upstream = &out->upstreams[u];
+        memcpy(upstream->name, conf->upstreams[u].name, sizeof upstream->name);
+        upstream->totals = server->upstream_totals[r][u];
+        while (upstream->addr_count < 2 &&
+               server->upstream_addrs[r][u][upstream->addr_count].family != ADDR_NONE) {
+            upstream->addrs[upstream->addr_count] =
+                server->upstream_addrs[r][u][upstream->addr_count];
+            upstream->addr_count++;
+        }
+    }
+}
+
+enum err server_get_routes(struct server *server, struct server_route_info **out, size_t *count)
+{
+    if (server->fail != ERR_OK)
+        return server->fail;
+    *count = server->conf->route_count;
+    *out = calloc(*count, sizeof **out);
+    assert_non_null(*out);
+    for (size_t r = 0; r < *count; r++)
+        fill_route(server, r, &(*out)[r]);
+    return ERR_OK;
+}
+
+void server_free_routes(struct server_route_info *routes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(routes[i].listeners);
+        free(routes[i].upstreams);
+    }
+    free(routes);
+}
+
+enum err server_get_sessions(struct server *server, size_t route,
+                             struct server_session_info **out, size_t *count)
+{
+    if (server->fail != ERR_OK)
+        return server->fail;
+    struct server_session_info *copy = calloc(server->session_count + 1, sizeof *copy);
+    assert_non_null(copy);
+    size_t copied = 0;
+    for (size_t i = 0; i < server->session_count; i++) {
+        if (route == SIZE_MAX || server->sessions[i].route == route)
+            copy[copied++] = server->sessions[i];
+    }
+    *out = copy;
+    *count = copied;
+    return ERR_OK;
+}
+
+enum err server_get_session(struct server *server, uint64_t id, struct server_session_info *out)
+{
+    for (size_t i = 0; i < server->session_count; i++) {
+        if (server->sessions[i].id == id) {
+            *out = server->sessions[i];
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+enum err server_kill(struct server *server, uint64_t id)
+{
+    struct server_session_info info;
+    enum err err = server_get_session(server, id, &info);
+    if (err == ERR_OK)
+        server->killed = id;
+    return err;
+}
+
+size_t server_kill_route(struct server *server, size_t route)
+{
+    server->killed_route = route;
+    size_t count = 0;
+    for (size_t i = 0; i < server->session_count; i++)
+        count += server->sessions[i].route == route;
+    return count;
+}
+
+/* ---- a console over it ---- */
+
+static void on_shutdown(void *ctx, bool now)
+{
+    server_stop(ctx, now);
+}
+
+static enum err on_reopen(void *ctx)
+{
+    struct server *server = ctx;
+    return server->fail;
+}
+
+struct console fake_server_console(struct server *server)
+{
+    return (struct console){
+        .server = server,
+        .version = "9.9.9",
+        .backend = "fake",
+        .config_path = "/etc/pairport/pairport.ini",
+        .log_path = "",
+        .ctx = server,
+        .shutdown = on_shutdown,
+        .reopen = on_reopen,
+    };
+}

@@ -1,0 +1,52 @@
+/* fake_server.h - the functions of relay/server.h over plain data that a test sets.
+ *
+ * A program that links it needs no relay: it has no port, no workers and no sessions but those
+ * the test adds. Reading functions copy what is here; changing ones note that they were called.
+ *
+ * Threads: reading from any; a test that serves commands from threads sets everything before.
+ */
+#ifndef PAIRPORT_TESTS_FAKE_SERVER_H
+#define PAIRPORT_TESTS_FAKE_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/command.h"
+#include "relay/server.h"
+
+#define FAKE_ROUTES_MAX    4
+#define FAKE_UPSTREAMS_MAX 4
+#define FAKE_SESSIONS_MAX  5000
+
+struct server {
+    struct conf *conf; /* owned */
+    struct server_info info;
+    struct server_totals totals;
+    struct server_totals route_totals[FAKE_ROUTES_MAX];
+    struct server_totals upstream_totals[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX];
+    struct addr upstream_addrs[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX][2]; /* ADDR_NONE: none */
+    bool starved[FAKE_ROUTES_MAX];                                      /* all its listeners */
+    struct server_session_info *sessions;                               /* owned */
+    size_t session_count;
+    enum err fail; /* not ERR_OK: reading functions fail with it */
+
+    /* What was done to it. */
+    uint64_t killed;
+    size_t killed_route; /* SIZE_MAX: none */
+    unsigned stops;
+    bool stopped_now;
+};
+
+/* Two routes: 'lobby' (*:7777, two upstreams) and 'world' (two listeners, one upstream); sums
+ * and limits of a relay that has run for a while; no sessions. */
+struct server *fake_server_open(void);
+void fake_server_close(struct server *server);
+
+/* Adds a session in the data phase of the route's first upstream and returns it for changes. */
+struct server_session_info *fake_server_add(struct server *server, uint64_t id, size_t route);
+
+/* A console over the fake, whose shutdown and reopen are noted in the fake. */
+struct console fake_server_console(struct server *server);
+
+#endif
