@@ -1,0 +1,311 @@
+#include "driver.h"
+
+#include <stdlib.h>
+
+#include "conn.h"
+
+/* Connects in progress at once. More would only overflow the listener's backlog, and a SYN that
+ * is lost there comes again after a second. */
+#define CONNECTING_MAX 64
+
+#define RETRY_US 10000  /* from a failed connection to the next try of MODE_CONNECT */
+#define SCAN_US  250000 /* how often interruptions and stalled connections are looked for */
+
+bool driver_take_message(struct driver *driver)
+{
+    if (driver->finishing || driver->budget == 0)
+        return false;
+    driver->budget--;
+    return true;
+}
+
+static void begin_conn(struct driver *driver, struct conn *conn)
+{
+    conn_begin(conn, (uint64_t)driver->index << 40 | driver->streams++);
+}
+
+static void send_message(struct driver *driver, struct conn *conn)
+{
+    conn->message_us = os_mono_us();
+    conn_allow(conn, driver->options->message_bytes);
+}
+
+/* ---- what the modes do ---- */
+
+void driver_on_open(struct driver *driver, struct conn *conn)
+{
+    switch (driver->options->mode) {
+    case MODE_PINGPONG:
+        if (driver_take_message(driver))
+            send_message(driver, conn);
+        else
+            conn_finish(conn);
+        break;
+    case MODE_BULK: conn_allow(conn, 0); break; /* asks for its messages itself */
+    case MODE_CONNECT: /* the message was taken from the budget before connecting */
+        conn->message_us = conn->begun_us;
+        conn_allow(conn, driver->options->message_bytes);
+        conn_finish(conn);
+        break;
+    case MODE_IDLE:
+        send_message(driver, conn);
+        if (driver->finishing)
+            conn_finish(conn);
+        break;
+    case MODE_PACED:
+        if (driver->finishing)
+            conn_finish(conn);
+        break; /* due times give the messages */
+    case MODE_ECHO:
+    case MODE_SINK: break; /* they do not connect */
+    }
+}
+
+/* MODE_PACED: the driver's messages are due at equal distances and go to its connections in
+ * turn. The drivers' schedules interleave. */
+static uint64_t due_us(const struct driver *driver, uint64_t message)
+{
+    double interval_us = 1e6 * driver->options->threads / driver->options->rate;
+    return driver->paced_us + (uint64_t)((double)message * interval_us);
+}
+
+static uint64_t due_of_conn(const struct driver *driver, const struct conn *conn)
+{
+    uint64_t index = (uint64_t)(conn - driver->conns);
+    return due_us(driver, (conn->messages - 1) * driver->conn_count + index);
+}
+
+void driver_on_all_sent(struct driver *driver, struct conn *conn)
+{
+    if (driver->options->mode != MODE_BULK)
+        return;
+    if (driver_take_message(driver))
+        conn->allowed += driver->options->message_bytes;
+    else
+        conn->finish = true;
+}
+
+void driver_on_message(struct driver *driver, struct conn *conn)
+{
+    switch (driver->options->mode) {
+    case MODE_PINGPONG:
+        histogram_record(&driver->result->latency_us, os_mono_us() - conn->message_us);
+        if (driver_take_message(driver))
+            send_message(driver, conn);
+        else
+            conn_finish(conn);
+        break;
+    case MODE_PACED:
+        histogram_record(&driver->result->latency_us, os_mono_us() - due_of_conn(driver, conn));
+        break;
+    case MODE_CONNECT:
+    case MODE_IDLE:
+        histogram_record(&driver->result->latency_us, os_mono_us() - conn->message_us);
+        break;
+    case MODE_BULK: /* its messages are not sent one by one */
+    case MODE_ECHO:
+    case MODE_SINK: break;
+    }
+}
+
+void driver_on_closed(struct driver *driver, struct conn *conn, bool failed)
+{
+    if (driver->options->mode != MODE_CONNECT || !driver_take_message(driver)) {
+        driver->ended++;
+    } else if (failed) {
+        conn->retry = true;
+        driver->retrying++;
+        conn->retry_us = driver->now_us + RETRY_US;
+    } else {
+        begin_conn(driver, conn);
+    }
+}
+
+/* ---- the loop ---- */
+
+static void begin_conns(struct driver *driver)
+{
+    while (driver->begun < driver->conn_count && driver->connecting < CONNECTING_MAX) {
+        struct conn *conn = &driver->conns[driver->begun++];
+        if (driver->finishing ||
+            (driver->options->mode == MODE_CONNECT && !driver_take_message(driver)))
+            driver->ended++;
+        else
+            begin_conn(driver, conn);
+    }
+}
+
+/* Paced messages begin when every connection has been established or has failed. */
+static void send_due(struct driver *driver)
+{
+    if (driver->begun < driver->conn_count || driver->connecting > 0)
+        return;
+    if (driver->paced_us == 0) {
+        double offset_us = 1e6 * driver->index / driver->options->rate;
+        driver->paced_us = driver->now_us + (uint64_t)offset_us;
+    }
+    for (;;) {
+        uint64_t due = due_us(driver, driver->paced_next);
+        if (due > driver->now_us || !driver_take_message(driver))
+            return;
+        struct conn *conn = &driver->conns[driver->paced_next++ % driver->conn_count];
+        if (conn->state != CONN_OPEN)
+            continue; /* its failure has been counted */
+        histogram_record(&driver->result->lateness_us, driver->now_us - due);
+        conn_allow(conn, driver->options->message_bytes);
+    }
+}
+
+static void retry_conns(struct driver *driver)
+{
+    for (uint32_t i = 0; i < driver->begun && driver->retrying > 0; i++) {
+        struct conn *conn = &driver->conns[i];
+        if (!conn->retry || driver->now_us < conn->retry_us)
+            continue;
+        conn->retry = false;
+        driver->retrying--;
+        if (driver->finishing) {
+            driver->ended++;
+        } else {
+            begin_conn(driver, conn);
+        }
+    }
+}
+
+static void finish_conns(struct driver *driver)
+{
+    driver->finishing = true;
+    for (uint32_t i = 0; i < driver->begun; i++) {
+        struct conn *conn = &driver->conns[i];
+        if (conn->state != CONN_OPEN || conn->finish)
+            continue;
+        if (driver->options->mode == MODE_IDLE)
+            send_message(driver, conn); /* to see that it is still good */
+        if (driver->options->mode == MODE_IDLE || driver->options->mode == MODE_PACED)
+            conn_finish(conn);
+        /* The others finish with the echo of the message under way. */
+    }
+}
+
+static void end_stalled(struct driver *driver)
+{
+    driver->scanned_us = driver->now_us;
+    uint64_t limit_us = driver->options->stall_ms * 1000;
+    for (uint32_t i = 0; i < driver->begun; i++) {
+        struct conn *conn = &driver->conns[i];
+        if (conn_is_waiting(conn) && driver->now_us - conn->progress_us > limit_us)
+            conn_fail(conn, FAULT_STALLED, ERR_OK);
+    }
+}
+
+/* How long port_wait() may sleep, in milliseconds. */
+static int time_to_act(const struct driver *driver)
+{
+    uint64_t next_us = driver->scanned_us + SCAN_US;
+    bool exact = false;
+    if (!driver->finishing && driver->end_us < next_us)
+        next_us = driver->end_us;
+    if (driver->retrying > 0 && next_us > driver->now_us + RETRY_US)
+        next_us = driver->now_us + RETRY_US;
+    if (driver->options->mode == MODE_PACED && driver->paced_us != 0 && !driver->finishing &&
+        driver->budget > 0 && due_us(driver, driver->paced_next) < next_us) {
+        next_us = due_us(driver, driver->paced_next);
+        exact = driver->options->spin;
+    }
+    uint64_t now_us = os_mono_us();
+    if (next_us <= now_us)
+        return 0;
+    return (int)((next_us - now_us + (exact ? 0 : 999)) / 1000);
+}
+
+static void act(struct driver *driver)
+{
+    driver->now_us = os_mono_us();
+    bool over = driver->now_us >= driver->end_us || atomic_load(driver->interrupted);
+    if (driver->options->mode == MODE_PACED && driver->budget == 0)
+        over = true;
+    if (over && !driver->finishing)
+        finish_conns(driver);
+    begin_conns(driver);
+    if (driver->options->mode == MODE_PACED && !driver->finishing)
+        send_due(driver);
+    retry_conns(driver);
+    if (driver->now_us - driver->scanned_us >= SCAN_US)
+        end_stalled(driver);
+}
+
+static void run(void *arg)
+{
+    struct driver *driver = arg;
+    driver->err = port_enter(driver->port);
+    if (driver->err != ERR_OK)
+        return;
+    driver->start_us = os_mono_us();
+    driver->scanned_us = driver->start_us;
+    if (driver->options->duration_ms > 0)
+        driver->end_us = driver->start_us + driver->options->duration_ms * 1000;
+    act(driver);
+    while (driver->ended < driver->conn_count) {
+        struct op *ops[PORT_BATCH];
+        int n = port_wait(driver->port, ops, PORT_BATCH, time_to_act(driver));
+        driver->now_us = os_mono_us();
+        for (int i = 0; i < n; i++)
+            conn_on_done(ops[i]->owner, ops[i]);
+        act(driver);
+    }
+    port_leave(driver->port);
+}
+
+static void free_conns(struct driver *driver)
+{
+    for (uint32_t i = 0; i < driver->conn_count; i++)
+        conn_free(&driver->conns[i]);
+    free(driver->conns);
+}
+
+/* The share of one driver in a number that all divide. */
+static uint64_t share(const struct driver *driver, uint64_t whole)
+{
+    uint64_t threads = driver->options->threads;
+    return whole / threads + (driver->index < whole % threads ? 1 : 0);
+}
+
+enum err driver_start(struct driver *driver)
+{
+    const struct options *options = driver->options;
+    uint32_t conn_count = (uint32_t)share(driver, options->connections);
+    driver->budget = options->count > 0 ? share(driver, options->count) : UINT64_MAX;
+    driver->end_us = UINT64_MAX;
+
+    enum err err = port_open(&driver->port, 1);
+    if (err != ERR_OK)
+        return err;
+    driver->conns = calloc(conn_count, sizeof *driver->conns);
+    if (driver->conns == NULL) {
+        err = ERR_NOMEM;
+        goto close_port;
+    }
+    for (; driver->conn_count < conn_count; driver->conn_count++) {
+        err = conn_init(&driver->conns[driver->conn_count], driver, options->message_bytes);
+        if (err != ERR_OK)
+            goto free_conns;
+    }
+    err = os_thread_start(&driver->thread, "driver", run, driver);
+    if (err != ERR_OK)
+        goto free_conns;
+    return ERR_OK;
+
+free_conns:
+    free_conns(driver);
+close_port:
+    port_close(driver->port);
+    return err;
+}
+
+enum err driver_join(struct driver *driver)
+{
+    os_thread_join(driver->thread);
+    free_conns(driver);
+    port_close(driver->port);
+    return driver->err;
+}
