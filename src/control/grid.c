@@ -88,17 +88,16 @@ static size_t add_text(struct str *out, const char *text, size_t width, bool rig
     return right ? 0 : pad;
 }
 
-void grid_write(const struct grid *grid, const char *indent, unsigned width, struct str *out,
+void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct str *out,
                 struct str *dropped)
 {
     bool shown[GRID_COLUMNS_MAX];
-    size_t left = strlen(indent);
+    size_t left = indent;
     size_t room = width == 0 ? SIZE_MAX : width > left ? width - left : 0;
     choose_columns(grid, room, shown);
 
     if (grid->columns[0].title != NULL) {
-        str_add(out, indent);
-        size_t owed = 0;
+        size_t owed = left;
         for (size_t i = 0; i < grid->column_count; i++) {
             const struct grid_column *column = &grid->columns[i];
             if (!shown[i]) {
@@ -113,14 +112,14 @@ void grid_write(const struct grid *grid, const char *indent, unsigned width, str
 
     const char *cell = grid->cells.data;
     for (size_t row = 0; row < grid->cell_count / grid->column_count; row++) {
-        str_add(out, indent);
-        size_t owed = 0;
+        size_t start = out->len, owed = left;
         for (size_t i = 0; i < grid->column_count; i++) {
             if (shown[i])
                 owed = add_text(out, cell, grid->widths[i], grid->columns[i].right, owed) + GAP;
             cell += strlen(cell) + 1;
         }
-        str_add_char(out, '\n');
+        if (out->len > start) /* a row that has text only in columns left out goes with them */
+            str_add_char(out, '\n');
     }
     if (grid->cells.failed)
         out->failed = true; /* a part of a table is no table */

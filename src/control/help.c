@@ -17,7 +17,7 @@ static void list_commands(const enum command_fit fits[], unsigned columns, struc
         grid_cell(&grid, "%s", commands[i].help);
         str_free(&call);
     }
-    grid_write(&grid, "", columns, out, NULL);
+    grid_write(&grid, 0, columns, out, NULL);
     grid_free(&grid);
 }
 

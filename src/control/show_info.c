@@ -98,7 +98,7 @@ static void add_port(const struct port_stats *stats, unsigned columns, struct st
         grid_cell(&grid, "%" PRIu64, begun > ended ? begun - ended : 0);
     }
     str_add(out, "\nport\n");
-    grid_write(&grid, "  ", columns, out, NULL);
+    grid_write(&grid, 2, columns, out, NULL);
     grid_free(&grid);
     str_addf(out,
              "  system calls: %" PRIu64 " waits (%" PRIu64 " slept), %" PRIu64
@@ -126,7 +126,7 @@ static void info_as_text(const struct command_session *session, const struct ser
     add_descriptors(info, &grid);
     add_machine(info, &grid);
     add_files(console, &grid);
-    grid_write(&grid, "", session->columns, out, NULL);
+    grid_write(&grid, 0, session->columns, out, NULL);
     grid_free(&grid);
     add_port(&info->port, session->columns, out);
 }

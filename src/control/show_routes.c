@@ -22,7 +22,7 @@ static void write_table(struct grid *grid, unsigned columns, struct str *out)
 {
     struct str dropped;
     str_init(&dropped);
-    grid_write(grid, "", columns, out, &dropped);
+    grid_write(grid, 0, columns, out, &dropped);
     if (dropped.len > 0)
         str_addf(out, "left out at %u columns: %s\n", columns, dropped.data);
     str_free(&dropped);
@@ -133,8 +133,7 @@ static void add_upstream_rows(const struct server_route_info *route, size_t inde
     grid_cell(grid, "%s", index == 0 ? route->conf->name : "");
     grid_cell(grid, "%s", upstream->name);
     grid_cell(grid, "%s",
-              upstream->addr_count == 0 ? "not resolved"
-                                        : addr_format(&upstream->addrs[0], text));
+              upstream->addr_count == 0 ? "-" : addr_format(&upstream->addrs[0], text));
     grid_cell(grid, "%" PRIu32, totals->sessions_open);
     grid_cell(grid, "%" PRIu32, totals->sessions_peak);
     grid_cell(grid, "%" PRIu64, totals->sums.counters[STAT_SESSIONS]);
@@ -155,9 +154,9 @@ static void upstreams_as_text(const struct server_route_info *routes, size_t fir
                               unsigned columns, struct str *out)
 {
     static const struct grid_column layout[] = {
-        {"ROUTE", false, 0}, {"UPSTREAM", false, 0}, {"ADDRESS", false, 3}, {"OPEN", true, 0},
-        {"PEAK", true, 4},   {"TOTAL", true, 6},     {"FAILED", true, 8},   {"P50", true, 5},
-        {"P99", true, 7},    {"UP/S", true, 1},      {"DOWN/S", true, 2}};
+        {"ROUTE", false, 0}, {"UPSTREAM", false, 0}, {"ADDRESS", false, 1}, {"OPEN", true, 0},
+        {"PEAK", true, 2},   {"TOTAL", true, 6},     {"FAILED", true, 8},   {"P50", true, 5},
+        {"P99", true, 7},    {"UP/S", true, 3},      {"DOWN/S", true, 4}};
     struct grid grid;
     grid_init(&grid, layout, sizeof layout / sizeof layout[0]);
     for (size_t r = first; r < end; r++) {
@@ -165,6 +164,13 @@ static void upstreams_as_text(const struct server_route_info *routes, size_t fir
             add_upstream_rows(&routes[r], u, &grid);
     }
     write_table(&grid, columns, out);
+    for (size_t r = first; r < end; r++) {
+        for (size_t u = 0; u < routes[r].upstream_count; u++) {
+            if (routes[r].upstreams[u].addr_count == 0)
+                str_addf(out, "not resolved: %s of route '%s'\n", routes[r].upstreams[u].name,
+                         routes[r].conf->name);
+        }
+    }
 }
 
 static json_t *upstream_as_json(struct json_build *build, const struct server_route_info *route,

@@ -36,7 +36,7 @@ static void write_facts(const struct server_session_info *info, const struct con
     else
         grid_cell(&grid, "took %s, %" PRIu32 " tr%s", units_us(info->connect_us, human),
                   info->tries, info->tries == 1 ? "y" : "ies");
-    grid_write(&grid, "  ", columns, out, NULL);
+    grid_write(&grid, 2, columns, out, NULL);
     grid_free(&grid);
 }
 
@@ -72,7 +72,7 @@ static void write_sides(const struct server_session_info *info, unsigned columns
              &info->client_tcp);
     add_side(&grid, "upstream", &info->upstream_addr, &info->upstream_local,
              info->has_upstream_tcp, &info->upstream_tcp);
-    grid_write(&grid, "  ", columns, out, NULL);
+    grid_write(&grid, 2, columns, out, NULL);
     grid_free(&grid);
 }
 
@@ -104,7 +104,7 @@ static void write_flows(const struct server_session_info *info, unsigned columns
     grid_init(&grid, layout, 7);
     add_flow(&grid, "up", &info->up);
     add_flow(&grid, "down", &info->down);
-    grid_write(&grid, "  ", columns, out, NULL);
+    grid_write(&grid, 2, columns, out, NULL);
     grid_free(&grid);
 }
 

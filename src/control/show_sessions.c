@@ -165,7 +165,7 @@ static void sessions_as_text(const struct server_session_info *infos, size_t sho
         grid_init(&grid, layout, sizeof layout / sizeof layout[0]);
         for (size_t i = 0; i < shown; i++)
             add_row(&infos[i], conf, &grid);
-        grid_write(&grid, "", columns, out, &dropped);
+        grid_write(&grid, 0, columns, out, &dropped);
         grid_free(&grid);
     }
     add_footer(args, conf, shown, count, columns, dropped.data, out);

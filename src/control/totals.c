@@ -182,7 +182,7 @@ static void write_rates(const struct server_totals *totals, unsigned columns, st
                  sixty->writes_up);
     add_rate_row(&grid, "writes down", counters[STAT_WRITES_DOWN], one->writes_down,
                  ten->writes_down, sixty->writes_down);
-    grid_write(&grid, "  ", columns, out, NULL);
+    grid_write(&grid, 2, columns, out, NULL);
     grid_free(&grid);
 }
 
@@ -215,7 +215,7 @@ static void write_summaries(const struct server_totals *totals, unsigned columns
     grid_init(&grid, layout, 8);
     add_summary_row(&grid, "connect time", &totals->connect_us, units_us);
     add_summary_row(&grid, "session length", &totals->length_ms, ms_text);
-    grid_write(&grid, "  ", columns, out, NULL);
+    grid_write(&grid, 2, columns, out, NULL);
     grid_free(&grid);
 }
 

@@ -37,7 +37,7 @@ void check_write_routes(const struct conf *conf, struct str *out)
     grid_init(&grid, layout, 4);
     for (size_t i = 0; i < conf->route_count; i++)
         add_route(&conf->routes[i], &grid);
-    grid_write(&grid, "", tty_is_terminal_out() ? tty_columns() : 0, out, NULL);
+    grid_write(&grid, 0, tty_is_terminal_out() ? tty_columns() : 0, out, NULL);
     grid_free(&grid);
 }
 

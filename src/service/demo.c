@@ -78,7 +78,7 @@ static void add_greeting(const struct addr *listen, const char *upstream, struct
     grid_cell(&grid, "many clients, with latency percentiles");
     grid_cell(&grid, "pairport console --name " DEMO_NAME " show sessions");
     grid_cell(&grid, "who is connected");
-    grid_write(&grid, "  ", 0, out, NULL);
+    grid_write(&grid, 2, 0, out, NULL);
     grid_free(&grid);
     str_addf(out,
              "  bash -c 'exec 3<>/dev/tcp/%s/%u; echo hello >&3; head -n 1 <&3'\n\n"
