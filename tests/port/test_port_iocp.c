@@ -594,6 +594,40 @@ static void an_accept_without_a_socket_fails_and_the_next_one_works(void **state
     rig_close(rig->port, listener);
 }
 
+/* Grows by one with each handle that is kept: their number or, since Wine does not count, the
+ * place of the first free one. */
+static uint64_t handles_in_use(void)
+{
+    uint64_t count = os_descriptor_count();
+    if (count > 0)
+        return count;
+    HANDLE event = CreateEventW(NULL, TRUE, FALSE, NULL);
+    assert_non_null(event);
+    CloseHandle(event);
+    return (uintptr_t)event / 4;
+}
+
+static void accepts_that_end_without_a_client_leave_no_socket_behind(void **state)
+{
+    struct rig *rig = *state;
+    struct addr bound;
+    sock_t listener = rig_listen(rig->port, ADDR_IPV4, &bound);
+    unsigned char scratch[OP_ACCEPT_SCRATCH];
+    uint64_t before = 0;
+    enum { WARM_UP = 10, TURNS = 100 };
+    for (int i = 0; i < WARM_UP + TURNS; i++) {
+        if (i == WARM_UP)
+            before = handles_in_use();
+        struct op op = rig_accept_op(listener, scratch);
+        rig_submit(rig, &op);
+        port_cancel(rig->port, listener);
+        assert_err(rig_wait(rig, &op), ERR_CANCELLED);
+        assert_true(op.accepted == SOCK_NONE);
+    }
+    assert_in_range(handles_in_use(), 0, before + TURNS / 10);
+    rig_close(rig->port, listener);
+}
+
 static void handles_that_are_used_again_find_a_clean_record(void **state)
 {
     struct rig *rig = *state;
@@ -632,6 +666,7 @@ int main(void)
         iocp_test(a_message_that_finds_no_memory_reaches_a_sleeping_worker),
         iocp_test(a_foreign_threads_result_that_finds_no_memory_comes_out),
         iocp_test(an_accept_without_a_socket_fails_and_the_next_one_works),
+        iocp_test(accepts_that_end_without_a_client_leave_no_socket_behind),
         iocp_test(handles_that_are_used_again_find_a_clean_record),
     };
     return cmocka_run_group_tests_name("port: iocp", tests, NULL, NULL);

@@ -9,8 +9,7 @@ struct iocp_faults iocp_faults;
 OVERLAPPED *iocp_begin(struct op *op)
 {
     OVERLAPPED *overlapped = &native_of(op)->overlapped;
-    memset(overlapped, 0,
-           sizeof *overlapped); /* hEvent, too: an odd one would mean no packet */
+    memset(overlapped, 0, sizeof *overlapped); /* an odd hEvent would mean: no packet */
     return overlapped;
 }
 
