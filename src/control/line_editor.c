@@ -241,7 +241,7 @@ void line_editor_draw(struct line_editor *editor, struct str *out)
     str_add_char(out, '\r');
 
     /* The last column stays free: a cursor behind it is in no well-defined place. */
-    size_t width = editor->columns > 1 ? editor->columns - 1 : 1;
+    size_t width = editor->columns - 1;
     size_t prompt = str_columns(editor->prompt);
     bool prompted = width >= prompt + ROOM_MIN;
     size_t room = prompted ? width - prompt : width;
