@@ -46,7 +46,8 @@ enum err local_read(struct local_conn *conn, void *buf, size_t size, uint32_t ti
                     size_t *got);
 /* Writes all of it. Gives up with ERR_TIMEDOUT when the reader takes nothing for 10 s. */
 enum err local_write(struct local_conn *conn, const void *buf, size_t len);
-void local_conn_stop(struct local_conn *conn);  /* wakes a reader; any thread */
+/* Wakes a reader or writer; it and all later ones get ERR_CANCELLED. From any thread. */
+void local_conn_stop(struct local_conn *conn);
 void local_conn_close(struct local_conn *conn); /* and frees it */
 
 #endif

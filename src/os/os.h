@@ -81,7 +81,8 @@ uint64_t os_descriptor_count(void); /* open descriptors or handles, 0 if unknown
 uint64_t os_random(void);
 
 /* ---- files ---- */
-/* fopen() for a UTF-8 path; the file is not inherited by children. */
+/* fopen() for a UTF-8 path; the file is not inherited by children and can be renamed, replaced
+ * and removed while it is open. ERR_INVALID: not a mode, or a directory. */
 enum err os_file_open(FILE **out, const char *path, const char *mode);
 enum err os_file_remove(const char *path);
 /* Moves the file `from` over `to` in one step. */

@@ -49,8 +49,11 @@ enum sock_close_how {
 /* Nothing may be in flight on it (see port.h). */
 void sock_close(sock_t sock, enum sock_close_how how);
 
-/* True when the peer has reset the connection, also while no READ is waiting and after FIN.
- * One system call; for slow checks, not for the byte path. */
+/* True when the peer has reset the connection, or the system has given it up, also while no READ
+ * is waiting, with unread bytes before it, and after one FIN. It takes nothing: a later READ
+ * still gets its bytes and its error; once one got the error, Linux answers false. Between both
+ * FINs and the close there is no connection that could be reset. Under Wine it is true also where
+ * a READ gets FIN for a reset. One system call as a rule; for slow checks, not for the byte path. */
 bool sock_peer_reset(sock_t sock);
 
 /* Bytes handed to the system that the peer has not acknowledged; false: this system or this

@@ -14,7 +14,9 @@
 
 #include "base/err.h"
 
-bool tty_is_terminal_in(void);  /* stdin is a terminal that can be switched to raw */
+/* stdin is a terminal that can be switched to raw; false for a background job of a shell, which
+ * the system would stop for trying. */
+bool tty_is_terminal_in(void);
 bool tty_is_terminal_out(void); /* stdout is a terminal */
 
 /* Raw mode: no echo, no line discipline, bytes as typed. The old mode comes back with

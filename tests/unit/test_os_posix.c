@@ -200,6 +200,15 @@ static void closed_standard_streams_do_not_become_sockets(void **state)
     assert_int_equal(status, 0);
 }
 
+static void descriptors_are_counted_without_the_one_that_counts(void **state)
+{
+    (void)state;
+    uint64_t open_now = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        open_now += fcntl(fd, F_GETFD) >= 0;
+    assert_int_equal(os_descriptor_count(), open_now);
+}
+
 static void writing_to_a_closed_pipe_is_no_signal(void **state)
 {
     (void)state;
@@ -416,6 +425,7 @@ int main(void)
         cmocka_unit_test(the_old_mode_comes_back_after_a_crash),
         cmocka_unit_test(the_end_of_a_terminal_is_the_end_of_input),
         cmocka_unit_test(closed_standard_streams_do_not_become_sockets),
+        cmocka_unit_test(descriptors_are_counted_without_the_one_that_counts),
         cmocka_unit_test(writing_to_a_closed_pipe_is_no_signal),
         cmocka_unit_test(only_its_owner_can_use_the_socket_whatever_the_umask),
         cmocka_unit_test(the_directory_of_a_name_is_made_and_private),

@@ -9,27 +9,44 @@
 #include "os/windows/error.h"
 #include "os/windows/windows_api.h"
 
-static bool is_console(DWORD which)
+static bool in_is_console;
+static bool out_is_console;
+
+static BOOL CALLBACK look_at_streams(PINIT_ONCE init, PVOID parameter, PVOID *context)
 {
     DWORD mode;
-    return GetConsoleMode(GetStdHandle(which), &mode) != 0;
+    (void)init;
+    (void)parameter;
+    (void)context;
+    in_is_console = GetConsoleMode(GetStdHandle(STD_INPUT_HANDLE), &mode) != 0;
+    out_is_console = GetConsoleMode(GetStdHandle(STD_OUTPUT_HANDLE), &mode) != 0;
+    return TRUE;
+}
+
+/* Asked once: while a thread reads a pipe, the system lets everyone wait who asks what kind of
+ * handle that is. */
+static void know_streams(void)
+{
+    static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
+    InitOnceExecuteOnce(&once, look_at_streams, NULL, NULL);
 }
 
 bool tty_is_terminal_in(void)
 {
-    return is_console(STD_INPUT_HANDLE);
+    know_streams();
+    return in_is_console;
 }
 
 bool tty_is_terminal_out(void)
 {
-    return is_console(STD_OUTPUT_HANDLE);
+    know_streams();
+    return out_is_console;
 }
 
 /* ---- raw mode ---- */
 
 static DWORD old_in_mode;  /* valid while is_raw */
 static DWORD old_out_mode; /* the same, if stdout is a console */
-static bool out_is_console;
 static atomic_bool is_raw;
 static LPTOP_LEVEL_EXCEPTION_FILTER old_filter;
 
@@ -72,9 +89,11 @@ enum err tty_enter_raw(void)
         return ERR_OK;
     HANDLE in = GetStdHandle(STD_INPUT_HANDLE);
     HANDLE out = GetStdHandle(STD_OUTPUT_HANDLE);
-    if (!GetConsoleMode(in, &old_in_mode))
+    if (!tty_is_terminal_in())
         return ERR_UNSUPPORTED;
-    out_is_console = GetConsoleMode(out, &old_out_mode) != 0;
+    if (!GetConsoleMode(in, &old_in_mode) ||
+        (out_is_console && !GetConsoleMode(out, &old_out_mode)))
+        return error_last();
 
     static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
     InitOnceExecuteOnce(&once, install_restore, NULL, NULL);
@@ -126,7 +145,7 @@ void tty_write(const char *bytes, size_t len)
     static struct os_mutex mutex; /* a text that goes out in pieces stays in one piece */
     HANDLE out = GetStdHandle(STD_OUTPUT_HANDLE);
     os_mutex_lock(&mutex);
-    if (is_console(STD_OUTPUT_HANDLE)) {
+    if (tty_is_terminal_out()) {
         write_console(out, bytes, len);
     } else {
         while (len > 0) {
