@@ -322,6 +322,9 @@ static void stopping_wakes_a_reader_and_every_later_one(void **state)
     local_conn_stop(server);
     os_thread_join(thread);
     read_until_stopped(server);
+    send_text(client, "too late");
+    read_until_stopped(server);
+    assert_int_equal(local_write(server, "too late", 8), ERR_CANCELLED);
     local_conn_close(client);
     local_conn_close(server);
 }

@@ -360,7 +360,10 @@ enum err local_write(struct local_conn *conn, const void *buf, size_t len)
 {
     const char *bytes = buf;
     size_t done = 0;
+    struct pollfd stop = {.fd = conn->stop, .events = POLLIN};
     while (done < len) {
+        if (poll(&stop, 1, 0) == 1)
+            return ERR_CANCELLED;
         ssize_t sent = send(conn->fd, bytes + done, len - done, MSG_NOSIGNAL);
         if (sent >= 0) {
             done += (size_t)sent;
