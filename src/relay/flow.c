@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "relay/elapsed.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
@@ -116,7 +117,7 @@ static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes
 
     flow->bytes += bytes;
     flow->writes++;
-    uint64_t elapsed = worker->now_ms - flow->window_ms;
+    uint64_t elapsed = elapsed_ms(worker->now_ms, flow->window_ms);
     if (elapsed >= RATE_WINDOW_MS) {
         flow->bytes_per_s = flow->window_bytes * 1000 / elapsed;
         flow->window_ms = worker->now_ms;
@@ -190,7 +191,7 @@ void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_
     out->writes = flow->writes;
     out->finished = flow->state == FLOW_SHUT;
 
-    uint64_t elapsed = now_ms > flow->window_ms ? now_ms - flow->window_ms : 0;
+    uint64_t elapsed = elapsed_ms(now_ms, flow->window_ms);
     if (elapsed < RATE_WINDOW_MS)
         out->bytes_per_s = flow->bytes_per_s;
     else if (elapsed < 2 * RATE_WINDOW_MS)
@@ -198,6 +199,6 @@ void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_
 
     if (flow->op.in_flight && flow->op.kind == OP_WRITE) {
         out->waiting = flow->len;
-        out->waiting_ms = now_ms > flow->waiting_ms ? (uint32_t)(now_ms - flow->waiting_ms) : 0;
+        out->waiting_ms = (uint32_t)elapsed_ms(now_ms, flow->waiting_ms);
     }
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "relay/connecting.h"
+#include "relay/elapsed.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
 
@@ -88,7 +89,7 @@ static void log_end(const struct pair *pair, uint64_t now_ms)
              addr_format(&pair->upstream.peer, upstream), reason_word(pair->reason),
              phase_word(pair->reason_phase), (unsigned long long)pair->up.bytes,
              (unsigned long long)pair->down.bytes,
-             (unsigned long long)(now_ms - pair->started_ms),
+             (unsigned long long)elapsed_ms(now_ms, pair->started_ms),
              (unsigned long long)pair->connect_us, pair->cursor.tries);
 }
 
@@ -108,7 +109,7 @@ static void bury(struct pair *pair, struct worker *worker)
 {
     struct relay *relay = worker->relay;
     struct relay_route *route = pair->route;
-    uint64_t length_ms = worker->now_ms - pair->started_ms;
+    uint64_t length_ms = elapsed_ms(worker->now_ms, pair->started_ms);
 
     table_remove(&relay->table, pair);
     timers_disarm(&relay->timers, &pair->timer);
@@ -147,7 +148,7 @@ static uint64_t quiet_ms(const struct pair *pair, uint64_t now_ms)
 {
     uint64_t since =
         pair->last_byte_ms > pair->ending_ms ? pair->last_byte_ms : pair->ending_ms;
-    return now_ms - since;
+    return elapsed_ms(now_ms, since);
 }
 
 static bool ending_is_overdue(const struct pair *pair, uint64_t now_ms)
@@ -161,7 +162,7 @@ static bool is_delivered(const struct pair *pair, const struct side *side, uint6
     uint64_t unsent;
     if (sock_unsent(side->sock, &unsent))
         return unsent == 0;
-    return now_ms - pair->last_byte_ms >= FLUSH_GUESS_MS;
+    return elapsed_ms(now_ms, pair->last_byte_ms) >= FLUSH_GUESS_MS;
 }
 
 /* One side is broken: the other one gets what came before, then a reset as well. */

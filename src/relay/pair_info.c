@@ -1,6 +1,7 @@
 /* What can be seen of a pair; see pair.h. */
 #include <string.h>
 
+#include "relay/elapsed.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 
@@ -15,8 +16,8 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
     out->reason = pair->reason;
     out->client = pair->client.peer;
     out->upstream_addr = pair->upstream.peer;
-    out->age_ms = now_ms - pair->started_ms;
-    out->idle_ms = now_ms > pair->last_byte_ms ? now_ms - pair->last_byte_ms : 0;
+    out->age_ms = elapsed_ms(now_ms, pair->started_ms);
+    out->idle_ms = elapsed_ms(now_ms, pair->last_byte_ms);
     out->connect_us = pair->phase == PHASE_CONNECT ? 0 : pair->connect_us;
     out->tries = pair->cursor.tries;
     flow_get_info(&pair->up, now_ms, &out->up);
