@@ -231,6 +231,21 @@ static void silence_ends_a_session_after_idle_timeout(void **state)
     assert_int_equal(fixture_reasons(fix, REASON_IDLE_TIMEOUT), 1);
 }
 
+/* Each worker reads the clock for itself; another one may be a millisecond ahead. */
+static void a_worker_whose_clock_lags_behind_ends_no_session(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    struct pair *pair = table_find(&fix->relay.table, 1);
+    assert_non_null(pair);
+    pair->last_byte_ms = fix->worker->now_ms + 1000;
+    pair_unhold(pair);
+    fixture_pass(fix, 900);
+
+    assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
+    assert_int_equal(fixture_reasons(fix, REASON_IDLE_TIMEOUT), 0);
+}
+
 static void idle_timeout_0_never_ends_a_session(void **state)
 {
     struct fixture *fix = *state;
@@ -278,6 +293,7 @@ int main(void)
         SESSION_TEST(a_connect_that_succeeds_after_its_cancellation_counts),
         SESSION_TEST(a_route_without_addresses_turns_the_client_away),
         SESSION_TEST(silence_ends_a_session_after_idle_timeout),
+        SESSION_TEST(a_worker_whose_clock_lags_behind_ends_no_session),
         SESSION_TEST(idle_timeout_0_never_ends_a_session),
         SESSION_TEST(a_half_closed_session_ends_when_the_other_side_stays_silent),
     };
