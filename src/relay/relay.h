@@ -73,4 +73,12 @@ struct relay {
     struct log_limit descriptor_log; /* out of descriptors or memory */
 };
 
+/* Sets everything up but the listeners and the threads: port, statistics, timers, routes
+ * without addresses, workers that do not run. On an error nothing is left. `conf` must outlive
+ * the relay. By the owner. */
+enum err relay_open(struct relay *relay, const struct conf *conf);
+
+/* Undoes relay_open() and frees the listeners. Needs: no worker runs, no pair is left. */
+void relay_close(struct relay *relay);
+
 #endif

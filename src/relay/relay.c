@@ -1,0 +1,138 @@
+#include "relay/relay.h"
+
+#include <stdlib.h>
+
+#include "relay/listener.h"
+#include "relay/pair.h"
+#include "relay/worker.h"
+
+/* A pair lies on cache lines of its own, so that two workers with two pairs never share one. */
+#define PAIR_ALIGN 64
+
+static void free_route(struct relay_route *route)
+{
+    if (route->listeners != NULL)
+        for (size_t i = 0; i < route->conf->listen_count; i++)
+            listener_free(route->listeners[i]);
+    free(route->listeners);
+    free(route->upstreams);
+    route_free(&route->route);
+}
+
+static enum err init_route(struct relay *relay, struct relay_route *route, size_t index)
+{
+    const struct conf_route *conf = &relay->conf->routes[index];
+    enum err err = route_init(&route->route, conf);
+    if (err != ERR_OK)
+        return err;
+    route->conf = conf;
+    route->index = index;
+    route->scope = stat_route_scope(relay->stat, index);
+    route->quota.limit = conf->max_sessions;
+    route->buffer_class = buffers_class(&relay->buffers, conf->buffer_bytes);
+    route->listeners = calloc(conf->listen_count, sizeof(struct listener *));
+    route->upstreams = calloc(conf->upstream_count, sizeof *route->upstreams);
+    if (route->listeners == NULL || route->upstreams == NULL) {
+        free_route(route);
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < conf->upstream_count; i++) {
+        route->upstreams[i].scope = stat_upstream_scope(relay->stat, index, i);
+        route->upstreams[i].quota.limit = UINT32_MAX;
+    }
+    return ERR_OK;
+}
+
+static void free_routes(struct relay *relay)
+{
+    while (relay->route_count > 0)
+        free_route(&relay->routes[--relay->route_count]);
+    free(relay->routes);
+}
+
+static enum err init_routes(struct relay *relay)
+{
+    relay->routes = calloc(relay->conf->route_count, sizeof *relay->routes);
+    if (relay->routes == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < relay->conf->route_count; i++) {
+        enum err err = init_route(relay, &relay->routes[i], i);
+        if (err != ERR_OK) {
+            free_routes(relay);
+            return err;
+        }
+        relay->route_count++;
+    }
+    return ERR_OK;
+}
+
+static enum err open_stat(struct relay *relay)
+{
+    size_t *counts = calloc(relay->conf->route_count, sizeof *counts);
+    if (counts == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < relay->conf->route_count; i++)
+        counts[i] = relay->conf->routes[i].upstream_count;
+    enum err err =
+        stat_open(&relay->stat, relay->worker_count, counts, relay->conf->route_count);
+    free(counts);
+    return err;
+}
+
+static enum err init_workers(struct relay *relay)
+{
+    relay->workers = calloc(relay->worker_count, sizeof *relay->workers);
+    if (relay->workers == NULL)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < relay->worker_count; i++) {
+        relay->workers[i].relay = relay;
+        relay->workers[i].number = i;
+    }
+    return ERR_OK;
+}
+
+enum err relay_open(struct relay *relay, const struct conf *conf)
+{
+    relay->conf = conf;
+    relay->worker_count = conf->workers > 0 ? conf->workers : os_cpu_count();
+    relay->quota.limit = conf->max_sessions;
+    relay->started_ms = os_mono_ms();
+
+    enum err err = port_open(&relay->port, relay->worker_count);
+    if (err != ERR_OK)
+        return err;
+    timers_init(&relay->timers, relay->port, relay->started_ms);
+    table_init(&relay->table);
+    buffers_init(&relay->buffers);
+    slab_init(&relay->pairs, sizeof(struct pair), PAIR_ALIGN, os_slab_pages());
+    lifecycle_init(relay);
+
+    err = open_stat(relay);
+    if (err != ERR_OK)
+        goto close_port;
+    err = init_workers(relay);
+    if (err != ERR_OK)
+        goto close_stat;
+    err = init_routes(relay);
+    if (err != ERR_OK)
+        goto free_workers;
+    return ERR_OK;
+
+free_workers:
+    free(relay->workers);
+close_stat:
+    stat_close(relay->stat);
+close_port:
+    port_close(relay->port);
+    return err;
+}
+
+void relay_close(struct relay *relay)
+{
+    free_routes(relay);
+    free(relay->workers);
+    stat_close(relay->stat);
+    port_close(relay->port);
+    buffers_destroy(&relay->buffers);
+    slab_destroy(&relay->pairs);
+}
