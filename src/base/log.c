@@ -185,7 +185,7 @@ static void add_message(struct line *line, const char *message, size_t len, bool
 
     for (size_t at = 0; at < len;) {
         const unsigned char *c = (const unsigned char *)message + at;
-        char escaped[4 * 4 + 1];
+        char escaped[3 * 4 + 1]; /* no control has more than three bytes */
         const char *piece = message + at;
         size_t step = 1;
         size_t piece_len;

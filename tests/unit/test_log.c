@@ -288,13 +288,18 @@ static void escapes_count_when_a_line_is_cut(void **state)
 static void a_cut_never_splits_a_character(void **state)
 {
     (void)state;
-    for (size_t lead = 0; lead < 5; lead++) {
+    static const char *const characters[] = {"\xc3\xbc",         "\xe0\xa4\x85",
+                                             "\xe2\x82\xac",     "\xef\xbc\xa1",
+                                             "\xf0\x9f\x8e\xae", "\xf3\xa0\x84\x80"};
+    for (size_t n = 0; n < 5 * COUNT(characters); n++) {
+        const char *character = characters[n / 5];
+        size_t size = strlen(character);
+        size_t lead = n % 5;
         repeated('a', lead);
-        for (size_t i = 0; i < 400; i++)
-            memcpy(long_text + lead + 3 * i, "\xe2\x82\xac", 3);
-        long_text[lead + 1200] = '\0';
+        for (size_t i = 0; i < 600; i++)
+            memcpy(long_text + lead + size * i, character, size + 1);
         log_notice("%s", long_text);
-        assert_true(kept.len <= LOG_LINE_MAX && kept.len > LOG_LINE_MAX - 3);
+        assert_true(kept.len <= LOG_LINE_MAX && kept.len > LOG_LINE_MAX - size);
         assert_int_equal(str_utf8_prefix(kept.line, kept.len), kept.len);
         assert_null(strstr(kept.line, "\\x"));
         assert_string_equal(kept.line + kept.len - 4, "...\n");

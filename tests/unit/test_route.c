@@ -73,6 +73,7 @@ static void a_new_route_knows_its_configuration_and_no_address(void **state)
     assert_int_equal(route_init(&route, &conf), ERR_OK);
     assert_ptr_equal(route.conf, &conf);
     assert_int_equal(route.upstream_count, 2);
+    assert_ptr_equal(route.upstreams[0].conf, &conf_upstreams[0]);
     assert_ptr_equal(route.upstreams[1].conf, &conf_upstreams[1]);
     assert_int_equal(route.upstreams[1].addr_count, 0);
 }

@@ -258,6 +258,17 @@ static void a_little_jitter_does_not_change_what_is_compared(void **state)
         assert_true(bytes_up(seconds) == 1000);
 }
 
+static void frequent_samples_reach_back_as_far_as_they_are_kept(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 200; i++) {
+        stat_add(stat, 0, stat_route_scope(stat, 0), STAT_BYTES_UP, 70);
+        stat_sample(stat, START_MS + i * 100);
+        if (i > 0)
+            assert_true(bytes_up(60) == 700);
+    }
+}
+
 static void a_sample_at_the_same_time_is_left_out(void **state)
 {
     (void)state;
@@ -412,6 +423,7 @@ int main(void)
         TEST(a_short_history_gives_the_rate_over_what_there_is),
         TEST(late_samples_are_measured_by_the_clock),
         TEST(a_little_jitter_does_not_change_what_is_compared),
+        TEST(frequent_samples_reach_back_as_far_as_they_are_kept),
         TEST(a_sample_at_the_same_time_is_left_out),
         TEST(each_rate_shows_its_own_counter),
         TEST(the_total_rate_is_the_sum_over_the_routes),

@@ -54,6 +54,7 @@ static void adding_nothing_adds_nothing(void **state)
     str_add_bytes(str, NULL, 0);
     assert_int_equal(str->cap, 0);
     str_addf(str, "%s", "");
+    assert_false(str->failed);
     assert_string_equal(str->data, "");
     assert_int_equal(str->len, 0);
 }
@@ -196,6 +197,7 @@ static void distance_counts_edits(void **state)
         {"", "abc", 3},
         {"same", "same", 0},
         {"Listen", "lISTEN", 0},
+        {"AZ", "az", 0},
         {"listen", "listem", 1},
         {"listen", "liste", 1},
         {"listen", "llisten", 1},
