@@ -1,0 +1,286 @@
+/* Many bytes, many sessions at once, many sessions one after the other: everything arrives,
+ * and nothing of it stays behind. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "os/os.h"
+#include "relay_run.h"
+#include "support/net.h"
+#include "support/random.h"
+
+#define MB        (1024u * 1024)
+#define PIECE_MAX 65536
+
+/* ---- one long session ---- */
+
+/* One end of a session sends or receives a stream in pieces of random size. */
+struct stream {
+    sock_t sock;
+    uint64_t bytes;
+    uint64_t seed;
+    uint64_t number; /* of the random numbers */
+    struct os_thread *thread;
+    char digest[SHA256_HEX];
+    uint64_t moved;
+    enum err err;
+};
+
+static void send_stream(void *arg)
+{
+    struct stream *stream = arg;
+    unsigned char *piece = malloc(PIECE_MAX);
+    struct random random;
+    struct sha256 sha;
+    random_init(&random, stream->seed, stream->number);
+    sha256_init(&sha);
+    while (stream->moved < stream->bytes && stream->err == ERR_OK) {
+        uint64_t left = stream->bytes - stream->moved;
+        size_t len = (size_t)random_between(&random, 1, PIECE_MAX);
+        if (len > left)
+            len = (size_t)left;
+        random_fill(&random, piece, len);
+        sha256_add(&sha, piece, len);
+        stream->err = net_send(stream->sock, piece, len, 10 * NET_PATIENCE_MS, NULL);
+        stream->moved += len;
+    }
+    net_finish(stream->sock);
+    sha256_finish(&sha, stream->digest);
+    free(piece);
+}
+
+static void receive_stream(void *arg)
+{
+    struct stream *stream = arg;
+    unsigned char *piece = malloc(PIECE_MAX);
+    struct random random;
+    struct sha256 sha;
+    random_init(&random, stream->seed, stream->number);
+    sha256_init(&sha);
+    for (;;) {
+        size_t got = 0;
+        size_t size = (size_t)random_between(&random, 1, PIECE_MAX);
+        stream->err = net_receive(stream->sock, piece, size, 10 * NET_PATIENCE_MS, &got);
+        if (stream->err != ERR_OK || got == 0)
+            break;
+        sha256_add(&sha, piece, got);
+        stream->moved += got;
+    }
+    sha256_finish(&sha, stream->digest);
+    free(piece);
+}
+
+static void a_long_session_carries_every_byte_both_ways_in_pieces_of_any_size(void **state)
+{
+    uint64_t bytes = test_scaled(200ull * MB);
+    uint64_t seed = random_test_seed();
+    struct addr upstream = net_loopback(ADDR_IPV4, 0);
+    sock_t listener, client, server;
+    assert_int_equal(net_listen(&upstream, 8, &listener, &upstream), ERR_OK);
+    struct relay_run *relay = relay_start_to(state, &upstream);
+    assert_int_equal(net_connect(&relay->addr, NET_PATIENCE_MS, &client), ERR_OK);
+    assert_int_equal(net_accept(listener, NET_PATIENCE_MS, &server), ERR_OK);
+
+    struct stream streams[4] = {
+        {.sock = client, .bytes = bytes, .seed = seed, .number = 1},
+        {.sock = server, .seed = seed, .number = 2},
+        {.sock = server, .bytes = bytes, .seed = seed, .number = 3},
+        {.sock = client, .seed = seed, .number = 4},
+    };
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(os_thread_start(&streams[i].thread, "stream",
+                                         i % 2 == 0 ? send_stream : receive_stream,
+                                         &streams[i]),
+                         ERR_OK);
+    for (unsigned i = 0; i < 4; i++)
+        os_thread_join(streams[i].thread);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(streams[i].err, ERR_OK);
+        assert_true(streams[i].moved == bytes);
+    }
+    assert_string_equal(streams[0].digest, streams[1].digest);
+    assert_string_equal(streams[2].digest, streams[3].digest);
+    assert_string_not_equal(streams[0].digest, streams[2].digest);
+    net_close(client);
+    net_close(server);
+    net_close(listener);
+
+    relay_wait_nothing_left(relay);
+    assert_true(relay_stat(relay, "bytes_up_total") == bytes);
+    assert_true(relay_stat(relay, "bytes_down_total") == bytes);
+    relay_end(relay);
+}
+
+/* ---- many sessions ---- */
+
+/* An echo server in a process of its own, so that no process needs all the descriptors. */
+struct echo_server {
+    struct process *process;
+    struct addr addr;
+};
+
+static struct echo_server start_echo(const char *dir)
+{
+    struct echo_server echo;
+    echo.process = start_pairload(dir, "echo", "echo 127.0.0.1:0");
+    assert_true(process_wait_output(echo.process, "listening on 127.0.0.1:", NET_PATIENCE_MS));
+    char *output = process_output(echo.process);
+    echo.addr = net_loopback(ADDR_IPV4, (uint16_t)atoi(strrchr(output, ':') + 1));
+    free(output);
+    assert_int_not_equal(echo.addr.port, 0);
+    return echo;
+}
+
+static void stop_echo(struct echo_server *echo)
+{
+    int code = -1;
+    assert_int_equal(process_stop(echo->process), ERR_OK);
+    assert_true(process_wait(echo->process, NET_PATIENCE_MS, &code));
+    assert_int_equal(code, 0);
+    process_free(echo->process);
+}
+
+/* Runs the load generator against the relay and returns its report. */
+static json_t *load(const struct relay_run *relay, const char *mode, const char *count_option,
+                    uint64_t count, uint64_t connections)
+{
+    char target[ADDR_TEXT_MAX], counted[24], connected[24], seed[24];
+    str_format(counted, sizeof counted, "%" PRIu64, count);
+    str_format(connected, sizeof connected, "%" PRIu64, connections);
+    str_format(seed, sizeof seed, "%" PRIu64, random_test_seed() >> 1);
+    const char *args[] = {mode,         addr_format(&relay->addr, target),
+                          count_option, counted,
+                          "--seed",     seed,
+                          "--timeout",  "300",
+                          "--json",     "--connections",
+                          connected,    NULL};
+    char *output, *errors;
+    int code = run_pairload(relay->dir, args, &output, &errors);
+    if (code != 0)
+        print_message("pairload: %s%s\n", output, errors);
+    assert_int_equal(code, 0);
+    json_t *report = json_loads(output, 0, NULL);
+    assert_non_null(report);
+    free(output);
+    free(errors);
+    return report;
+}
+
+struct many {
+    struct relay_run *relay;
+    struct echo_server echo;
+    char dir[TEST_PATH_MAX]; /* of the echo server's output */
+};
+
+static struct many start_many(void **state)
+{
+    struct many many;
+    assert_int_equal(test_make_dir(many.dir), ERR_OK);
+    many.echo = start_echo(many.dir);
+    const struct relay_setup setup = {.upstreams = &many.echo.addr,
+                                      .upstream_count = 1,
+                                      .relay_keys = "log_level = warning\n"};
+    many.relay = relay_start(state, &setup);
+    return many;
+}
+
+static void end_many(struct many *many)
+{
+    relay_end(many->relay);
+    stop_echo(&many->echo);
+    test_remove_dir(many->dir);
+}
+
+/* What the relay's process holds while it has nothing to do. */
+struct footprint {
+    uint64_t descriptors;
+    uint64_t resident;
+};
+
+/* A console connection that has just ended is still closed by the relay meanwhile. */
+static struct footprint take_footprint(struct relay_run *relay)
+{
+    relay_wait_nothing_left(relay);
+    struct footprint now = {.descriptors = UINT64_MAX};
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t descriptors = process_descriptors(relay->process);
+        if (descriptors < now.descriptors)
+            now.descriptors = descriptors;
+        os_sleep_ms(10);
+    }
+    now.resident = process_resident_bytes(relay->process);
+    return now;
+}
+
+/* Memory that came back is never the very same number of pages. */
+static void assert_back_where_it_began(struct relay_run *relay, struct footprint before)
+{
+    struct footprint after = take_footprint(relay);
+    print_message("resident: %" PRIu64 " KB before, %" PRIu64 " KB after\n",
+                  before.resident / 1024, after.resident / 1024);
+    if (test_on_wine()) /* which tells a power of two */
+        assert_in_range(after.descriptors, 0, before.descriptors * 2);
+    else
+        assert_int_equal(after.descriptors, before.descriptors);
+    if (!test_under_sanitizer())
+        assert_in_range(after.resident, 0, before.resident + 2 * MB);
+}
+
+static void thousands_of_sessions_at_once_each_get_their_own_bytes_back(void **state)
+{
+    uint64_t sessions = test_scaled(4500);
+    struct many many = start_many(state);
+    json_decref(load(many.relay, "connect", "--count", test_scaled(500), 16));
+    struct footprint before = take_footprint(many.relay);
+
+    json_t *report = load(many.relay, "idle", "--duration", 2, sessions);
+    assert_true(json_number_at(report, "connections_ended_in_order_total", 0) == sessions);
+    assert_true(json_number_at(report, "messages_total", 0) == 2 * sessions);
+    json_decref(report);
+    assert_true(relay_info(many.relay, "sessions_peak") == sessions);
+    report = load(many.relay, "pingpong", "--count", 10 * sessions, sessions);
+    assert_true(json_number_at(report, "messages_total", 0) == 10 * sessions);
+    json_decref(report);
+
+    assert_back_where_it_began(many.relay, before);
+    end_many(&many);
+}
+
+static void sessions_by_the_ten_thousands_leave_nothing_behind(void **state)
+{
+    uint64_t sessions = test_scaled(50000);
+    struct many many = start_many(state);
+    json_decref(load(many.relay, "connect", "--count", test_scaled(1000), 64));
+    struct footprint before = take_footprint(many.relay);
+    uint64_t total = relay_stat(many.relay, "sessions_total");
+
+    json_t *report = load(many.relay, "connect", "--count", sessions, 64);
+    assert_true(json_number_at(report, "connections_ended_in_order_total", 0) == sessions);
+    json_decref(report);
+
+    assert_back_where_it_began(many.relay, before);
+    assert_true(relay_stat(many.relay, "sessions_total") == total + sessions);
+    end_many(&many);
+}
+
+int main(void)
+{
+    os_init();
+    random_test_seed();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(
+            a_long_session_carries_every_byte_both_ways_in_pieces_of_any_size, relay_teardown),
+        cmocka_unit_test_teardown(thousands_of_sessions_at_once_each_get_their_own_bytes_back,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(sessions_by_the_ten_thousands_leave_nothing_behind,
+                                  relay_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
