@@ -28,7 +28,7 @@ struct remote {
 static bool open_remote(struct remote *remote, const char *path)
 {
     *remote = (struct remote){.path = path};
-    enum err err = local_connect(path, &remote->conn);
+    enum err err = wire_connect(path, &remote->conn);
     if (err == ERR_OK)
         return true;
     fprintf(stderr,

@@ -3,6 +3,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "os/os.h"
+
+#define CONNECT_RETRY_MS 20
+
 static const char *const status_words[] = {
     [WIRE_OK] = "ok", [WIRE_ERROR] = "error", [WIRE_BYE] = "bye"};
 
@@ -47,6 +51,17 @@ enum err wire_send_answer(struct local_conn *conn, enum wire_status status, cons
     size_t head_len = str_format(head, sizeof head, "%s %zu\n", status_words[status], len);
     enum err err = local_write(conn, head, head_len);
     return err != ERR_OK || len == 0 ? err : local_write(conn, body, len);
+}
+
+enum err wire_connect(const char *path, struct local_conn **out)
+{
+    uint64_t deadline = os_mono_ms() + WIRE_TIMEOUT_MS;
+    for (;;) {
+        enum err err = local_connect(path, out);
+        if (err != ERR_AGAIN || os_mono_ms() >= deadline)
+            return err;
+        os_sleep_ms(CONNECT_RETRY_MS);
+    }
 }
 
 enum err wire_send_line(struct local_conn *conn, const char *line, size_t len)

@@ -48,6 +48,10 @@ enum err wire_read_line(struct local_conn *conn, struct wire_input *input, uint3
 enum err wire_send_answer(struct local_conn *conn, enum wire_status status, const char *body,
                           size_t len);
 
+/* Connects to a relay's endpoint, patient for WIRE_TIMEOUT_MS while others wait there to be
+ * taken. Errors of local_connect(). */
+enum err wire_connect(const char *path, struct local_conn **out);
+
 /* The client's side of the two. ERR_INVALID: the answer is not of this protocol. */
 enum err wire_send_line(struct local_conn *conn, const char *line, size_t len);
 enum err wire_read_answer(struct local_conn *conn, struct wire_input *input,

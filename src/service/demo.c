@@ -66,8 +66,9 @@ static void add_greeting(const struct addr *listen, const char *upstream, struct
     unsigned port = listen->port;
     str_addf(out,
              "\n"
-             "A demo: an echo server at %s plays the game server, the route '" DEMO_NAME "'\n"
-             "in front of it listens on %s. From another terminal, try\n\n",
+             "An echo server at %s plays the game server.\n"
+             "The route '" DEMO_NAME "' in front of it listens on %s.\n"
+             "From another terminal, try\n\n",
              upstream, whole);
     static const struct grid_column layout[2] = {{.title = NULL}};
     struct grid grid;
@@ -75,7 +76,7 @@ static void add_greeting(const struct addr *listen, const char *upstream, struct
     grid_cell(&grid, "nc %s %u", text, port);
     grid_cell(&grid, "what you type comes back");
     grid_cell(&grid, "pairload ping %s", whole);
-    grid_cell(&grid, "many clients, with latency percentiles");
+    grid_cell(&grid, "many clients at once");
     grid_cell(&grid, "pairport console --name " DEMO_NAME " show sessions");
     grid_cell(&grid, "who is connected");
     grid_write(&grid, 2, 0, out, NULL);
@@ -120,8 +121,8 @@ int demo_run(const char *listen_text)
         str_init(&greeting);
         add_greeting(&listen, upstream, &greeting);
         code = foreground_run(conf, greeting.data,
-                              "pairport: is another demo running? Choose another address with "
-                              "'pairport demo --listen ADDRESS:PORT'.\n");
+                              "pairport: 'pairport demo --listen ADDRESS:PORT' listens "
+                              "elsewhere\n");
         str_free(&greeting);
     }
     echo_stop(echo);

@@ -49,7 +49,9 @@ static enum err reopen(void *ctx)
 {
     (void)ctx;
     enum err err = log_output_reopen();
-    if (err == ERR_OK)
+    if (err == ERR_UNSUPPORTED)
+        log_notice("the log goes to stderr: there is no file to open again");
+    else if (err == ERR_OK)
         log_notice("log file opened again");
     else
         log_error("log file could not be opened again: %s; the old one stays in use",
@@ -116,7 +118,7 @@ static void report_failures(const struct str *why, bool also_stderr)
     }
 }
 
-static struct server *start_server(struct conf *conf, const char *hint)
+static struct server *start_server(struct conf *conf)
 {
     bool to_file = conf->log_file[0] != '\0';
     struct server *server = NULL;
@@ -131,8 +133,6 @@ static struct server *start_server(struct conf *conf, const char *hint)
         server = NULL;
     }
     str_free(&why);
-    if (server == NULL && hint != NULL)
-        fputs(hint, stderr);
     return server;
 }
 
@@ -284,7 +284,7 @@ int foreground_run(struct conf *conf, const char *greeting, const char *hint)
     }
     start_log_program(conf);
     int code = 0;
-    struct server *server = start_server(conf, hint);
+    struct server *server = start_server(conf);
     if (server == NULL) {
         conf_free(conf);
         code = 1;
@@ -292,6 +292,8 @@ int foreground_run(struct conf *conf, const char *greeting, const char *hint)
         run_server(server, greeting);
     }
     log_output_stop(STUCK_MS);
+    if (server == NULL && hint != NULL)
+        fputs(hint, stderr); /* below the log lines that say what it is about */
     signals_stopped();
     return code;
 }

@@ -186,8 +186,11 @@ enum err log_output_start(const char *path)
         if (err != ERR_OK)
             return err;
     }
+    if (output.file != NULL)
+        fclose(output.file); /* of an earlier run, for lines that came late */
     str_format(output.path, sizeof output.path, "%s", path);
     output.file = file;
+    output.stopping = false;
     output.filling = output.buffers[0];
     output.draining = output.buffers[1];
     output.running = true;
@@ -207,7 +210,7 @@ enum err log_output_start(const char *path)
 enum err log_output_reopen(void)
 {
     if (output.path[0] == '\0')
-        return ERR_OK;
+        return ERR_UNSUPPORTED;
     FILE *file;
     enum err err = open_file(output.path, &file);
     if (err != ERR_OK)
@@ -217,10 +220,12 @@ enum err log_output_reopen(void)
     if (output.next_file != NULL)
         fclose(output.next_file);
     output.next_file = file;
+    if (!output.running)
+        take_next_file();
     os_cond_wake_all(&output.changed);
-    while (output.next_file == file && output.running && os_mono_ms() < deadline)
+    while (output.next_file == file && os_mono_ms() < deadline)
         os_cond_wait(&output.changed, &output.lock, REOPEN_WAIT_MS / 4);
-    err = output.next_file == file && output.running ? ERR_TIMEDOUT : ERR_OK;
+    err = output.next_file == file ? ERR_TIMEDOUT : ERR_OK;
     os_mutex_unlock(&output.lock);
     return err;
 }
@@ -247,8 +252,11 @@ bool log_output_stop(uint32_t timeout_ms)
     for (uint64_t now = os_mono_ms(); output.running && now < deadline; now = os_mono_ms())
         os_cond_wait(&output.changed, &output.lock, (uint32_t)(deadline - now));
     bool ended = !output.running;
-    os_mutex_unlock(&output.lock);
+    struct os_thread *thread = ended ? output.thread : NULL;
     if (ended)
-        os_thread_join(output.thread);
+        output.thread = NULL;
+    os_mutex_unlock(&output.lock);
+    if (thread != NULL)
+        os_thread_join(thread);
     return ended;
 }

@@ -23,8 +23,8 @@
 enum err log_output_start(const char *path);
 
 /* Opens the same path again and goes on there; what was logged before is in the old file. On an
- * error the old file stays in use. ERR_TIMEDOUT: the old file does not take what is waiting;
- * the new one is used as soon as it does. */
+ * error the old file stays in use. ERR_UNSUPPORTED: the log goes to stderr. ERR_TIMEDOUT: the
+ * old file does not take what is waiting; the new one is used as soon as it does. */
 enum err log_output_reopen(void);
 
 /* Hands what would go to stderr to `write` instead (whole lines; NULL: to stderr again). After
@@ -36,8 +36,9 @@ bool log_output_divert(log_output_write *write, void *ctx, uint32_t timeout_ms);
 /* True when stderr is a terminal, so that lines written there would garble a prompt. */
 bool log_output_is_terminal(void);
 
-/* Writes what waits, for timeout_ms at most, and ends the thread. False: it was too slow, the
- * thread still runs and nothing was freed. */
+/* Writes what waits, for timeout_ms at most, and ends the thread; what the output does not take
+ * is counted as lost. False: it was too slow, the thread still runs and nothing was freed. Does
+ * nothing when there is no thread. */
 bool log_output_stop(uint32_t timeout_ms);
 
 #endif

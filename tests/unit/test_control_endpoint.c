@@ -1,0 +1,427 @@
+/* test_control_endpoint.c - commands over the local endpoint, and the protocol on both sides. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/endpoint.h"
+#include "control/wire.h"
+#include "fake_server.h"
+#include "os/local.h"
+#include "os/os.h"
+#include "support/platform.h"
+
+enum { PATIENCE_MS = 60000 };
+
+static char dir[TEST_PATH_MAX];
+static char path[LOCAL_NAME_MAX];
+static struct server *server;
+static struct console console;
+static struct endpoint *endpoint;
+
+struct caller {
+    struct local_conn *conn;
+    struct wire_input input;
+    enum wire_status status;
+    struct str body;
+};
+
+static void call(struct caller *caller)
+{
+    *caller = (struct caller){.input.len = 0};
+    str_init(&caller->body);
+    assert_int_equal(wire_connect(path, &caller->conn), ERR_OK);
+}
+
+static void hang_up(struct caller *caller)
+{
+    local_conn_close(caller->conn);
+    str_free(&caller->body);
+}
+
+static enum err receive(struct caller *caller)
+{
+    return wire_read_answer(caller->conn, &caller->input, &caller->status, &caller->body);
+}
+
+static void send_bytes(struct caller *caller, const char *bytes, size_t len)
+{
+    assert_int_equal(local_write(caller->conn, bytes, len), ERR_OK);
+}
+
+static void assert_asks(struct caller *caller, const char *line, enum wire_status status,
+                        const char *answer)
+{
+    assert_int_equal(wire_send_line(caller->conn, line, strlen(line)), ERR_OK);
+    assert_int_equal(receive(caller), ERR_OK);
+    assert_string_equal(caller->body.data, answer);
+    assert_int_equal(caller->status, status);
+}
+
+static void assert_closed(struct caller *caller)
+{
+    char byte;
+    size_t got;
+    enum err err = local_read(caller->conn, &byte, 1, PATIENCE_MS, &got);
+    assert_true(err == ERR_CLOSED || err == ERR_RESET);
+}
+
+static int set_up(void **state)
+{
+    static unsigned number;
+    char name[64];
+    (void)state;
+    server = fake_server_open();
+    console = fake_server_console(server);
+    fake_server_add(server, 7, 0);
+    str_format(name, sizeof name, "control-%llu-%u", (unsigned long long)os_process_id(),
+               number++);
+    if (local_path(name, path) != ERR_OK)
+        return -1;
+    return endpoint_start(&endpoint, path, &console) == ERR_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (endpoint != NULL)
+        endpoint_stop(endpoint);
+    endpoint = NULL;
+    fake_server_close(server);
+    return 0;
+}
+
+/* ---- the relay's side ---- */
+
+static void a_command_is_answered_with_its_status_and_text(void **state)
+{
+    (void)state;
+    struct caller caller;
+    call(&caller);
+    assert_asks(&caller, "kill 7", WIRE_OK, "session 7 is ended\n");
+    assert_int_equal(server->killed, 7);
+    assert_asks(&caller, "kill 8", WIRE_ERROR,
+                "session 8 is not open; `show sessions` lists the open ones\n");
+    assert_asks(&caller, "", WIRE_OK, "");
+    assert_asks(&caller, "# nothing", WIRE_OK, "");
+    hang_up(&caller);
+}
+
+static void requests_sent_together_are_answered_in_order(void **state)
+{
+    (void)state;
+    struct caller caller;
+    call(&caller);
+    static const char requests[] = "kill 7\r\nfoo\nreopen\nki";
+    send_bytes(&caller, requests, sizeof requests - 1);
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_string_equal(caller.body.data, "session 7 is ended\n");
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_int_equal(caller.status, WIRE_ERROR);
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_int_equal(caller.status, WIRE_OK);
+    assert_asks(&caller, "ll 7", WIRE_OK, "session 7 is ended\n"); /* the rest of the line */
+    hang_up(&caller);
+}
+
+static void quit_closes_the_connection(void **state)
+{
+    (void)state;
+    struct caller caller;
+    call(&caller);
+    assert_asks(&caller, "quit", WIRE_BYE, "");
+    assert_closed(&caller);
+    hang_up(&caller);
+}
+
+static void bytes_that_are_no_text_are_refused_and_the_connection_goes_on(void **state)
+{
+    (void)state;
+    struct caller caller;
+    call(&caller);
+    send_bytes(&caller, "a\0b\n", 4);
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_int_equal(caller.status, WIRE_ERROR);
+    assert_string_equal(caller.body.data, "byte 2 of the line is a NUL\n");
+    assert_asks(&caller, "kill 7", WIRE_OK, "session 7 is ended\n");
+    hang_up(&caller);
+}
+
+static void the_longest_line_is_taken_and_a_longer_one_ends_the_connection(void **state)
+{
+    (void)state;
+    struct caller caller;
+    char line[WIRE_LINE_MAX + 8];
+    memset(line, ' ', sizeof line);
+    memcpy(line, "kill 7", 6);
+    call(&caller);
+    line[WIRE_LINE_MAX] = '\r';
+    line[WIRE_LINE_MAX + 1] = '\n';
+    send_bytes(&caller, line, WIRE_LINE_MAX + 2);
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_string_equal(caller.body.data, "session 7 is ended\n");
+    line[WIRE_LINE_MAX] = ' ';
+    line[WIRE_LINE_MAX + 1] = ' ';
+    send_bytes(&caller, line, WIRE_LINE_MAX + 2);
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_int_equal(caller.status, WIRE_ERROR);
+    assert_string_equal(caller.body.data, "the line is too long; the connection is closed\n");
+    assert_closed(&caller);
+    hang_up(&caller);
+}
+
+static void the_width_of_tables_is_one_of_the_connection(void **state)
+{
+    (void)state;
+    struct caller narrow, wide;
+    call(&narrow);
+    call(&wide);
+    assert_asks(&narrow, "set columns 40", WIRE_OK,
+                "tables keep to 40 columns where they can\n");
+    assert_int_equal(wire_send_line(narrow.conn, "show sessions", 13), ERR_OK);
+    assert_int_equal(receive(&narrow), ERR_OK);
+    assert_non_null(strstr(narrow.body.data, "left out at 40 columns"));
+    assert_int_equal(wire_send_line(wide.conn, "show sessions", 13), ERR_OK);
+    assert_int_equal(receive(&wide), ERR_OK);
+    assert_null(strstr(wide.body.data, "left out"));
+    hang_up(&narrow);
+    hang_up(&wide);
+}
+
+static void a_long_answer_arrives_whole(void **state)
+{
+    (void)state;
+    for (uint64_t id = 100; id < 3100; id++)
+        fake_server_add(server, id, 0);
+    struct caller caller;
+    call(&caller);
+    static const char line[] = "show sessions limit 5000 json";
+    assert_int_equal(wire_send_line(caller.conn, line, sizeof line - 1), ERR_OK);
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_true(caller.body.len > 2000000);
+    static const char end[] = "\"sessions_shown\": 3001,\n  \"sessions_open\": 3001\n}\n";
+    assert_string_equal(caller.body.data + caller.body.len - (sizeof end - 1), end);
+    hang_up(&caller);
+}
+
+static void one_client_more_than_there_is_room_for_is_told_so(void **state)
+{
+    (void)state;
+    struct caller callers[ENDPOINT_CLIENTS_MAX], late;
+    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+        call(&callers[i]);
+        assert_asks(&callers[i], "kill 7", WIRE_OK, "session 7 is ended\n");
+    }
+    call(&late);
+    assert_int_equal(receive(&late), ERR_OK);
+    assert_int_equal(late.status, WIRE_ERROR);
+    assert_string_equal(late.body.data,
+                        "all 16 consoles of this relay are in use; close one\n");
+    hang_up(&late);
+
+    hang_up(&callers[0]);
+    uint64_t deadline = os_mono_ms() + PATIENCE_MS;
+    bool admitted = false;
+    while (!admitted && os_mono_ms() < deadline) {
+        call(&late);
+        wire_send_line(late.conn, "kill 7", 6); /* may be refused before it is read */
+        admitted = receive(&late) == ERR_OK && late.status == WIRE_OK;
+        hang_up(&late);
+    }
+    assert_true(admitted);
+    for (size_t i = 1; i < ENDPOINT_CLIENTS_MAX; i++)
+        hang_up(&callers[i]);
+}
+
+static void a_client_that_goes_away_in_the_middle_does_no_harm(void **state)
+{
+    (void)state;
+    for (uint64_t id = 100; id < 600; id++)
+        fake_server_add(server, id, 0);
+    for (int i = 0; i < 40; i++) {
+        struct caller caller;
+        call(&caller);
+        static const char line[] = "show sessions limit 5000 json\nshow se";
+        send_bytes(&caller, line, i % 2 == 0 ? sizeof line - 1 : 10);
+        hang_up(&caller);
+    }
+    uint64_t deadline = os_mono_ms() + PATIENCE_MS;
+    bool answered = false;
+    while (!answered && os_mono_ms() < deadline) { /* the others' places become free */
+        struct caller caller;
+        call(&caller);
+        wire_send_line(caller.conn, "kill 7", 6);
+        answered = receive(&caller) == ERR_OK && caller.status == WIRE_OK;
+        hang_up(&caller);
+    }
+    assert_true(answered);
+}
+
+static void stopping_closes_the_clients_and_frees_the_path(void **state)
+{
+    (void)state;
+    struct caller caller;
+    call(&caller);
+    assert_asks(&caller, "kill 7", WIRE_OK, "session 7 is ended\n");
+    endpoint_stop(endpoint);
+    endpoint = NULL;
+    assert_closed(&caller);
+    hang_up(&caller);
+    assert_int_equal(endpoint_start(&endpoint, path, &console), ERR_OK);
+}
+
+static void a_second_endpoint_of_the_name_is_refused(void **state)
+{
+    (void)state;
+    if (test_on_wine())
+        skip(); /* it does not enforce the first instance of a pipe */
+    struct endpoint *second;
+    assert_int_equal(endpoint_start(&second, path, &console), ERR_IN_USE);
+}
+
+/* ---- the client's side, against a relay that is none ---- */
+
+static struct local_listener *listener;
+static struct local_conn *relay;
+static struct caller caller;
+
+static int start_other(void **state)
+{
+    static unsigned number;
+    char name[64];
+    (void)state;
+    str_format(name, sizeof name, "other-%llu-%u", (unsigned long long)os_process_id(),
+               number++);
+    if (local_path(name, path) != ERR_OK || local_listen(path, &listener) != ERR_OK)
+        return -1;
+    call(&caller);
+    return local_accept(listener, &relay) == ERR_OK ? 0 : -1;
+}
+
+static int stop_other(void **state)
+{
+    (void)state;
+    hang_up(&caller);
+    if (relay != NULL)
+        local_conn_close(relay);
+    local_listener_close(listener);
+    return 0;
+}
+
+static void other_sends(const char *text)
+{
+    assert_int_equal(local_write(relay, text, strlen(text)), ERR_OK);
+}
+
+static void an_answer_may_come_in_pieces(void **state)
+{
+    (void)state;
+    other_sends("error 1");
+    other_sends("0\n01234");
+    other_sends("56789ok 0\n");
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_int_equal(caller.status, WIRE_ERROR);
+    assert_string_equal(caller.body.data, "0123456789");
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_int_equal(caller.status, WIRE_OK);
+    assert_string_equal(caller.body.data, "");
+}
+
+static void what_is_no_answer_is_recognised(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {"\n",
+                                        "ok\n",
+                                        "ok 12x\n",
+                                        "ok -1\n",
+                                        "okay 3\n",
+                                        "OK 3\n",
+                                        " ok 3\n",
+                                        "ok 99999999999999999999\n",
+                                        "ok 268435457\n",
+                                        "HTTP/1.1 400 Bad Request\n"};
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        other_sends(heads[i]);
+        assert_int_equal(receive(&caller), ERR_INVALID);
+    }
+    char endless[WIRE_LINE_MAX + 3];
+    memset(endless, 'x', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    other_sends(endless);
+    assert_int_equal(receive(&caller), ERR_INVALID);
+}
+
+static void an_answer_that_is_cut_off_is_an_error(void **state)
+{
+    (void)state;
+    other_sends("ok 10\n01234");
+    local_conn_close(relay);
+    relay = NULL;
+    assert_int_equal(receive(&caller), ERR_CLOSED);
+}
+
+static void a_line_that_is_too_long_is_not_sent(void **state)
+{
+    (void)state;
+    char line[WIRE_LINE_MAX + 1];
+    memset(line, 'x', sizeof line);
+    assert_int_equal(wire_send_line(caller.conn, line, sizeof line), ERR_RANGE);
+    assert_int_equal(wire_send_line(caller.conn, "a\nb", 3), ERR_RANGE);
+    assert_int_equal(wire_send_line(caller.conn, "last", 4), ERR_OK);
+    struct wire_input input = {.len = 0};
+    char text[WIRE_LINE_MAX + 1];
+    size_t len;
+    assert_int_equal(wire_read_line(relay, &input, PATIENCE_MS, text, &len), ERR_OK);
+    assert_string_equal(text, "last"); /* nothing of the others came before */
+}
+
+static int make_dir(void **state)
+{
+    static char variable[TEST_PATH_MAX + 32]; /* is part of the environment from here on */
+    (void)state;
+    os_init();
+    if (test_make_dir(dir) != ERR_OK)
+        return -1;
+    str_format(variable, sizeof variable, "XDG_RUNTIME_DIR=%s", dir);
+    return putenv(variable);
+}
+
+static int remove_dir(void **state)
+{
+    char made[TEST_PATH_MAX + 16];
+    (void)state;
+    str_format(made, sizeof made, "%s/pairport", dir);
+    (void)rmdir(made); /* only where endpoints are files */
+    test_remove_dir(dir);
+    return 0;
+}
+
+#define TEST(name)  cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define OTHER(name) cmocka_unit_test_setup_teardown(name, start_other, stop_other)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_command_is_answered_with_its_status_and_text),
+        TEST(requests_sent_together_are_answered_in_order),
+        TEST(quit_closes_the_connection),
+        TEST(bytes_that_are_no_text_are_refused_and_the_connection_goes_on),
+        TEST(the_longest_line_is_taken_and_a_longer_one_ends_the_connection),
+        TEST(the_width_of_tables_is_one_of_the_connection),
+        TEST(a_long_answer_arrives_whole),
+        TEST(one_client_more_than_there_is_room_for_is_told_so),
+        TEST(a_client_that_goes_away_in_the_middle_does_no_harm),
+        TEST(stopping_closes_the_clients_and_frees_the_path),
+        TEST(a_second_endpoint_of_the_name_is_refused),
+        OTHER(an_answer_may_come_in_pieces),
+        OTHER(what_is_no_answer_is_recognised),
+        OTHER(an_answer_that_is_cut_off_is_an_error),
+        OTHER(a_line_that_is_too_long_is_not_sent),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

@@ -1,0 +1,173 @@
+/* test_service_arguments.c - the command line: what is meant, and what is wrong with it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "service/arguments.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct arguments arguments;
+static struct str why;
+static char words[16][64];
+static char *argv[17];
+
+static bool parse(const char *line)
+{
+    int argc = 0;
+    char text[256];
+    str_format(text, sizeof text, "pairport %s", line);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+        str_format(words[argc], sizeof words[argc], "%s", word);
+        argv[argc] = words[argc];
+        argc++;
+    }
+    argv[argc] = NULL;
+    str_clear(&why);
+    return arguments_parse(argc, argv, &arguments, &why);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    str_init(&why);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    str_free(&why);
+    return 0;
+}
+
+static void without_a_command_it_runs(void **state)
+{
+    (void)state;
+    assert_true(parse(""));
+    assert_int_equal(arguments.verb, VERB_RUN);
+    assert_null(arguments.config);
+    assert_true(parse("-c my.ini"));
+    assert_int_equal(arguments.verb, VERB_RUN);
+    assert_string_equal(arguments.config, "my.ini");
+}
+
+static void options_are_written_in_every_usual_way(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"run -c my.ini", "run --config my.ini",
+                                        "run --config=my.ini", "--config=my.ini"};
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        assert_true(parse(lines[i]));
+        assert_string_equal(arguments.config, "my.ini");
+    }
+    assert_true(parse("demo --listen 8000"));
+    assert_string_equal(arguments.listen, "8000");
+}
+
+static void what_stands_behind_the_options_is_the_consoles_command(void **state)
+{
+    (void)state;
+    assert_true(parse("console -c a.ini --name game show sessions -c x"));
+    assert_int_equal(arguments.verb, VERB_CONSOLE);
+    assert_string_equal(arguments.config, "a.ini");
+    assert_string_equal(arguments.name, "game");
+    assert_int_equal(arguments.rest_count, 4);
+    assert_string_equal(arguments.rest[0], "show");
+    assert_string_equal(arguments.rest[2], "-c");
+    assert_true(parse("console -- --name"));
+    assert_int_equal(arguments.rest_count, 1);
+    assert_string_equal(arguments.rest[0], "--name");
+    assert_null(arguments.name);
+}
+
+static void help_and_version_have_their_usual_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        enum verb verb;
+        bool help;
+    } lines[] = {
+        {"--help", VERB_HELP, false},
+        {"-h", VERB_HELP, false},
+        {"help", VERB_HELP, false},
+        {"help run", VERB_HELP, false},
+        {"run --help", VERB_RUN, true},
+        {"demo -h", VERB_DEMO, true},
+        {"console show --help", VERB_CONSOLE, false}, /* a word of the command */
+        {"--version", VERB_VERSION, false},
+        {"version", VERB_VERSION, false},
+    };
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        assert_true(parse(lines[i].line));
+        assert_int_equal(arguments.verb, lines[i].verb);
+        assert_int_equal(arguments.help, lines[i].help);
+    }
+}
+
+static void mistakes_say_what_would_be_right(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *message;
+    } lines[] = {
+        {"rnu", "unknown command 'rnu'; did you mean 'run'?"},
+        {"frobnicate", "unknown command 'frobnicate'"},
+        {"run extra", "'run' does not take 'extra'; usage: pairport [run] [-c FILE]"},
+        {"check --name x", "'check' takes no option '--name'; usage: pairport check [-c FILE]"},
+        {"check --fast", "'check' does not know the option '--fast'; usage: pairport check [-c "
+                         "FILE]"},
+        {"-x", "'run' does not know the option '-x'; usage: pairport [run] [-c FILE]"},
+        {"run -c", "--config needs FILE"},
+        {"run --config=", "--config needs FILE"},
+        {"console --name", "--name needs NAME"},
+        {"demo --listen", "--listen needs ADDRESS:PORT"},
+    };
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        assert_false(parse(lines[i].line));
+        assert_string_equal(why.data, lines[i].message);
+    }
+}
+
+static void every_command_has_help(void **state)
+{
+    (void)state;
+    arguments_add_help(VERB_HELP, &why);
+    struct str one;
+    str_init(&one);
+    static const char *const names[] = {"run", "check", "console", "demo", "version", "help"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        enum verb verb;
+        assert_true(arguments_find_verb(names[i], &verb));
+        assert_non_null(strstr(why.data, names[i]));
+        if (verb == VERB_HELP)
+            continue;
+        str_clear(&one);
+        arguments_add_help(verb, &one);
+        assert_int_equal(strncmp(one.data, "usage: pairport ", 16), 0);
+        assert_int_equal(one.data[one.len - 1], '\n');
+        for (const char *at = one.data; *at != '\0'; at += strcspn(at, "\n") + 1)
+            assert_true(strcspn(at, "\n") <= 80);
+    }
+    str_free(&one);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_a_command_it_runs),
+        TEST(options_are_written_in_every_usual_way),
+        TEST(what_stands_behind_the_options_is_the_consoles_command),
+        TEST(help_and_version_have_their_usual_names),
+        TEST(mistakes_say_what_would_be_right),
+        TEST(every_command_has_help),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
