@@ -68,9 +68,12 @@ static void end_all(struct relay *relay)
 static void on_deadline(struct timer *timer, struct worker *worker)
 {
     struct relay *relay = worker->relay;
-    if (worker->now_ms >= atomic_load(&relay->lifecycle.stop_at_ms))
+    uint64_t next = atomic_load(&relay->lifecycle.stop_at_ms);
+    if (worker->now_ms >= next) {
         end_all(relay);
-    timers_arm(&relay->timers, timer, worker->now_ms + SECOND_MS);
+        next = worker->now_ms + SECOND_MS;
+    }
+    timers_arm(&relay->timers, timer, next);
 }
 
 static const struct timer_kind second_timer = {.hold = NULL, .fire = on_second};
