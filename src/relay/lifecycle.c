@@ -111,25 +111,28 @@ void lifecycle_worker_entered(struct worker *worker, enum err err)
     life->entered++;
     if (err != ERR_OK) {
         life->enter_err = err;
+        life->leaving++;
         life->left++;
     }
     os_cond_wake_all(&life->changed);
     os_mutex_unlock(&life->lock);
 }
 
-bool lifecycle_is_last_worker(struct worker *worker)
+/* Who is the last is decided when it gets the message. Later would be too late: the next one
+ * has it before this one has counted itself as gone. */
+bool lifecycle_worker_leaves(struct worker *worker)
 {
     struct lifecycle *life = &worker->relay->lifecycle;
     os_mutex_lock(&life->lock);
-    bool last = life->left + 1 == worker->relay->worker_count;
+    bool last = ++life->leaving == worker->relay->worker_count;
     os_mutex_unlock(&life->lock);
     return last;
 }
 
-void lifecycle_worker_left(struct worker *worker)
+void lifecycle_worker_left(struct worker *worker, bool last)
 {
     struct relay *relay = worker->relay;
-    if (!lifecycle_is_last_worker(worker))
+    if (!last)
         port_post(relay->port, &relay->lifecycle.exit);
     os_mutex_lock(&relay->lifecycle.lock);
     relay->lifecycle.left++;

@@ -35,7 +35,8 @@ struct lifecycle {
     struct os_cond changed;
     bool running;       /* lifecycle_start() was called */
     unsigned entered;   /* workers that have begun, or failed to */
-    unsigned left;      /* workers that have ended, or never began */
+    unsigned leaving;   /* workers that have got the EXIT message, or never began */
+    unsigned left;      /* of these, those that have left the port */
     enum err enter_err; /* of a worker that could not begin */
 };
 
@@ -55,12 +56,15 @@ void lifecycle_stop(struct relay *relay, bool now);
 bool lifecycle_wait_stopped(struct relay *relay, uint32_t timeout_ms);
 bool lifecycle_is_stopped(struct relay *relay);
 
-/* The calling worker has begun, or failed to with `err`; has ended and left the port. */
+/* The calling worker has begun, or failed to with `err`. */
 void lifecycle_worker_entered(struct worker *worker, enum err err);
-void lifecycle_worker_left(struct worker *worker);
 
-/* True for the last worker there is: nobody else takes what is left in the port. */
-bool lifecycle_is_last_worker(struct worker *worker);
+/* The calling worker has got the EXIT message. True for the last one there is: nobody else
+ * takes what is left in the port. */
+bool lifecycle_worker_leaves(struct worker *worker);
+
+/* The calling worker has left the port; unless it was the last, the next one gets EXIT. */
+void lifecycle_worker_left(struct worker *worker, bool last);
 
 /* A START or STOP message came out. By workers. */
 void lifecycle_on_wake(struct worker *worker, struct op *op);

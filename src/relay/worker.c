@@ -44,6 +44,16 @@ static bool turn(struct worker *worker, int wait_ms)
     return leave;
 }
 
+/* Messages that nobody else will take. No timer fires any more: it might post another one. */
+static void take_rest(struct worker *worker)
+{
+    struct op *ops[PORT_BATCH];
+    int count;
+    while ((count = port_wait(worker->relay->port, ops, PORT_BATCH, 0)) > 0)
+        for (int i = 0; i < count; i++)
+            worker_dispatch(worker, ops[i]);
+}
+
 static void run(void *arg)
 {
     struct worker *worker = arg;
@@ -54,11 +64,12 @@ static void run(void *arg)
         return;
     while (!turn(worker, timers_wait_ms(&relay->timers, worker->number)))
         ; /* until the exit message comes */
-    if (lifecycle_is_last_worker(worker))
-        turn(worker, 0); /* messages that nobody else will take */
+    bool last = lifecycle_worker_leaves(worker);
+    if (last)
+        take_rest(worker);
     buffers_empty_cache(&relay->buffers, &worker->cache);
     port_leave(relay->port);
-    lifecycle_worker_left(worker);
+    lifecycle_worker_left(worker, last);
 }
 
 enum err worker_start(struct worker *worker)
