@@ -515,6 +515,38 @@ static void a_busy_connection_does_not_hide_the_port(void **state)
     rig_close(rig->port, busy.sock);
 }
 
+static void a_worker_that_stays_busy_wakes_its_siblings(void **state)
+{
+    struct rig *rig = *state;
+    enum { CONNECTIONS = 4 };
+    unsigned char buf[1];
+    struct op busy[CONNECTIONS];
+    sock_t socks[CONNECTIONS];
+    struct taker taker;
+    taker_start(&taker, rig->port, 1);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        socks[i] = rig_open(rig->port, ADDR_IPV4);
+        busy[i] = rig_op(OP_READ, socks[i], buf, 1); /* its result is always known at once */
+        port_submit(rig->port, &busy[i]);
+    }
+    uint64_t begun = os_mono_ms();
+    while (taker.taken == 0) {
+        assert_true(os_mono_ms() - begun < NET_PATIENCE_MS);
+        struct op *out[PORT_BATCH];
+        int count = port_wait(rig->port, out, PORT_BATCH, 0);
+        for (int i = 0; i < count; i++)
+            port_submit(rig->port, out[i]);
+    }
+    taker_stop(&taker);
+    assert_true(counts_of(rig).spills_total > 0);
+    for (int left = CONNECTIONS - 1; left > 0;) {
+        struct op *out[PORT_BATCH];
+        left -= port_wait(rig->port, out, PORT_BATCH, 0);
+    }
+    for (int i = 0; i < CONNECTIONS; i++)
+        rig_close(rig->port, socks[i]);
+}
+
 /* ---- no memory for packets ---- */
 
 static void a_message_that_finds_no_memory_comes_out_all_the_same(void **state)
@@ -662,6 +694,7 @@ int main(void)
         iocp_test(results_beyond_a_workers_share_go_to_its_siblings),
         iocp_test(a_worker_that_leaves_hands_its_results_back),
         iocp_test(a_busy_connection_does_not_hide_the_port),
+        iocp_test(a_worker_that_stays_busy_wakes_its_siblings),
         iocp_test(a_message_that_finds_no_memory_comes_out_all_the_same),
         iocp_test(a_message_that_finds_no_memory_reaches_a_sleeping_worker),
         iocp_test(a_foreign_threads_result_that_finds_no_memory_comes_out),

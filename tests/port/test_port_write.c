@@ -135,6 +135,37 @@ static void writes_to_a_reader_that_stops_and_goes_lose_nothing(void **state)
     net_close(peer);
 }
 
+/* The socket is known to the system already when the WRITE has to wait. */
+static void a_write_that_waits_behind_a_waiting_read_goes_on(void **state)
+{
+    struct rig *rig = *state;
+    for (int i = 0; i < 4; i++) {
+        sock_t sock, peer;
+        rig_small_pair(rig, &sock, &peer);
+        unsigned char byte;
+        struct op read = rig_op(OP_READ, sock, &byte, 1);
+        rig_submit(rig, &read);
+        assert_false(rig_is_out(rig, &read, 1));
+        size_t len = (size_t)test_scaled(4 << 20);
+        unsigned char *data = random_bytes(len, 9);
+        struct op write = rig_op(OP_WRITE, sock, data, len);
+        rig_submit(rig, &write);
+        struct receiver receiver = {.peer = peer};
+        sha256_init(&receiver.hash);
+        struct os_thread *thread = rig_thread(receive_to_end, &receiver);
+        assert_ok(rig_wait(rig, &write));
+        assert_ok(sock_shutdown_send(sock));
+        os_thread_join(thread);
+        assert_int_equal(receiver.bytes, len);
+        assert_true(read.in_flight);
+        assert_ok(net_send(peer, "x", 1, NET_PATIENCE_MS, NULL));
+        assert_ok(rig_wait(rig, &read));
+        free(data);
+        rig_close(rig->port, sock);
+        net_close(peer);
+    }
+}
+
 static void a_write_to_a_reset_connection_is_a_reset(void **state)
 {
     struct rig *rig = *state;
@@ -362,6 +393,7 @@ int main(void)
         rig_test(a_write_sends_all_of_it),
         rig_test(a_large_write_waits_for_a_stalled_reader_and_loses_nothing),
         rig_test(writes_to_a_reader_that_stops_and_goes_lose_nothing),
+        rig_test(a_write_that_waits_behind_a_waiting_read_goes_on),
         rig_test(a_write_to_a_reset_connection_is_a_reset),
         rig_test(a_reset_ends_a_write_that_waits),
         rig_test(a_reset_ends_a_read_and_a_write_that_wait),

@@ -379,16 +379,11 @@ void op_resume(struct port *port, struct worker *worker, struct op *op)
 {
     assert(op->kind == OP_ACCEPT && "nothing else is put off");
     struct record *record = record_of(port, op->sock);
-    uint32_t cancels = native_of(op)->cancels;
     os_mutex_lock(&record->lock);
-    bool cancelled = cancels_of(record) != cancels;
-    if (!cancelled)
-        (void)take_readable(record);
+    (void)take_readable(record);
     os_mutex_unlock(&record->lock);
-    if (cancelled)
-        worker_finish(port, worker, op, ERR_CANCELLED, 0);
-    else
-        run_accepts(port, worker, record, op, cancels);
+    /* If it was cancelled meanwhile it may still take a client, but it does not wait. */
+    run_accepts(port, worker, record, op, native_of(op)->cancels);
 }
 
 void op_on_edge(struct port *port, struct worker *worker, uint64_t data, uint32_t events)
