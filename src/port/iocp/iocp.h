@@ -156,6 +156,7 @@ struct port {
     struct sock_table socks;
     struct extensions extensions[2]; /* IPv4, IPv6 */
 
+    _Atomic uint32_t sleeping;   /* workers that wait for packets */
     _Atomic uint32_t overflowed; /* length of the overflow list, for a look without the lock */
     struct os_mutex overflow_lock;
     struct op *overflow_first;
@@ -211,6 +212,8 @@ void ready_deliver(struct port *port, struct op *op);
 void ready_post(struct port *port, struct op *op);
 /* The oldest of this worker's ready list, or NULL. */
 struct op *ready_pop(struct worker *worker);
+/* Gives some of this worker's list to workers that sleep. */
+void ready_share(struct port *port, struct worker *worker);
 /* Moves what is in the overflow list to this worker's ready list. */
 void ready_take_overflow(struct port *port, struct worker *worker);
 /* A worker leaves: the others get its list. */

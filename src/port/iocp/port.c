@@ -145,10 +145,16 @@ static int take_packets(struct port *port, struct op *ops[], int max, DWORD time
     ULONG want = (ULONG)max < port->batch ? (ULONG)max : port->batch;
     ULONG count = 0;
     counts_add(port, COUNT_WAITS);
-    if (timeout_ms > 0)
+    if (timeout_ms > 0) {
         counts_add(port, COUNT_SLEEPS);
+        atomic_fetch_add(&port->sleeping, 1);
+    }
+    BOOL success =
+        GetQueuedCompletionStatusEx(port->handle, packets, want, &count, timeout_ms, FALSE);
+    if (timeout_ms > 0)
+        atomic_fetch_sub(&port->sleeping, 1);
     *took = false;
-    if (!GetQueuedCompletionStatusEx(port->handle, packets, want, &count, timeout_ms, FALSE)) {
+    if (!success) {
         if (GetLastError() != WAIT_TIMEOUT)
             wait_failed();
         return 0; /* `count` was not written */
@@ -158,13 +164,10 @@ static int take_packets(struct port *port, struct op *ops[], int max, DWORD time
     for (ULONG i = 0; i < count; i++) {
         struct op *op = op_of(packets[i].lpOverlapped);
         *took = true;
-        switch ((enum key)packets[i].lpCompletionKey) {
-        case KEY_SOCKET:
-            if (finish(port, op, packets[i].dwNumberOfBytesTransferred))
-                ops[finished++] = retire(port, op);
-            break;
-        case KEY_POSTED: ops[finished++] = retire(port, op); break;
-        }
+        bool posted = packets[i].lpCompletionKey == KEY_POSTED;
+        assert(posted || packets[i].lpCompletionKey == KEY_SOCKET);
+        if (posted || finish(port, op, packets[i].dwNumberOfBytesTransferred))
+            ops[finished++] = retire(port, op);
     }
     return finished;
 }
@@ -201,6 +204,7 @@ int port_wait(struct port *port, struct op *ops[], int max, int timeout_ms)
         worker->unpolled = 0;
         bool took = false;
         count = take_packets(port, ops, max, 0, &took);
+        ready_share(port, worker); /* after it, or this worker would take back what it gave */
     }
 
     for (int i = 0; i < READY_PER_TURN && count < max; i++) {

@@ -74,6 +74,21 @@ void ready_deliver(struct port *port, struct op *op)
     }
 }
 
+/* One for each sleeper, and not more than half: who gets one goes on with its connection. */
+void ready_share(struct port *port, struct worker *worker)
+{
+    unsigned share = worker->ready / 2;
+    unsigned sleeping = atomic_load(&port->sleeping);
+    if (share > sleeping)
+        share = sleeping;
+    for (; share > 0; share--) {
+        struct op *op = ready_pop(worker);
+        counts_add(port, COUNT_SPILLS);
+        if (!post(port, op))
+            push(worker, op);
+    }
+}
+
 void ready_take_overflow(struct port *port, struct worker *worker)
 {
     os_mutex_lock(&port->overflow_lock);
