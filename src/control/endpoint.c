@@ -10,12 +10,14 @@
 #include "os/os.h"
 
 #define ACCEPT_RETRY_MS  100
-#define REFUSAL_GRACE_MS 500 /* for a refused client to read why */
+#define REFUSAL_GRACE_MS 500  /* for a refused client to read why */
+#define STOP_GRACE_MS    2000 /* for answers under way when the endpoint stops */
 
 struct client {
     struct endpoint *endpoint;
     struct os_thread *thread; /* NULL: the place is free */
     struct local_conn *conn;  /* NULL once the thread has closed it */
+    bool answering;           /* a command runs or its answer is being sent */
     bool done;                /* the thread is about to end */
 };
 
@@ -25,6 +27,7 @@ struct endpoint {
     struct os_thread *thread;
 
     struct os_mutex lock; /* guards all below */
+    struct os_cond answered;
     bool stopping;
     struct client clients[ENDPOINT_CLIENTS_MAX];
 };
@@ -40,9 +43,22 @@ static const char *line_problem(enum err err)
     }
 }
 
-static void serve(struct local_conn *conn, const struct console *console)
+/* True when the client goes on: an answer under way is not cut off by a stop, but is the last. */
+static bool set_answering(struct client *client, bool answering)
 {
-    struct command_session session = {.console = console};
+    struct endpoint *endpoint = client->endpoint;
+    os_mutex_lock(&endpoint->lock);
+    client->answering = answering;
+    bool goes_on = !endpoint->stopping;
+    if (!answering)
+        os_cond_wake_all(&endpoint->answered);
+    os_mutex_unlock(&endpoint->lock);
+    return goes_on;
+}
+
+static void serve(struct client *client, struct local_conn *conn)
+{
+    struct command_session session = {.console = client->endpoint->console};
     struct wire_input input = {.len = 0};
     struct command_result result;
     command_result_init(&result);
@@ -57,10 +73,12 @@ static void serve(struct local_conn *conn, const struct console *console)
                 wire_send_answer(conn, WIRE_ERROR, problem, strlen(problem));
             break;
         }
+        if (!set_answering(client, true))
+            break;
         command_run(&session, line, len, &result);
         enum wire_status status = result.failed ? WIRE_ERROR : result.quit ? WIRE_BYE : WIRE_OK;
         err = wire_send_answer(conn, status, result.text.data, result.text.len);
-        open = err == ERR_OK && !result.quit;
+        open = set_answering(client, false) && err == ERR_OK && !result.quit;
     }
     command_result_free(&result);
 }
@@ -69,11 +87,15 @@ static void run_client(void *arg)
 {
     struct client *client = arg;
     struct endpoint *endpoint = client->endpoint;
-    serve(client->conn, endpoint->console);
     os_mutex_lock(&endpoint->lock);
     struct local_conn *conn = client->conn;
+    os_mutex_unlock(&endpoint->lock);
+    serve(client, conn);
+    os_mutex_lock(&endpoint->lock);
     client->conn = NULL;
+    client->answering = false;
     client->done = true;
+    os_cond_wake_all(&endpoint->answered);
     os_mutex_unlock(&endpoint->lock);
     local_conn_close(conn);
 }
@@ -128,6 +150,7 @@ static void admit(struct endpoint *endpoint, struct local_conn *conn)
     os_mutex_lock(&endpoint->lock);
     bool stopping = endpoint->stopping;
     client->endpoint = endpoint;
+    client->answering = false;
     client->done = false;
     client->conn = stopping ? NULL : conn;
     os_mutex_unlock(&endpoint->lock);
@@ -189,14 +212,36 @@ free_endpoint:
     return err;
 }
 
+/* With the lock held. */
+static bool is_answering(const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+        if (endpoint->clients[i].answering)
+            return true;
+    }
+    return false;
+}
+
+/* With the lock held. */
+static void stop_clients(struct endpoint *endpoint, bool also_answering)
+{
+    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+        struct client *client = &endpoint->clients[i];
+        if (client->conn != NULL && (also_answering || !client->answering))
+            local_conn_stop(client->conn);
+    }
+}
+
 void endpoint_stop(struct endpoint *endpoint)
 {
+    uint64_t deadline = os_mono_ms() + STOP_GRACE_MS;
     os_mutex_lock(&endpoint->lock);
     endpoint->stopping = true;
-    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
-        if (endpoint->clients[i].conn != NULL)
-            local_conn_stop(endpoint->clients[i].conn);
-    }
+    stop_clients(endpoint, false);
+    for (uint64_t now = os_mono_ms(); is_answering(endpoint) && now < deadline;
+         now = os_mono_ms())
+        os_cond_wait(&endpoint->answered, &endpoint->lock, (uint32_t)(deadline - now));
+    stop_clients(endpoint, true);
     os_mutex_unlock(&endpoint->lock);
     local_listener_stop(endpoint->listener);
     os_thread_join(endpoint->thread);

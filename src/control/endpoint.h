@@ -20,8 +20,8 @@ struct endpoint; /* opaque */
 /* `path` is one of local_path(); `console` outlives the endpoint. Errors of local_listen(). */
 enum err endpoint_start(struct endpoint **out, const char *path, const struct console *console);
 
-/* Closes all clients, waits for their threads and removes the endpoint. A client that is
- * getting its answer may take up to 10 s to be closed. */
+/* Closes all clients, waits for their threads and removes the endpoint. Answers under way, such
+ * as that of `shutdown`, are given 2 s to get through. */
 void endpoint_stop(struct endpoint *endpoint);
 
 #endif

@@ -275,6 +275,44 @@ static void stopping_closes_the_clients_and_frees_the_path(void **state)
     assert_int_equal(endpoint_start(&endpoint, path, &console), ERR_OK);
 }
 
+static struct {
+    struct os_mutex lock;
+    struct os_cond changed;
+    bool entered;
+} slow;
+
+static void shut_down_slowly(void *ctx, bool now)
+{
+    os_mutex_lock(&slow.lock);
+    slow.entered = true;
+    os_cond_wake_all(&slow.changed);
+    /* Long enough for the endpoint to be stopping before the command is done. */
+    os_cond_wait(&slow.changed, &slow.lock, 200);
+    os_mutex_unlock(&slow.lock);
+    server_stop(ctx, now);
+}
+
+static void an_answer_under_way_gets_through_a_stop(void **state)
+{
+    (void)state;
+    console.shutdown = shut_down_slowly;
+    slow.entered = false;
+    struct caller caller;
+    call(&caller);
+    assert_int_equal(wire_send_line(caller.conn, "shutdown now", 12), ERR_OK);
+    os_mutex_lock(&slow.lock);
+    while (!slow.entered)
+        os_cond_wait(&slow.changed, &slow.lock, UINT32_MAX);
+    os_mutex_unlock(&slow.lock);
+    endpoint_stop(endpoint);
+    endpoint = NULL;
+    assert_int_equal(server->stops, 1);
+    assert_int_equal(receive(&caller), ERR_OK);
+    assert_string_equal(caller.body.data, "stopping now\n");
+    assert_closed(&caller);
+    hang_up(&caller);
+}
+
 static void a_second_endpoint_of_the_name_is_refused(void **state)
 {
     (void)state;
@@ -417,6 +455,7 @@ int main(void)
         TEST(one_client_more_than_there_is_room_for_is_told_so),
         TEST(a_client_that_goes_away_in_the_middle_does_no_harm),
         TEST(stopping_closes_the_clients_and_frees_the_path),
+        TEST(an_answer_under_way_gets_through_a_stop),
         TEST(a_second_endpoint_of_the_name_is_refused),
         OTHER(an_answer_may_come_in_pieces),
         OTHER(what_is_no_answer_is_recognised),
