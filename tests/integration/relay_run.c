@@ -131,7 +131,7 @@ static bool wait_ready(struct relay_run *relay)
             return false;
         if (os_mono_ms() - start > NET_PATIENCE_MS) {
             show_log(relay);
-            fail_msg("the relay does not answer");
+            fail_msg("%s", "the relay does not answer");
         }
         os_sleep_ms(10);
     }
@@ -160,7 +160,7 @@ static bool try_start(struct relay_run *relay, const struct relay_setup *setup)
         return true;
     if (relay_count_log(relay, err_text(ERR_IN_USE)) == 0) {
         show_log(relay);
-        fail_msg("the relay did not start");
+        fail_msg("%s", "the relay did not start");
     }
     process_free(relay->process);
     relay->process = NULL;
@@ -177,7 +177,7 @@ struct relay_run *relay_start(void **state, const struct relay_setup *setup)
     for (unsigned i = 0; i < START_TRIES; i++)
         if (try_start(relay, setup))
             return relay;
-    fail_msg("no free port was found");
+    fail_msg("%s", "no free port was found");
     return NULL;
 }
 
@@ -322,7 +322,7 @@ void relay_wait_nothing_left(struct relay_run *relay)
         if (!nothing && os_mono_ms() - start > NET_PATIENCE_MS) {
             char *text = json_dumps(info, JSON_INDENT(1));
             print_message("%s\n", text);
-            fail_msg("something of the sessions is left");
+            fail_msg("%s", "something of the sessions is left");
         }
         json_decref(info);
         if (nothing)
