@@ -19,6 +19,7 @@ static void submit(struct flow *flow, struct worker *worker, enum op_kind kind, 
 {
     flow->op.kind = kind;
     flow->op.sock = sock;
+    flow->busy = true;
     flow->pair->in_flight++;
     port_submit(worker->relay->port, &flow->op);
 }
@@ -157,7 +158,7 @@ void flow_init(struct flow *flow, struct pair *pair)
 
 void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *worker)
 {
-    assert(flow->state == FLOW_NEW && !flow->op.in_flight);
+    assert(flow->state == FLOW_NEW && !flow->busy);
     flow->source = source;
     flow->sink = sink;
     flow->state = FLOW_OPEN;
@@ -167,6 +168,7 @@ void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *wo
 
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
 {
+    flow->busy = false;
     if (flow->state == FLOW_DEAD) {
         /* Bytes that went out although nobody waits for them any more were moved all the same. */
         if (flow->op.kind == OP_WRITE && flow->op.bytes > 0)
@@ -180,7 +182,7 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
 void flow_kill(struct flow *flow, struct worker *worker)
 {
     flow->state = FLOW_DEAD;
-    if (!flow->op.in_flight)
+    if (!flow->busy)
         give_buffer(flow, worker);
 }
 
@@ -197,7 +199,7 @@ void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_
     else if (elapsed < 2 * RATE_WINDOW_MS)
         out->bytes_per_s = flow->window_bytes * 1000 / elapsed;
 
-    if (flow->op.in_flight && flow->op.kind == OP_WRITE) {
+    if (flow_writes(flow)) {
         out->waiting = flow->len;
         out->waiting_ms = (uint32_t)elapsed_ms(now_ms, flow->waiting_ms);
     }

@@ -39,6 +39,8 @@ struct flow {
     sock_t sink;
     enum flow_state state;
     bool source_broken;    /* the source was reset: what looks like its FIN is none */
+    bool busy;             /* a READ or WRITE was submitted and its result not taken yet; unlike
+                              op.in_flight, which the port clears, guarded by the pair's lock */
     uint32_t len;          /* bytes in buf that the running WRITE was given */
     unsigned char *buf;    /* owned, from the buffer pool; NULL while idle */
     uint64_t bytes;        /* taken by the sink since the session began */
@@ -70,6 +72,17 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker);
 
 /* Gives up: what is in flight still comes out, nothing follows. */
 void flow_kill(struct flow *flow, struct worker *worker);
+
+/* Waits for its source; waits for its sink to take bytes. */
+static inline bool flow_reads(const struct flow *flow)
+{
+    return flow->busy && flow->op.kind == OP_READ;
+}
+
+static inline bool flow_writes(const struct flow *flow)
+{
+    return flow->busy && flow->op.kind == OP_WRITE;
+}
 
 /* For the console. */
 void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_info *out);

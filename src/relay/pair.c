@@ -305,9 +305,7 @@ void pair_on_done(struct worker *worker, struct flow *flow)
 /* A side that no READ waits on may be broken without anybody noticing. */
 static void look_for_reset(struct pair *pair, struct worker *worker, struct side *side)
 {
-    const struct op *op = &flow_from(pair, side)->op;
-    bool read_waits = pair->phase != PHASE_CONNECT && op->in_flight && op->kind == OP_READ;
-    if (!side->reset && !read_waits && sock_peer_reset(side->sock))
+    if (!side->reset && !flow_reads(flow_from(pair, side)) && sock_peer_reset(side->sock))
         on_side_failed(pair, worker, side, ERR_RESET);
 }
 
@@ -331,11 +329,6 @@ static void look_at_connecting(struct pair *pair, struct worker *worker)
         arm_connecting(pair, worker);
 }
 
-static bool is_stalled(const struct flow *flow)
-{
-    return flow->op.in_flight && flow->op.kind == OP_WRITE;
-}
-
 static void look_at_data(struct pair *pair, struct worker *worker)
 {
     uint64_t idle_timeout = pair->route->conf->idle_timeout_ms;
@@ -345,7 +338,7 @@ static void look_at_data(struct pair *pair, struct worker *worker)
         return;
     }
     uint64_t next = LOOK_DATA_MS;
-    if (is_stalled(&pair->up) || is_stalled(&pair->down)) {
+    if (flow_writes(&pair->up) || flow_writes(&pair->down)) {
         look_for_reset(pair, worker, &pair->client);
         look_for_reset(pair, worker, &pair->upstream);
         next = LOOK_STALL_MS;
