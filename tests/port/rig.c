@@ -29,7 +29,8 @@ int rig_setup(void **state)
 int rig_teardown(void **state)
 {
     struct rig *rig = *state;
-    int late = rig_turn(rig, PORT_BATCH, 0);
+    struct op *ops[PORT_BATCH];
+    int late = port_wait(rig->port, ops, PORT_BATCH, 0);
     struct port_stats stats = rig_stats(rig->port);
     size_t pending = rig->pending_count;
     struct port *port = rig->port;
