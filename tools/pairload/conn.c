@@ -176,7 +176,8 @@ static void on_connect(struct conn *conn, const struct op *op)
 
 static void on_write(struct conn *conn, const struct op *op)
 {
-    atomic_fetch_add(&conn->driver->result->sent_bytes, op->bytes);
+    if (conn->driver->measuring)
+        atomic_fetch_add(&conn->driver->result->sent_bytes, op->bytes);
     if (op->err != ERR_OK) {
         conn_fail(conn, FAULT_SEND, op->err);
         return;
@@ -189,7 +190,8 @@ static void on_bytes(struct conn *conn, const struct op *op)
 {
     struct driver *driver = conn->driver;
     uint64_t message_bytes = driver->options->message_bytes;
-    atomic_fetch_add(&driver->result->received_bytes, op->bytes);
+    if (driver->measuring)
+        atomic_fetch_add(&driver->result->received_bytes, op->bytes);
     if (op->bytes > conn->submitted - conn->received ||
         pattern_check(conn->key, conn->received, op->buf, op->bytes) != op->bytes) {
         conn_fail(conn, FAULT_WRONG_BYTES, ERR_OK);
@@ -200,7 +202,8 @@ static void on_bytes(struct conn *conn, const struct op *op)
     receive_more(conn);
     while (conn->state == CONN_OPEN && conn->received >= (conn->messages + 1) * message_bytes) {
         conn->messages++;
-        atomic_fetch_add(&driver->result->messages, 1);
+        if (driver->measuring)
+            atomic_fetch_add(&driver->result->messages, 1);
         driver_on_message(driver, conn);
     }
     send_more(conn);

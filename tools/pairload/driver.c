@@ -1,5 +1,6 @@
 #include "driver.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "conn.h"
@@ -28,6 +29,12 @@ static void send_message(struct driver *driver, struct conn *conn)
 {
     conn->message_us = os_mono_us();
     conn_allow(conn, driver->options->message_bytes);
+}
+
+static void record(const struct driver *driver, struct histogram *histogram, uint64_t us)
+{
+    if (driver->measuring)
+        histogram_record(histogram, us);
 }
 
 /* ---- what the modes do ---- */
@@ -89,18 +96,18 @@ void driver_on_message(struct driver *driver, struct conn *conn)
 {
     switch (driver->options->mode) {
     case MODE_PINGPONG:
-        histogram_record(&driver->result->latency_us, os_mono_us() - conn->message_us);
+        record(driver, &driver->result->latency_us, os_mono_us() - conn->message_us);
         if (driver_take_message(driver))
             send_message(driver, conn);
         else
             conn_finish(conn);
         break;
     case MODE_PACED:
-        histogram_record(&driver->result->latency_us, os_mono_us() - due_of_conn(driver, conn));
+        record(driver, &driver->result->latency_us, os_mono_us() - due_of_conn(driver, conn));
         break;
     case MODE_CONNECT:
     case MODE_IDLE:
-        histogram_record(&driver->result->latency_us, os_mono_us() - conn->message_us);
+        record(driver, &driver->result->latency_us, os_mono_us() - conn->message_us);
         break;
     case MODE_BULK: /* its messages are not sent one by one */
     case MODE_ECHO:
@@ -151,7 +158,7 @@ static void send_due(struct driver *driver)
         struct conn *conn = &driver->conns[driver->paced_next++ % driver->conn_count];
         if (conn->state != CONN_OPEN)
             continue; /* its failure has been counted */
-        histogram_record(&driver->result->lateness_us, driver->now_us - due);
+        record(driver, &driver->result->lateness_us, driver->now_us - due);
         conn_allow(conn, driver->options->message_bytes);
     }
 }
@@ -198,6 +205,31 @@ static void end_stalled(struct driver *driver)
     }
 }
 
+/* With a warm-up: begins and ends what is measured. Whoever looks on (at the processor time of a
+ * relay, say) is told at once. */
+static void follow_window(struct driver *driver)
+{
+    struct window *window = driver->window;
+    if (!driver->established && driver->begun == driver->conn_count &&
+        driver->connecting == 0) {
+        driver->established = true;
+        if (atomic_fetch_sub(&window->connecting, 1) == 1)
+            atomic_store(&window->start_us,
+                         driver->now_us + driver->options->warm_up_ms * 1000);
+    }
+    uint64_t start_us = atomic_load(&window->start_us);
+    if (start_us == 0)
+        return;
+    driver->end_us = start_us + driver->options->duration_ms * 1000;
+    bool measuring =
+        driver->now_us >= start_us && driver->now_us < driver->end_us && !driver->finishing;
+    if (measuring == driver->measuring)
+        return;
+    driver->measuring = measuring;
+    if (driver->index == 0)
+        fputs(measuring ? "measuring\n" : "measured\n", stderr);
+}
+
 /* How long port_wait() may sleep, in milliseconds. */
 static int time_to_act(const struct driver *driver)
 {
@@ -205,6 +237,9 @@ static int time_to_act(const struct driver *driver)
     bool exact = false;
     if (!driver->finishing && driver->end_us < next_us)
         next_us = driver->end_us;
+    uint64_t start_us = atomic_load(&driver->window->start_us);
+    if (driver->now_us < start_us && start_us < next_us)
+        next_us = start_us;
     if (driver->retrying > 0 && next_us > driver->now_us + RETRY_US)
         next_us = driver->now_us + RETRY_US;
     if (driver->options->mode == MODE_PACED && driver->paced_us != 0 && !driver->finishing &&
@@ -221,6 +256,8 @@ static int time_to_act(const struct driver *driver)
 static void act(struct driver *driver)
 {
     driver->now_us = os_mono_us();
+    if (driver->options->warm_up_ms > 0)
+        follow_window(driver);
     bool over = driver->now_us >= driver->end_us || atomic_load(driver->interrupted);
     if (driver->options->mode == MODE_PACED && driver->budget == 0)
         over = true;
@@ -242,7 +279,8 @@ static void run(void *arg)
         return;
     driver->start_us = os_mono_us();
     driver->scanned_us = driver->start_us;
-    if (driver->options->duration_ms > 0)
+    driver->measuring = driver->options->warm_up_ms == 0;
+    if (driver->options->duration_ms > 0 && driver->measuring)
         driver->end_us = driver->start_us + driver->options->duration_ms * 1000;
     act(driver);
     while (driver->ended < driver->conn_count) {

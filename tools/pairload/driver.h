@@ -18,9 +18,16 @@
 
 struct conn;
 
+/* With a warm-up: what the drivers agree on about the time that is measured. */
+struct window {
+    _Atomic uint32_t connecting; /* drivers with connections that are yet to be established */
+    _Atomic uint64_t start_us;   /* 0: not known yet */
+};
+
 struct driver {
     const struct options *options;   /* not owned */
     struct result *result;           /* not owned */
+    struct window *window;           /* not owned */
     const _Atomic bool *interrupted; /* not owned; true ends the run early, in order */
     struct port *port;
     struct os_thread *thread;
@@ -37,6 +44,8 @@ struct driver {
     uint64_t start_us;   /* when the first connect began */
     uint64_t now_us;     /* read once a turn */
     uint64_t end_us;     /* no message begins after it; UINT64_MAX: there is no such time */
+    bool established;    /* all of `conns` have been connected, or have failed to */
+    bool measuring;      /* what comes now counts */
     uint64_t budget;     /* messages that may still begin */
     bool finishing;      /* time is over: what is on its way comes back, nothing new begins */
     uint64_t scanned_us; /* when stalled connections were last looked for */
@@ -47,7 +56,7 @@ struct driver {
     enum err err; /* why the driver could not run */
 };
 
-/* `driver` is zeroed but for options, result, interrupted and index. */
+/* `driver` is zeroed but for options, result, window, interrupted and index. */
 enum err driver_start(struct driver *driver);
 enum err driver_join(struct driver *driver); /* waits for its end and frees what it held */
 

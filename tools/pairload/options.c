@@ -29,6 +29,8 @@ static const char help_text[] =
     "  --size BYTES      bytes of a message, as 100, 16KB, 1MB (default 128, bulk 64KB)\n"
     "  --rate N          paced: messages a second, all connections together (default 1000)\n"
     "  --duration S      seconds, or 500ms, 5s, 2m (default 10s unless there is a --count)\n"
+    "  --warm-up S       measure the duration from S after all connections are established,\n"
+    "                    and say 'measuring' and 'measured' on the standard error output\n"
     "  --count N         end after so many messages (connect: connections) in all\n"
     "  --threads N       threads that share the connections (default 1)\n"
     "  --seed N          of the bytes that are sent (default: a random one)\n"
@@ -124,6 +126,11 @@ static bool take_duration(struct options *out, const char *value)
     return parse_time(value, &out->duration_ms);
 }
 
+static bool take_warm_up(struct options *out, const char *value)
+{
+    return parse_time(value, &out->warm_up_ms);
+}
+
 static bool take_count(struct options *out, const char *value)
 {
     return str_parse_u64(value, &out->count) == ERR_OK && out->count > 0;
@@ -153,6 +160,7 @@ static const struct option {
     {"--size", take_size, "bytes, 1 to 1GB, as 100, 16KB or 1MB"},
     {"--rate", take_rate, "messages a second, up to 1000000"},
     {"--duration", take_duration, "seconds or a time with unit, as 10, 500ms or 2m"},
+    {"--warm-up", take_warm_up, "seconds or a time with unit, as 1, 500ms or 2m"},
     {"--count", take_count, "a number from 1"},
     {"--threads", take_threads, "a number from 1 to 256"},
     {"--seed", take_seed, "a number below 2^63"},
@@ -253,6 +261,8 @@ bool options_parse(int argc, char **argv, struct options *out, int *code)
         return false;
     if (out->mode == MODE_IDLE && out->count > 0)
         return refuse(code, "idle takes no --count, only a --duration");
+    if (out->warm_up_ms > 0 && (out->mode == MODE_CONNECT || out->count > 0))
+        return refuse(code, "--warm-up goes with a --duration, and not with connect");
     set_defaults(out);
     return true;
 }

@@ -31,6 +31,7 @@ struct options {
     uint32_t message_bytes;
     double rate;          /* of MODE_PACED: messages a second, all connections together */
     uint64_t duration_ms; /* 0: until `count` is reached */
+    uint64_t warm_up_ms;  /* not 0: only `duration_ms` from so long after connecting count */
     uint64_t count;       /* messages (MODE_CONNECT: connections) in all; 0: no limit */
     uint64_t seed;        /* below 2^63, so that JSON can hold it */
     uint32_t threads;

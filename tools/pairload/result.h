@@ -26,6 +26,7 @@ enum fault {
 enum { RESULT_ERRS = 0 ERR_TABLE(X) };
 #undef X
 
+/* Connections and faults are those of the whole run; the rest is what came after the warm-up. */
 struct result {
     _Atomic uint64_t connections; /* established */
     _Atomic uint64_t closed;   /* of these, ended by FIN on both sides with nothing missing */
@@ -37,7 +38,8 @@ struct result {
     struct histogram latency_us;
     struct histogram
         lateness_us;     /* MODE_PACED: how late after its due time a message was sent */
-    uint64_t elapsed_us; /* set by the main thread: from the first connect to the end */
+    uint64_t elapsed_us; /* set by the main thread: from the first connect to the end, or of
+                            what comes after the warm-up */
 };
 
 const char *fault_word(enum fault fault);
