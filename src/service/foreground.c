@@ -253,6 +253,7 @@ static void run_server(struct server *server, const char *greeting)
     start_log_routes(server);
     struct endpoint *endpoint = start_endpoint(conf, &console);
     if (greeting != NULL) {
+        log_output_flush(STUCK_MS); /* what is told next stands below the log lines */
         fputs(greeting, stdout);
         fflush(stdout);
     }

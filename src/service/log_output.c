@@ -29,9 +29,9 @@ static struct {
     FILE *next_file;          /* to be used instead of `file` from now on; NULL: none */
     log_output_write *divert;
     void *divert_ctx;
-    bool diverting;   /* the thread is in `divert` */
-    bool begins_line; /* the thread's: the next byte to `file` begins a line */
-    uint64_t lost;    /* lines lost since that was last logged */
+    bool writing;   /* the thread has lines that are not in `filling` any more */
+    bool diverting; /* the thread is in `divert` */
+    uint64_t lost;  /* lines lost since that was last logged */
     struct os_thread *thread;
 
     char *filling;  /* one of the buffers, for lines that come */
@@ -100,8 +100,11 @@ static void drain(size_t len)
             break;
         if (done == 0)
             os_cond_wait(&output.changed, &output.lock, RETRY_MS);
-        /* A new file is free of the old one's trouble. */
-        take_next_file();
+        if (output.next_file != NULL) { /* free of the old one's trouble */
+            take_next_file();
+            for (; at > output.draining && at[-1] != '\n'; at--)
+                len++; /* a line that was torn is whole in the new file */
+        }
     }
     for (size_t i = 0; i < len; i++) {
         if (at[i] == '\n')
@@ -127,7 +130,10 @@ static void run(void *arg)
         output.filling = output.draining;
         output.draining = drained;
         output.filled = 0;
+        output.writing = true;
         drain(len);
+        output.writing = false;
+        os_cond_wake_all(&output.changed);
         uint64_t lost = output.lost;
         output.lost = 0;
         if (lost > 0) {
@@ -207,6 +213,16 @@ enum err log_output_start(const char *path)
     return ERR_OK;
 }
 
+/* Waits, with the lock held, for something to change. False: the time is over. */
+static bool wait_change(uint64_t deadline)
+{
+    uint64_t now = os_mono_ms();
+    if (now >= deadline)
+        return false;
+    os_cond_wait(&output.changed, &output.lock, (uint32_t)(deadline - now));
+    return true;
+}
+
 enum err log_output_reopen(void)
 {
     if (output.path[0] == '\0')
@@ -223,11 +239,22 @@ enum err log_output_reopen(void)
     if (!output.running)
         take_next_file();
     os_cond_wake_all(&output.changed);
-    while (output.next_file == file && os_mono_ms() < deadline)
-        os_cond_wait(&output.changed, &output.lock, REOPEN_WAIT_MS / 4);
+    while (output.next_file == file && wait_change(deadline))
+        continue;
     err = output.next_file == file ? ERR_TIMEDOUT : ERR_OK;
     os_mutex_unlock(&output.lock);
     return err;
+}
+
+bool log_output_flush(uint32_t timeout_ms)
+{
+    uint64_t deadline = os_mono_ms() + timeout_ms;
+    os_mutex_lock(&output.lock);
+    while (output.running && (output.filled > 0 || output.writing) && wait_change(deadline))
+        continue;
+    bool flushed = output.filled == 0 && !output.writing;
+    os_mutex_unlock(&output.lock);
+    return flushed;
 }
 
 bool log_output_divert(log_output_write *write, void *ctx, uint32_t timeout_ms)
@@ -236,8 +263,8 @@ bool log_output_divert(log_output_write *write, void *ctx, uint32_t timeout_ms)
     os_mutex_lock(&output.lock);
     output.divert = write;
     output.divert_ctx = ctx;
-    for (uint64_t now = os_mono_ms(); output.diverting && now < deadline; now = os_mono_ms())
-        os_cond_wait(&output.changed, &output.lock, (uint32_t)(deadline - now));
+    while (output.diverting && wait_change(deadline))
+        continue;
     bool idle = !output.diverting;
     os_mutex_unlock(&output.lock);
     return idle;
@@ -249,8 +276,8 @@ bool log_output_stop(uint32_t timeout_ms)
     os_mutex_lock(&output.lock);
     output.stopping = true;
     os_cond_wake_all(&output.changed);
-    for (uint64_t now = os_mono_ms(); output.running && now < deadline; now = os_mono_ms())
-        os_cond_wait(&output.changed, &output.lock, (uint32_t)(deadline - now));
+    while (output.running && wait_change(deadline))
+        continue;
     bool ended = !output.running;
     struct os_thread *thread = ended ? output.thread : NULL;
     if (ended)

@@ -27,6 +27,9 @@ enum err log_output_start(const char *path);
  * old file does not take what is waiting; the new one is used as soon as it does. */
 enum err log_output_reopen(void);
 
+/* Waits until what was logged before is written. False: it was not within timeout_ms. */
+bool log_output_flush(uint32_t timeout_ms);
+
 /* Hands what would go to stderr to `write` instead (whole lines; NULL: to stderr again). After
  * a return of true the old function is not called any more; false: it is running and did not
  * come back within timeout_ms, but will not be called again. Nothing is diverted from a file. */

@@ -85,6 +85,15 @@ static void a_line_that_comes_after_the_end_is_written_too(void **state)
     assert_file(path, "late\n");
 }
 
+static void a_flush_returns_when_all_is_written(void **state)
+{
+    (void)state;
+    assert_int_equal(log_output_start(path), ERR_OK);
+    log_notice("one");
+    assert_true(log_output_flush(PATIENCE_MS));
+    assert_file(path, "one\n");
+}
+
 static void a_file_that_cannot_be_opened_is_an_error(void **state)
 {
     (void)state;
@@ -234,6 +243,7 @@ static void an_output_that_stands_still_holds_nobody_and_loses_with_a_number(voi
         log_notice("%s", text);
     lost = log_lost_total() - lost;
     assert_true(lost > 100 && lost < 900);
+    assert_false(log_output_flush(10));
     assert_false(log_output_divert(NULL, NULL, 0)); /* it is in there, and stays */
     assert_false(log_output_stop(10));
 
@@ -295,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lines_are_appended_to_the_file),
         TEST(a_line_that_comes_after_the_end_is_written_too),
+        TEST(a_flush_returns_when_all_is_written),
         TEST(a_file_that_cannot_be_opened_is_an_error),
         TEST(reopen_goes_on_in_a_new_file),
         TEST(reopen_that_fails_keeps_the_old_file),
