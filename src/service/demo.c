@@ -56,35 +56,38 @@ static struct conf *make_conf(const char *listen, const char *upstream)
 /* What can be typed in another terminal; an address that means all is reached at loopback. */
 static void add_greeting(const struct addr *listen, const char *upstream, struct str *out)
 {
-    struct addr reach = *listen;
-    if (addr_is_any(&reach))
-        addr_parse_ip(reach.family == ADDR_IPV4 ? "127.0.0.1" : "::1", &reach);
-    char text[ADDR_TEXT_MAX], whole[ADDR_TEXT_MAX];
-    addr_format_ip(&reach, text);
-    reach.port = listen->port;
-    addr_format(&reach, whole);
-    unsigned port = listen->port;
+    char text[ADDR_TEXT_MAX];
     str_addf(out,
              "\n"
              "An echo server at %s plays the game server.\n"
              "The route '" DEMO_NAME "' in front of it listens on %s.\n"
              "From another terminal, try\n\n",
-             upstream, whole);
+             upstream, addr_format(listen, text));
+
+    struct addr reach = *listen;
+    if (addr_is_any(&reach))
+        addr_parse_ip(reach.family == ADDR_IPV4 ? "127.0.0.1" : "::1", &reach);
+    reach.port = listen->port;
     static const struct grid_column layout[2] = {{.title = NULL}};
     struct grid grid;
     grid_init(&grid, layout, 2);
+#ifndef _WIN32
+    addr_format_ip(&reach, text);
+    unsigned port = reach.port;
     grid_cell(&grid, "nc %s %u", text, port);
     grid_cell(&grid, "what you type comes back");
-    grid_cell(&grid, "pairload ping %s", whole);
-    grid_cell(&grid, "many clients at once");
+#endif
+    grid_cell(&grid, "pairload paced %s --connections 20", addr_format(&reach, text));
+    grid_cell(&grid, "some load");
     grid_cell(&grid, "pairport console --name " DEMO_NAME " show sessions");
     grid_cell(&grid, "who is connected");
     grid_write(&grid, 2, 0, out, NULL);
     grid_free(&grid);
-    str_addf(out,
-             "  bash -c 'exec 3<>/dev/tcp/%s/%u; echo hello >&3; head -n 1 <&3'\n\n"
-             "`shutdown` or Ctrl-C stops it.\n\n",
-             text, port);
+#ifndef _WIN32
+    str_addf(out, "  bash -c 'exec 3<>/dev/tcp/%s/%u; echo hi >&3; head -n1 <&3'\n",
+             addr_format_ip(&reach, text), port);
+#endif
+    str_add(out, "\n`shutdown` or Ctrl-C stops it.\n\n");
 }
 
 int demo_run(const char *listen_text)
