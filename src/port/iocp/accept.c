@@ -20,10 +20,11 @@ static enum err transient(enum err err)
     return ERR_ABORTED;
 }
 
-static enum outcome give_up(struct op *op, enum err err, int32_t raw)
+/* Ends an ACCEPT without a client. */
+static enum outcome give_up(struct op *op, enum sock_close_how how, enum err err, int32_t raw)
 {
     if (op->accepted != SOCK_NONE)
-        sock_close(op->accepted, SOCK_CLOSE_ABORT);
+        sock_close(op->accepted, how);
     op->accepted = SOCK_NONE;
     return iocp_known(op, err, raw);
 }
@@ -36,7 +37,7 @@ static void complete(struct port *port, struct op *op)
     SOCKET listener = (SOCKET)op->sock;
     if (setsockopt((SOCKET)op->accepted, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
                    (const char *)&listener, sizeof listener) != 0) {
-        (void)give_up(op, ERR_ABORTED, WSAGetLastError());
+        (void)give_up(op, SOCK_CLOSE_ABORT, ERR_ABORTED, WSAGetLastError());
         return;
     }
 
@@ -49,7 +50,7 @@ static void complete(struct port *port, struct op *op)
         ->accept_addrs(op->buf, 0, ADDRESS_ROOM, ADDRESS_ROOM, &local, &local_len, &remote,
                        &remote_len);
     if (remote == NULL || bsd_to_addr(remote, (size_t)remote_len, &op->addr) != ERR_OK) {
-        (void)give_up(op, ERR_ABORTED, 0);
+        (void)give_up(op, SOCK_CLOSE_ABORT, ERR_ABORTED, 0);
         return;
     }
     (void)iocp_known(op, ERR_OK, 0);
@@ -66,10 +67,10 @@ enum outcome accept_start(struct port *port, struct op *op)
      * before AcceptEx has returned here. */
     op->accepted = SOCK_NONE;
     if (iocp_fault(&iocp_faults.accepts_to_fail))
-        return give_up(op, ERR_NO_DESCRIPTORS, WSAEMFILE);
+        return give_up(op, SOCK_CLOSE_NORMAL, ERR_NO_DESCRIPTORS, WSAEMFILE);
     enum err err = sock_open(family, &op->accepted);
     if (err != ERR_OK)
-        return give_up(op, transient(err), WSAGetLastError());
+        return give_up(op, SOCK_CLOSE_NORMAL, transient(err), WSAGetLastError());
 
     /* No bytes are received along with the client: that would wait for the first of them, and
      * clients that stay silent would use up all ACCEPTs. */
@@ -85,8 +86,9 @@ enum outcome accept_start(struct port *port, struct op *op)
     }
     err = error_from_wsa(code);
     if (err == ERR_INVALID || err == ERR_UNSUPPORTED)
-        return give_up(op, err, code); /* no listener: trying again would never help */
-    return give_up(op, transient(err), code);
+        return give_up(op, SOCK_CLOSE_NORMAL, err,
+                       code); /* no listener: trying again would never help */
+    return give_up(op, SOCK_CLOSE_NORMAL, transient(err), code);
 }
 
 void accept_finish(struct port *port, struct op *op, LONG status)
@@ -95,5 +97,5 @@ void accept_finish(struct port *port, struct op *op, LONG status)
     if (err == ERR_OK)
         complete(port, op);
     else
-        (void)give_up(op, transient(err), status);
+        (void)give_up(op, SOCK_CLOSE_NORMAL, transient(err), status);
 }

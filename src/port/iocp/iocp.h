@@ -10,8 +10,9 @@
  *   it is known         The call failed, or it succeeded on a socket with skip-on-success. There
  *                       will be no packet, the operation is still ours. It waits in the ready
  *                       list of this worker; of a thread that is no worker (or of a worker with a
- *                       long list) it goes through the completion port as a posted packet; when
- *                       posting fails for lack of memory, through the overflow list.
+ *                       long list, or a lasting one while others sleep) it goes through the
+ *                       completion port as a posted packet; when posting fails for lack of
+ *                       memory, through the overflow list.
  *
  * Two rules follow, and every start function keeps them: nothing in the operation is written
  * after the start call unless the result is known, and whether skip-on-success is set is read
@@ -79,7 +80,7 @@ struct sock_record {
     struct os_mutex resend;   /* cancel against the second start of a partly sent WRITE */
     _Atomic uint32_t pending; /* operations submitted that have not come out yet */
     _Atomic uint32_t cancels; /* calls of port_cancel(), ever */
-    bool attached;            /* written by attach and close, read by the socket's user */
+    atomic_bool attached;     /* written by attach and close, read by the socket's user */
     bool skip;                /* skip-on-success is set: a known result has no packet */
     uint8_t family;           /* enum addr_family */
 };

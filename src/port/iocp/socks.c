@@ -43,7 +43,7 @@ struct sock_record *socks_find(struct sock_table *table, sock_t sock)
     assert(valid);
     struct sock_record *records =
         atomic_load_explicit(&table->chunks[chunk], memory_order_acquire);
-    assert(records != NULL && records[slot].attached);
+    assert(records != NULL && atomic_load(&records[slot].attached));
     return &records[slot];
 }
 
@@ -52,7 +52,7 @@ void socks_free(struct sock_table *table)
     for (size_t i = 0; i < SOCKS_CHUNKS; i++) {
         struct sock_record *records = atomic_load(&table->chunks[i]);
         for (size_t slot = 0; records != NULL && slot < SOCKS_PER_CHUNK; slot++)
-            assert(!records[slot].attached);
+            assert(!atomic_load(&records[slot].attached));
         free(records);
     }
 }
@@ -72,7 +72,7 @@ enum err port_attach(struct port *port, sock_t sock)
     enum err err = socks_make(&port->socks, sock, &record);
     if (err != ERR_OK)
         return err;
-    assert(!record->attached);
+    assert(!atomic_load(&record->attached));
     assert(atomic_load(&record->pending) == 0);
 
     enum addr_family family = ADDR_NONE;
@@ -89,7 +89,7 @@ enum err port_attach(struct port *port, sock_t sock)
     /* Nothing below may fail: a socket cannot be taken off a completion port again. */
     record->skip = ifs && port->may_skip && !iocp_faults.no_skip && set_skip(sock);
     record->family = (uint8_t)family;
-    record->attached = true;
+    atomic_store(&record->attached, true);
     return ERR_OK;
 }
 
@@ -100,6 +100,6 @@ void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how)
      * of a socket closed under a pending receive gets a reset instead of its last bytes. */
     assert(atomic_load(&record->pending) == 0);
     /* Before the handle is free: the next socket, on any thread, may get the same one. */
-    record->attached = false;
+    atomic_store(&record->attached, false);
     sock_close(sock, how);
 }
