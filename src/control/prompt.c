@@ -1,5 +1,6 @@
 #include "control/prompt.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@
 
 struct prompt {
     struct prompt_host host;
-    unsigned interrupts; /* Ctrl-C in a row on an empty line */
+    unsigned interrupts;     /* Ctrl-C in a row on an empty line */
+    uint64_t interrupted_ms; /* when the last of them came, monotonic */
 
     struct os_mutex lock; /* guards all below and the terminal */
     struct line_editor editor;
@@ -190,6 +192,10 @@ static void complete(struct prompt *prompt)
 static bool interrupt(struct prompt *prompt)
 {
     bool empty = prompt->editor.len == 0;
+    uint64_t now = os_mono_ms();
+    if (!empty || now - prompt->interrupted_ms > PROMPT_AGAIN_MS)
+        prompt->interrupts = 0; /* this one is the first of a row */
+    prompt->interrupted_ms = now;
     end_row(prompt, "^C");
     line_editor_next(&prompt->editor, false);
     struct command_result result;

@@ -20,6 +20,9 @@
 
 struct prompt; /* opaque */
 
+/* A further Ctrl-C within this time counts as one in a row. */
+#define PROMPT_AGAIN_MS 10000
+
 /* What stands behind a prompt. The functions run in the thread of prompt_run(). */
 struct prompt_host {
     void *ctx;

@@ -41,11 +41,15 @@ static void complete(void *ctx, const char *line, size_t cursor, struct completi
 static void interrupt(void *ctx, unsigned times, struct command_result *result)
 {
     struct relay_prompt *prompt = ctx;
-    static const char line[] = "shutdown";
-    if (times == 1)
+    static const char line[] = "shutdown"; /* now, when the relay is stopping already */
+    struct server_info info;
+    server_get_info(prompt->session.console->server, &info);
+    if (times > 1)
+        command_run(&prompt->session, line, sizeof line - 1, result);
+    else if (info.state == SERVER_RUNNING)
         str_add(&result->text, "Ctrl-C once more stops the relay; `help` lists the commands\n");
     else
-        command_run(&prompt->session, line, sizeof line - 1, result);
+        str_add(&result->text, "stopping; Ctrl-C once more ends the sessions at once\n");
 }
 
 /* Ctrl-D leaves a program as a rule. Here that would end every player's session, so it takes a
