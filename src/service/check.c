@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/str.h"
+#include "config/conf.h"
 #include "control/grid.h"
 #include "os/tty.h"
 #include "service/config_file.h"
@@ -27,7 +29,7 @@ static void add_route(const struct conf_route *route, struct grid *grid)
     }
 }
 
-void check_write_routes(const struct conf *conf, struct str *out)
+static void write_routes(const struct conf *conf, struct str *out)
 {
     static const struct grid_column layout[] = {{"ROUTE", false, 0},
                                                 {"LISTEN", false, 0},
@@ -48,7 +50,7 @@ int check_run(const char *given)
         return 1;
     struct str out;
     str_init(&out);
-    check_write_routes(conf, &out);
+    write_routes(conf, &out);
     str_addf(&out, "%s is fine: %zu route%s\n", conf->path, conf->route_count,
              conf->route_count == 1 ? "" : "s");
     fputs(out.data, stdout);

@@ -26,6 +26,7 @@ static struct {
     struct os_mutex lock; /* guards all below */
     struct os_cond changed;
     struct server *server; /* NULL before it runs and after it has stopped */
+    bool starting;         /* names are being resolved, which may take long */
     unsigned stops;        /* how often a stop was asked for */
     bool now;              /* at once */
     bool quick;            /* within QUICK_STOP_MS */
@@ -33,12 +34,21 @@ static struct {
 
 /* ---- stop requests, from any thread ---- */
 
+/* Nothing runs yet, and what the start waits for may not come. */
+static void give_up_starting(void)
+{
+    fputs("pairport: stopped while starting\n", stderr);
+    _Exit(1);
+}
+
 static void request_stop(bool now, bool quick)
 {
     os_mutex_lock(&relay.lock);
     relay.stops++;
     relay.now = relay.now || now || relay.stops > 1;
     relay.quick = relay.quick || quick;
+    if (relay.starting && relay.stops > 1)
+        give_up_starting();
     if (relay.server != NULL)
         server_stop(relay.server, relay.now);
     os_cond_wake_all(&relay.changed);
@@ -53,10 +63,13 @@ static enum err reopen(void *ctx)
         log_notice("the log goes to stderr: there is no file to open again");
     else if (err == ERR_OK)
         log_notice("log file opened again");
+    else if (err == ERR_TIMEDOUT)
+        log_warning("log file opened again, but the old one takes no more: what waits for it "
+                    "will follow");
     else
         log_error("log file could not be opened again: %s; the old one stays in use",
                   err_text(err));
-    return err;
+    return err == ERR_TIMEDOUT ? ERR_OK : err;
 }
 
 static void on_signal(enum signal_kind kind, void *ctx)
@@ -121,6 +134,9 @@ static void report_failures(const struct str *why, bool also_stderr)
 static struct server *start_server(struct conf *conf)
 {
     bool to_file = conf->log_file[0] != '\0';
+    os_mutex_lock(&relay.lock);
+    relay.starting = true;
+    os_mutex_unlock(&relay.lock);
     struct server *server = NULL;
     struct str why;
     str_init(&why);
@@ -226,6 +242,7 @@ static void publish(struct server *server)
 {
     os_mutex_lock(&relay.lock);
     relay.server = server;
+    relay.starting = false;
     if (server != NULL && relay.stops > 0)
         server_stop(server, relay.now);
     os_mutex_unlock(&relay.lock);
@@ -270,6 +287,8 @@ static void run_server(struct server *server, const char *greeting)
         if (!free_of_log || !relay_prompt_stop(prompt, STUCK_MS)) {
             /* The terminal stands still, and threads that write to it hold what would be freed
              * now. The relay's work is done; its memory ends with the process. */
+            if (free_of_log)
+                log_output_stop(STUCK_MS);
             signals_stopped();
             _Exit(0);
         }
