@@ -16,9 +16,8 @@
 struct client {
     struct endpoint *endpoint;
     struct os_thread *thread; /* NULL: the place is free */
-    struct local_conn *conn;  /* NULL once the thread has closed it */
+    struct local_conn *conn;  /* NULL when the place is free */
     bool answering;           /* a command runs or its answer is being sent */
-    bool done;                /* the thread is about to end */
 };
 
 struct endpoint {
@@ -26,9 +25,10 @@ struct endpoint {
     struct local_listener *listener;
     struct os_thread *thread;
 
-    struct os_mutex lock; /* guards all below */
-    struct os_cond answered;
+    struct os_mutex lock;   /* guards all below */
+    struct os_cond changed; /* an answer is sent, or a client is gone */
     bool stopping;
+    struct os_thread *ended; /* of the client that left last; the next one to leave joins it */
     struct client clients[ENDPOINT_CLIENTS_MAX];
 };
 
@@ -51,7 +51,7 @@ static bool set_answering(struct client *client, bool answering)
     client->answering = answering;
     bool goes_on = !endpoint->stopping;
     if (!answering)
-        os_cond_wake_all(&endpoint->answered);
+        os_cond_wake_all(&endpoint->changed);
     os_mutex_unlock(&endpoint->lock);
     return goes_on;
 }
@@ -91,13 +91,20 @@ static void run_client(void *arg)
     struct local_conn *conn = client->conn;
     os_mutex_unlock(&endpoint->lock);
     serve(client, conn);
+
+    /* A thread cannot join itself: each that leaves joins the one that left before it, so that
+     * at most one is not joined, however many clients there were. */
     os_mutex_lock(&endpoint->lock);
+    struct os_thread *before = endpoint->ended;
+    endpoint->ended = client->thread;
+    client->thread = NULL;
     client->conn = NULL;
     client->answering = false;
-    client->done = true;
-    os_cond_wake_all(&endpoint->answered);
+    os_cond_wake_all(&endpoint->changed);
     os_mutex_unlock(&endpoint->lock);
     local_conn_close(conn);
+    if (before != NULL)
+        os_thread_join(before);
 }
 
 /* ---- the listener, in its thread ---- */
@@ -118,57 +125,39 @@ static void refuse(struct local_conn *conn, const char *why)
     local_conn_close(conn);
 }
 
-/* Frees the places of clients that are gone and returns a free one, or NULL. */
+/* With the lock held. */
 static struct client *find_place(struct endpoint *endpoint)
 {
-    struct client *place = NULL;
     for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
-        struct client *client = &endpoint->clients[i];
-        os_mutex_lock(&endpoint->lock);
-        bool done = client->thread != NULL && client->done;
-        os_mutex_unlock(&endpoint->lock);
-        if (done) {
-            os_thread_join(client->thread);
-            client->thread = NULL;
-        }
-        if (client->thread == NULL && place == NULL)
-            place = client;
+        if (endpoint->clients[i].thread == NULL)
+            return &endpoint->clients[i];
     }
-    return place;
+    return NULL;
 }
 
-static void admit(struct endpoint *endpoint, struct local_conn *conn)
+/* Starts the client's thread. False: `why` is what the client is to be told. */
+static bool admit(struct endpoint *endpoint, struct local_conn *conn, char why[96])
 {
-    struct client *client = find_place(endpoint);
-    if (client == NULL) {
-        char why[96];
-        str_format(why, sizeof why, "all %d consoles of this relay are in use; close one\n",
-                   ENDPOINT_CLIENTS_MAX);
-        refuse(conn, why);
-        return;
-    }
+    enum err err = ERR_OK;
     os_mutex_lock(&endpoint->lock);
-    bool stopping = endpoint->stopping;
-    client->endpoint = endpoint;
-    client->answering = false;
-    client->done = false;
-    client->conn = stopping ? NULL : conn;
-    os_mutex_unlock(&endpoint->lock);
-    if (stopping) {
-        local_conn_close(conn);
-        return;
+    struct client *client = endpoint->stopping ? NULL : find_place(endpoint);
+    if (endpoint->stopping) {
+        str_format(why, 96, "the relay has stopped\n");
+    } else if (client == NULL) {
+        str_format(why, 96, "all %d consoles of this relay are in use; close one\n",
+                   ENDPOINT_CLIENTS_MAX);
+    } else {
+        *client = (struct client){.endpoint = endpoint, .conn = conn};
+        /* With the lock held, so that the thread cannot leave before its handle is here. */
+        err = os_thread_start(&client->thread, "console", run_client, client);
     }
-    enum err err = os_thread_start(&client->thread, "console", run_client, client);
     if (err != ERR_OK) {
-        os_mutex_lock(&endpoint->lock);
-        client->conn = NULL;
-        client->thread = NULL;
-        os_mutex_unlock(&endpoint->lock);
-        char why[96];
-        str_format(why, sizeof why, "the relay cannot serve another console: %s\n",
-                   err_text(err));
-        refuse(conn, why);
+        *client = (struct client){.conn = NULL};
+        str_format(why, 96, "the relay cannot serve another console: %s\n", err_text(err));
+        client = NULL;
     }
+    os_mutex_unlock(&endpoint->lock);
+    return client != NULL;
 }
 
 static void run_listener(void *arg)
@@ -181,7 +170,9 @@ static void run_listener(void *arg)
         if (err == ERR_CANCELLED)
             return;
         if (err == ERR_OK) {
-            admit(endpoint, conn);
+            char why[96];
+            if (!admit(endpoint, conn, why))
+                refuse(conn, why);
             continue;
         }
         log_limited(&limit, LOG_WARNING, "console: a client could not be accepted: %s",
@@ -223,6 +214,16 @@ static bool is_answering(const struct endpoint *endpoint)
 }
 
 /* With the lock held. */
+static bool has_clients(const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+        if (endpoint->clients[i].thread != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* With the lock held. */
 static void stop_clients(struct endpoint *endpoint, bool also_answering)
 {
     for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
@@ -240,15 +241,19 @@ void endpoint_stop(struct endpoint *endpoint)
     stop_clients(endpoint, false);
     for (uint64_t now = os_mono_ms(); is_answering(endpoint) && now < deadline;
          now = os_mono_ms())
-        os_cond_wait(&endpoint->answered, &endpoint->lock, (uint32_t)(deadline - now));
+        os_cond_wait(&endpoint->changed, &endpoint->lock, (uint32_t)(deadline - now));
     stop_clients(endpoint, true);
     os_mutex_unlock(&endpoint->lock);
     local_listener_stop(endpoint->listener);
     os_thread_join(endpoint->thread);
-    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
-        if (endpoint->clients[i].thread != NULL)
-            os_thread_join(endpoint->clients[i].thread);
-    }
+
+    os_mutex_lock(&endpoint->lock);
+    while (has_clients(endpoint))
+        os_cond_wait(&endpoint->changed, &endpoint->lock, UINT32_MAX);
+    struct os_thread *ended = endpoint->ended;
+    os_mutex_unlock(&endpoint->lock);
+    if (ended != NULL)
+        os_thread_join(ended); /* it has joined the one before it, and that one its own */
     local_listener_close(endpoint->listener);
     free(endpoint);
 }
