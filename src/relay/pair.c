@@ -428,6 +428,7 @@ void pair_init_timer(struct pair *pair)
 enum reason pair_first_connect(struct pair *pair, struct worker *worker)
 {
     os_mutex_lock(&pair->lock);
+    table_add(&worker->relay->table, pair);
     on_connect_step(pair, worker, connecting_next(pair, worker));
     arm_connecting(pair, worker);
     enum reason reason = pair->reason;

@@ -70,8 +70,6 @@ static enum err begin(struct worker *worker, struct pair *pair)
     struct relay *relay = worker->relay;
     lifecycle_part_begins(relay);
     stat_add(relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
-    table_add(&relay->table, pair);
-
     enum reason reason = pair_first_connect(pair, worker);
     if (reason == REASON_NO_DESCRIPTORS)
         return ERR_NO_DESCRIPTORS;
