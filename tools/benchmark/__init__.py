@@ -1,0 +1,1 @@
+"""The parts of tools/bench: pairport measured side by side with other relays."""

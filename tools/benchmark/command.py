@@ -1,0 +1,179 @@
+"""The command line of tools/bench."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from . import machine, plot, summary, syscalls
+from .loads import LOAD_BY_NAME, LOADS
+from .measure import Bench, rounds
+from .processes import BenchError, Workplace
+from .relays import DIRECT, PAIRPORT, PEERS
+
+ROOT = Path(__file__).resolve().parents[2]
+BUSY_SHARE = 0.05  # of the machine, by others; above it numbers are doubtful
+
+
+def _words(known):
+    def parse(text):
+        words = [word for word in text.split(",") if word]
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"'{word}' is none of {', '.join(known)}")
+        return words
+
+    return parse
+
+
+def _positive(kind):
+    def parse(text):
+        with contextlib.suppress(ValueError):
+            if (value := kind(text)) > 0:
+                return value
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+
+    return parse
+
+
+def _plot_file(text):
+    if Path(text).suffix not in plot.TERMINALS:
+        raise argparse.ArgumentTypeError(f"'{text}' ends in none of {', '.join(plot.TERMINALS)}")
+    return Path(text)
+
+
+def _arguments(argv):
+    parser = argparse.ArgumentParser(
+        prog="tools/bench",
+        description="Measures pairport side by side with other TCP relays: the same loads through "
+        "each and straight to the server, interleaved over several rounds. Builds pairport and "
+        "installs what is missing first. Exit codes: 0 all budgets met, 1 not or not measured, "
+        "2 usage.",
+    )
+    loads = [load.name for load in LOADS]
+    peers = [peer.name for peer in PEERS]
+    add = parser.add_argument
+    add("--rounds", type=_positive(int), default=5, metavar="N", help="(default 5)")
+    add("--seconds", type=_positive(float), default=3.0, metavar="S", help="a load (default 3)")
+    add("--workers", type=_positive(int), default=2, metavar="N", help="a relay (default 2)")
+    add("--loads", type=_words(loads), default=loads, metavar="A,B", help=", ".join(loads))
+    add("--peers", type=_words(peers), default=peers, metavar="A,B", help=", ".join(peers))
+    add("--no-syscalls", action="store_true", help="leave out the pass that counts system calls")
+    add("--json", type=Path, metavar="FILE", help="keep the result, with every sample")
+    add("--plot", type=_plot_file, metavar="FILE", help="bars of the result, .svg or .png")
+    add("--from", type=Path, dest="source", metavar="FILE", help="show a kept result again")
+    add("--build", type=Path, metavar="DIR", help="measure the programs built there as they are")
+    add("--no-setup", action="store_true", help="install nothing")
+    return parser.parse_args(argv)
+
+
+def _say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def _set_up(mode):
+    if subprocess.run([ROOT / "tools/setup", mode], check=False).returncode != 0:
+        raise BenchError("can't set up")
+
+
+def _build(preset="linux", targets=("pairport", "pairload")):
+    """Builds what is measured. Returns where it is."""
+    log = ROOT / f"build/bench-build-{preset}.log"
+    log.parent.mkdir(exist_ok=True)
+    _say(f"building in build/{preset}")
+    with log.open("w") as out:
+        for command in (
+            ["cmake", "--preset", preset],
+            ["cmake", "--build", f"build/{preset}", "--target", *targets],
+        ):
+            run = subprocess.run(command, cwd=ROOT, stdout=out, stderr=out, check=False)
+            if run.returncode != 0:
+                raise BenchError(f"building failed; the whole log: {log}")
+    return ROOT / "build" / preset
+
+
+def _prefer_us():
+    """Lets the measurement look at its clock and at /proc in time on a machine that is full."""
+    with contextlib.suppress(PermissionError, OSError):
+        os.sched_setscheduler(
+            0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(os.sched_get_priority_min(1))
+        )
+
+
+def _measure(args):
+    build = args.build.resolve() if args.build else _build()
+    relays = [PAIRPORT, *(peer for peer in PEERS if peer.name in args.peers), DIRECT]
+    loads = [LOAD_BY_NAME[name] for name in args.loads]
+    _prefer_us()
+    result = {
+        "machine": machine.describe(ROOT),
+        "versions": {r.name: r.find_version(build) for r in relays if r.command},
+        "settings": {
+            "rounds": args.rounds,
+            "seconds": args.seconds,
+            "workers": args.workers,
+            "relays": [relay.name for relay in relays],
+            "about": {relay.name: relay.about for relay in relays},
+        },
+    }
+    if result["machine"]["busy_before"] > BUSY_SHARE:
+        _say(f"the machine is {result['machine']['busy_before']:.0%} busy already")
+    with Workplace() as place:
+        bench = Bench(place, build, args.workers, args.seconds, _say)
+        result["samples"] = rounds(bench, loads, relays, args.rounds)
+        if not args.no_syscalls:
+            result["syscalls"] = syscalls.count(bench, relays, args.loads)
+    result["summary"] = summary.summarise(result["samples"], result["settings"])
+    return result
+
+
+def _show(result):
+    """Prints the tables. Returns whether every budget was met."""
+    lines = machine.head_lines(result["machine"], result["versions"], result["settings"])
+    for entry in result["summary"]:
+        lines += summary.load_lines(entry)
+        if entry["others_share"] > BUSY_SHARE:
+            lines.append(f"  doubtful: {entry['others_share']:.0%} of the machine went to others")
+    if "syscalls" in result:
+        lines += syscalls.lines(result["syscalls"], summary.grid)
+    lines += summary.budget_lines(result["summary"])
+    print("\n".join(lines))
+    verdicts = [v["met"] for entry in result["summary"] for v in entry["budgets"]]
+    return all(met is True for met in verdicts)
+
+
+def _run(args):
+    if args.source:
+        result = json.loads(args.source.read_text())
+    else:
+        if not args.no_setup:
+            _set_up("bench")
+        result = _measure(args)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+    met = _show(result)
+    if args.plot:
+        plot.draw(result, args.plot)
+    return 0 if met else 1
+
+
+def _on_signal(number, _frame):
+    raise SystemExit(128 + number)
+
+
+def main(argv=None):
+    args = _arguments(argv)
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGHUP, _on_signal)
+    try:
+        return _run(args)
+    except BenchError as error:
+        _say(error)
+        return 1
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130

@@ -1,0 +1,201 @@
+"""From samples to the tables: medians, the ratio to the best peer, the budgets."""
+
+from statistics import median
+
+from .loads import FIGURES, LOAD_BY_NAME
+
+OURS = "pairport"
+NO_PEERS = (OURS, "direct")
+
+
+def _values(samples, load, relay, figure):
+    """round -> value"""
+    return {
+        sample["round"]: sample["figures"][figure]
+        for sample in samples
+        if sample["load"] == load
+        and sample["relay"] == relay
+        and figure in sample["figures"]
+    }
+
+
+def _refusals(samples, load):
+    """relay -> why its numbers don't count"""
+    return {
+        sample["relay"]: sample["refused"]
+        for sample in samples
+        if sample["load"] == load and sample["refused"]
+    }
+
+
+def _shaky(samples, load, refusals):
+    """Relays that failed in one run and not in another: was it them, or the measurement?"""
+    return [
+        relay
+        for relay in refusals
+        if any(
+            s["load"] == load and s["relay"] == relay and not s["refused"] for s in samples
+        )
+    ]
+
+
+def _in_order(names):
+    return list(dict.fromkeys(names))
+
+
+def summarise(samples, settings):
+    """One entry a load, as kept in the JSON file."""
+    entries = []
+    for name in _in_order(sample["load"] for sample in samples):
+        load = LOAD_BY_NAME[name]
+        relays = _in_order(s["relay"] for s in sorted(samples, key=_relay_order(settings)))
+        relays = [r for r in relays if any(s["load"] == name and s["relay"] == r for s in samples)]
+        refusals = _refusals(samples, name)
+        rows = {}
+        for relay in relays:
+            rows[relay] = {
+                figure: median(values.values())
+                for figure in load.figures
+                if (values := _values(samples, name, relay, figure)) and relay not in refusals
+            }
+        others = [s["others_share"] for s in samples if s["load"] == name and "others_share" in s]
+        entries.append(
+            {
+                "load": name,
+                "medians": rows,
+                "refused": refusals,
+                "others_share": median(others) if others else 0.0,
+                "budgets": [
+                    judge(samples, name, budget, rows, refusals) for budget in load.budgets
+                ],
+            }
+        )
+    return entries
+
+
+def _relay_order(settings):
+    order = settings["relays"]
+    return lambda sample: order.index(sample["relay"])
+
+
+def judge(samples, load, budget, rows, refusals):
+    """One budget: the figure of pairport, the best peer's, their ratio and whether it is met.
+
+    The ratio is the median of the rounds' ratios to the peer with the best median, so what drifts
+    in the machine from round to round counts for both sides of it.
+    """
+    figure = budget.figure
+    verdict = {
+        "figure": figure,
+        "budget_ratio": budget.ratio,
+        "budget_most": budget.most,
+        "value": rows.get(OURS, {}).get(figure),
+        "best_peer": None,
+        "best_value": None,
+        "ratio": None,
+        "ratio_range": None,
+        "met": None,
+        "why_not": None,
+    }
+    if OURS in refusals:
+        verdict["why_not"] = f"{OURS}: {refusals[OURS]}"
+        return verdict
+    doubtful = _shaky(samples, load, refusals)
+    if "direct" in refusals:
+        doubtful.append("direct")
+    if doubtful:
+        verdict["why_not"] = f"{doubtful[0]}: {refusals[doubtful[0]]}"
+        return verdict
+    if verdict["value"] is None:
+        verdict["why_not"] = f"{OURS} was not measured"
+        return verdict
+    peers = {
+        relay: row[figure]
+        for relay, row in rows.items()
+        if relay not in NO_PEERS and figure in row
+    }
+    if peers:
+        best = min(peers, key=peers.get)
+        verdict["best_peer"], verdict["best_value"] = best, peers[best]
+        ours = _values(samples, load, OURS, figure)
+        theirs = _values(samples, load, best, figure)
+        ratios = [ours[r] / theirs[r] for r in ours if theirs.get(r, 0) > 0]
+        if ratios:
+            verdict["ratio"] = median(ratios)
+            verdict["ratio_range"] = [min(ratios), max(ratios)]
+    if budget.most is not None:
+        verdict["met"] = verdict["value"] <= budget.most
+    elif verdict["ratio"] is not None:
+        verdict["met"] = verdict["ratio"] <= budget.ratio
+    else:
+        verdict["why_not"] = "no peer to compare with"
+    return verdict
+
+
+# ---- text ----
+
+
+def grid(rows):
+    """Rows of words as lines with columns, the first one left-aligned, the others right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            word.ljust(width) if i == 0 else word.rjust(width)
+            for i, (word, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def shown(figure, value):
+    if value is None:
+        return "-"
+    kind = FIGURES[figure]
+    return f"{value * kind.scale:,.{kind.digits}f}"
+
+
+def load_lines(entry):
+    """The table of one load."""
+    load = LOAD_BY_NAME[entry["load"]]
+    lines = ["", load.title]
+    table = [["", *(FIGURES[figure].title for figure in load.figures)]]
+    for relay, row in entry["medians"].items():
+        if relay not in entry["refused"]:
+            table.append([relay, *(shown(figure, row.get(figure)) for figure in load.figures)])
+    lines += ["  " + line for line in grid(table)]
+    for relay, why in entry["refused"].items():
+        lines.append(f"  {relay}: not counted, {why}")
+    return lines
+
+
+def _budget_row(entry, verdict):
+    figure = verdict["figure"]
+    name = f"{entry['load']}, {FIGURES[figure].title}"
+    ratio = "-"
+    if verdict["ratio"] is not None:
+        low, high = verdict["ratio_range"]
+        ratio = f"{verdict['ratio']:.2f} ({low:.2f}-{high:.2f})"
+    if verdict["budget_most"] is not None:
+        budget = shown(figure, verdict["budget_most"])
+    else:
+        budget = f"{verdict['budget_ratio']:.2f} x"
+    peer = verdict["best_peer"] or ""
+    met = {True: "met", False: "MISSED", None: verdict["why_not"]}[verdict["met"]]
+    return [
+        name,
+        shown(figure, verdict["value"]),
+        f"{peer} {shown(figure, verdict['best_value'])}".strip(),
+        ratio,
+        budget,
+        met,
+    ]
+
+
+def budget_lines(entries):
+    """All budgets in one table; '-' is where no ratio can be given, with the reason."""
+    table = [["", OURS, "best peer", "ratio (range)", "at most", ""]]
+    for entry in entries:
+        table += [_budget_row(entry, verdict) for verdict in entry["budgets"]]
+    if len(table) == 1:
+        return []
+    return ["", "budgets: pairport to the best peer", *("  " + line for line in grid(table))]
