@@ -1,22 +1,16 @@
-/* test_control_editor.c - the line editor: bytes in, a line and a drawn row out.
- *
- * What the editor draws is shown on a screen of one row, which understands no more than the
- * editor may use. */
+/* test_control_editor.c - the line editor: keys change the line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "control/history.h"
-#include "control/key_decoder.h"
 #include "control/line_editor.h"
 #include "control/parse_line.h"
-#include "control/text_width.h"
-#include "support/random.h"
+#include "row_screen.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -61,87 +55,6 @@ static void type(const char *bytes)
     assert_int_equal(feed(bytes, strlen(bytes)), LINE_NONE);
 }
 
-/* ---- a screen of one row ---- */
-
-struct screen {
-    unsigned columns;
-    char cells[512][8]; /* one character each; "" behind a wide one */
-    size_t column;
-    unsigned bells;
-    bool wrapped; /* something was written into or behind the last column */
-};
-
-static void screen_put(struct screen *screen, const char *text, size_t len)
-{
-    unsigned width = text_char_width(text);
-    if (width == 0)
-        return; /* joins the one before */
-    if (screen->column + width > screen->columns - 1) {
-        screen->wrapped = true;
-        return;
-    }
-    memcpy(screen->cells[screen->column], text, len);
-    screen->cells[screen->column][len] = '\0';
-    if (width == 2)
-        screen->cells[screen->column + 1][0] = '\0';
-    screen->column += width;
-}
-
-static void screen_show(struct screen *screen, const char *bytes)
-{
-    for (const char *at = bytes; *at != '\0';) {
-        if (*at == '\r') {
-            screen->column = 0;
-            at++;
-        } else if (*at == '\a') {
-            screen->bells++;
-            at++;
-        } else if (strncmp(at, "\x1b[K", 3) == 0) {
-            for (size_t i = screen->column; i < screen->columns; i++)
-                strcpy(screen->cells[i], " ");
-            at += 3;
-        } else if (strncmp(at, "\x1b[", 2) == 0) {
-            char *end;
-            screen->column += strtoul(at + 2, &end, 10);
-            assert_int_equal(*end, 'C');
-            at = end + 1;
-        } else {
-            assert_true((unsigned char)*at >= 0x20);
-            size_t len = text_char_len(at);
-            screen_put(screen, at, len);
-            at += len;
-        }
-    }
-}
-
-static struct screen screen;
-
-/* Draws over rubbish and returns the row without the blanks at its end. */
-static const char *draw(unsigned columns)
-{
-    static char row[512 * 8];
-    memset(&screen, 0, sizeof screen);
-    screen.columns = columns;
-    screen.column = columns / 2;
-    for (size_t i = 0; i < columns; i++)
-        strcpy(screen.cells[i], "#");
-    struct str out;
-    str_init(&out);
-    line_editor_set_columns(&editor, columns);
-    line_editor_draw(&editor, &out);
-    screen_show(&screen, out.data);
-    str_free(&out);
-    assert_false(screen.wrapped);
-    assert_true(screen.column < columns);
-    row[0] = '\0';
-    for (size_t i = 0; i < columns; i++)
-        strcat(row, screen.cells[i]);
-    size_t len = strlen(row);
-    while (len > 0 && row[len - 1] == ' ')
-        row[--len] = '\0';
-    return row;
-}
-
 /* The line with | at the cursor. */
 static void assert_line(const char *marked)
 {
@@ -162,7 +75,7 @@ static void typed_text_is_inserted_at_the_cursor(void **state)
     assert_line("shw|");
     type(LEFT "o");
     assert_line("sho|w");
-    assert_string_equal(draw(80), "> show");
+    assert_string_equal(draw(&editor, 80), "> show");
     assert_int_equal(screen.column, 5);
 }
 
@@ -263,9 +176,9 @@ static void a_key_that_can_do_nothing_rings(void **state)
     static const char *const keys[] = {LEFT, RIGHT, BACKSPACE, DEL, UP, DOWN, "\x17", "\x14"};
     for (size_t i = 0; i < COUNT(keys); i++) {
         type(keys[i]);
-        draw(80);
+        draw(&editor, 80);
         assert_int_equal(screen.bells, 1);
-        draw(80);
+        draw(&editor, 80);
         assert_int_equal(screen.bells, 0); /* once */
     }
 }
@@ -321,10 +234,10 @@ static void a_full_line_takes_no_more(void **state)
     (void)state;
     for (size_t i = 0; i < PARSE_LINE_MAX - 1; i++)
         type("x");
-    draw(80);
+    draw(&editor, 80);
     assert_int_equal(screen.bells, 0);
     type("ä"); /* needs two bytes, one is left */
-    draw(80);
+    draw(&editor, 80);
     assert_int_equal(screen.bells, 1);
     assert_int_equal(editor.len, PARSE_LINE_MAX - 1);
     type("yz");
@@ -466,7 +379,7 @@ static void blank_and_repeated_lines_are_not_remembered(void **state)
     type(UP);
     assert_line("a|");
     type(UP);
-    draw(80);
+    draw(&editor, 80);
     assert_int_equal(screen.bells, 1);
 }
 
@@ -497,135 +410,6 @@ static void the_oldest_lines_are_forgotten(void **state)
     assert_line("5|");
 }
 
-/* ---- drawing ---- */
-
-static void the_whole_row_is_drawn_over_what_was_there(void **state)
-{
-    (void)state;
-    type("abc" LEFT);
-    assert_string_equal(draw(20), "> abc");
-    assert_int_equal(screen.column, 4);
-    struct str out;
-    str_init(&out);
-    line_editor_erase(&out);
-    screen_show(&screen, out.data);
-    str_free(&out);
-    assert_string_equal(screen.cells[0], " ");
-    assert_int_equal(screen.column, 0);
-}
-
-static void a_long_line_scrolls_and_shows_that_it_does(void **state)
-{
-    (void)state;
-    type("0123456789abcdefghijklmnopqrstuvwxyz");
-    const char *row = draw(20);
-    assert_int_equal(row[0], '>');
-    assert_int_equal(row[1], '<');
-    assert_non_null(strstr(row, "xyz"));
-    type(HOME);
-    assert_string_equal(draw(20), "> 0123456789abcdefg");
-    assert_int_equal(screen.column, 2);
-    for (int i = 0; i < 20; i++)
-        type(RIGHT);
-    draw(20);
-    assert_string_equal(screen.cells[screen.column], "k"); /* the cursor stands on it */
-}
-
-static void a_line_that_fits_again_is_not_scrolled(void **state)
-{
-    (void)state;
-    type("0123456789abcdefghijklmnopqrstuvwxyz");
-    draw(20);
-    assert_string_equal(draw(80), "> 0123456789abcdefghijklmnopqrstuvwxyz");
-}
-
-static void wide_characters_take_two_columns(void **state)
-{
-    (void)state;
-    type("日本x" LEFT);
-    assert_string_equal(draw(40), "> 日本x");
-    assert_int_equal(screen.column, 6);
-}
-
-static void a_very_narrow_terminal_shows_the_line_without_prompt(void **state)
-{
-    (void)state;
-    type("abcdefghijkl");
-    for (unsigned columns = 1; columns < 12; columns++) {
-        draw(columns);
-        assert_true(screen.column < columns);
-    }
-}
-
-/* ---- anything ---- */
-
-static size_t make_bytes(struct random *random, char *bytes, size_t max)
-{
-    static const char *const likely[] = {
-        "a",         " ",        "ä",     "日",        "e\xcc\x81",  UP,
-        DOWN,        LEFT,       RIGHT,   HOME,        END,          DEL,
-        "\x7f",      "\x01",     "\x05",  "\x0b",      "\x15",       "\x17",
-        "\x19",      "\x14",     "\r",    "\n",        "\t",         "\x03",
-        "\x04",      "\x1b",     "\x1b[", "\x1b[1;5D", "\x1b[1;5C",  "\x1b[200~",
-        "\x1b[201~", "\xf0\x9f", "\xff",  "\x1b[3",    "longer text"};
-    size_t len = 0;
-    while (len + 16 < max) {
-        if (random_chance(random, 10)) {
-            bytes[len++] = (char)random_below(random, 256);
-            continue;
-        }
-        const char *part = likely[random_below(random, COUNT(likely))];
-        memcpy(bytes + len, part, strlen(part));
-        len += strlen(part);
-    }
-    return len;
-}
-
-static void check_editor(unsigned columns)
-{
-    assert_true(editor.len <= PARSE_LINE_MAX);
-    assert_true(editor.cursor <= editor.len);
-    assert_int_equal(strlen(editor.text), editor.len);
-    assert_int_equal(parse_printable_prefix(editor.text, editor.len), editor.len);
-    assert_int_equal(parse_printable_prefix(editor.text, editor.cursor), editor.cursor);
-    draw(columns);
-    /* The cursor stands on its character. */
-    size_t next = editor.cursor;
-    if (columns > 16 && next < editor.len && text_char_width(editor.text + next) == 1) {
-        size_t len = text_char_len(editor.text + next);
-        char text[8] = {0};
-        memcpy(text, editor.text + next, len);
-        if (screen.column < columns - 1)
-            assert_string_equal(screen.cells[screen.column], text);
-    }
-}
-
-static void any_bytes_leave_a_good_line_and_a_good_row(void **state)
-{
-    (void)state;
-    struct random random;
-    random_init(&random, random_test_seed(), 1);
-    unsigned events = 0;
-    for (unsigned round = 0; round < 3000; round++) {
-        char bytes[400];
-        size_t len = make_bytes(&random, bytes, sizeof bytes);
-        unsigned columns = (unsigned)random_between(&random, 1, 120);
-        for (size_t at = 0; at < len;) {
-            size_t part = (size_t)random_between(&random, 1, len - at), used;
-            enum line_event event = line_editor_feed(&editor, bytes + at, part, &used);
-            assert_true(used > 0 && used <= part);
-            at += used;
-            check_editor(columns);
-            events += event != LINE_NONE;
-            if (event == LINE_DONE || event == LINE_INTERRUPT)
-                line_editor_next(&editor, event == LINE_DONE);
-            if (event == LINE_COMPLETE)
-                line_editor_insert(&editor, bytes, random_below(&random, 10));
-        }
-    }
-    assert_true(events > 1000);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -653,12 +437,6 @@ int main(void)
         TEST(blank_and_repeated_lines_are_not_remembered),
         TEST(a_line_that_was_given_up_is_not_remembered),
         TEST(the_oldest_lines_are_forgotten),
-        TEST(the_whole_row_is_drawn_over_what_was_there),
-        TEST(a_long_line_scrolls_and_shows_that_it_does),
-        TEST(a_line_that_fits_again_is_not_scrolled),
-        TEST(wide_characters_take_two_columns),
-        TEST(a_very_narrow_terminal_shows_the_line_without_prompt),
-        TEST(any_bytes_leave_a_good_line_and_a_good_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,6 @@
 
 #include "base/log.h"
 #include "control/command.h"
-#include "control/grid.h"
-#include "control/units.h"
 #include "fake_server.h"
 #include "os/os.h"
 
@@ -430,67 +428,6 @@ static void the_configuration_shows_as_a_file_that_can_be_read(void **state)
     str_free(&messages);
 }
 
-/* ---- tables and units ---- */
-
-static void a_table_that_fits_is_not_cut(void **state)
-{
-    (void)state;
-    static const struct grid_column layout[] = {{"A", false, 0}, {"B", true, 1}};
-    struct grid grid;
-    grid_init(&grid, layout, 2);
-    grid_cell(&grid, "xx");
-    grid_cell(&grid, "123");
-    grid_cell(&grid, "ü");
-    grid_end_row(&grid);
-    struct str out, dropped;
-    str_init(&out);
-    str_init(&dropped);
-    grid_write(&grid, 1, 8, &out, &dropped);
-    assert_string_equal(out.data, " A     B\n xx  123\n ü\n");
-    assert_string_equal(dropped.data, "");
-    str_clear(&out);
-    grid_write(&grid, 1, 7, &out, &dropped);
-    assert_string_equal(out.data, " A\n xx\n ü\n");
-    assert_string_equal(dropped.data, "B");
-    str_free(&out);
-    str_free(&dropped);
-    grid_free(&grid);
-}
-
-static void a_row_goes_with_the_columns_that_held_its_text(void **state)
-{
-    (void)state;
-    static const struct grid_column layout[] = {{"A", false, 0}, {"B", false, 1}};
-    struct grid grid;
-    grid_init(&grid, layout, 2);
-    grid_cell(&grid, "x");
-    grid_cell(&grid, "%s", "a long text");
-    grid_cell(&grid, "%s", "");
-    grid_cell(&grid, "and one more");
-    struct str out;
-    str_init(&out);
-    grid_write(&grid, 0, 5, &out, NULL);
-    assert_string_equal(out.data, "A\nx\n");
-    str_free(&out);
-    grid_free(&grid);
-}
-
-static void microseconds_are_shown_in_a_unit_that_fits(void **state)
-{
-    (void)state;
-    static const struct {
-        uint64_t us;
-        const char *text;
-    } values[] = {{0, "-"},        {1, "1us"},        {999, "999us"},
-                  {1000, "1.0ms"}, {9949, "9.9ms"},   {9950, "10ms"},
-                  {51234, "51ms"}, {999499, "999ms"}, {1500000, "1.5s"}};
-    char text[STR_HUMAN_MAX];
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-        assert_string_equal(units_us(values[i].us, text), values[i].text);
-    assert_string_equal(units_percent(1, 8, text), "12.5 %");
-    assert_string_equal(units_percent(1, 0, text), "-");
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -520,9 +457,6 @@ int main(void)
         TEST(statistics_have_a_block_for_all_and_one_for_each_route),
         TEST(no_reasons_are_none),
         TEST(the_configuration_shows_as_a_file_that_can_be_read),
-        TEST(a_table_that_fits_is_not_cut),
-        TEST(a_row_goes_with_the_columns_that_held_its_text),
-        TEST(microseconds_are_shown_in_a_unit_that_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
