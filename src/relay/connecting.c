@@ -49,7 +49,9 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
 {
     count(pair, worker, STAT_CONNECT_FAILURES);
     if (pair->upstream.sock != SOCK_NONE) {
-        port_close_socket(worker->relay->port, pair->upstream.sock, SOCK_CLOSE_NORMAL);
+        /* It may have answered just when it was given up: no session ended well there. */
+        port_close_socket(worker->relay->port, pair->upstream.sock,
+                          pair->timed_out ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
         pair->upstream.sock = SOCK_NONE;
     }
 

@@ -181,7 +181,6 @@ static void pass_reset_on(struct pair *pair, struct worker *worker)
         arm(pair, worker, rest_moves ? LOOK_SOON_MS : LOOK_FLUSH_MS);
         return;
     }
-    other->abort = true;
     begin_closing(pair, worker);
 }
 
@@ -225,8 +224,16 @@ static enum reason failure_reason(bool client, enum err err)
     case ERR_CLOSED: return client ? REASON_CLIENT_RESET : REASON_UPSTREAM_RESET;
     case ERR_TIMEDOUT:
     case ERR_UNREACHABLE: return client ? REASON_CLIENT_LOST : REASON_UPSTREAM_LOST;
+    case ERR_NOMEM: return REASON_NO_MEMORY;
     default: return client ? REASON_CLIENT_ERROR : REASON_UPSTREAM_ERROR;
     }
+}
+
+/* The peer is gone, and this machine works. */
+static bool is_of_the_peer(enum reason reason)
+{
+    return reason == REASON_CLIENT_RESET || reason == REASON_UPSTREAM_RESET ||
+           reason == REASON_CLIENT_LOST || reason == REASON_UPSTREAM_LOST;
 }
 
 static void on_side_failed(struct pair *pair, struct worker *worker, struct side *side,
@@ -234,8 +241,14 @@ static void on_side_failed(struct pair *pair, struct worker *worker, struct side
 {
     if (side->reset)
         return;
-    note_reason(pair, failure_reason(side == &pair->client, err));
+    enum reason reason = failure_reason(side == &pair->client, err);
+    if (!is_of_the_peer(reason)) {
+        cut(pair, worker, reason); /* both peers live, and nothing can be passed on */
+        return;
+    }
+    note_reason(pair, reason);
     side->reset = true;
+    other_side(pair, side)->abort = true;
     begin_ending(pair, worker);
     flow_from(pair, side)->source_broken = true;
     /* Nobody is left to take what flows towards it. */
