@@ -14,8 +14,10 @@
 #define LOOK_SOON_MS  250   /* connecting, half-closed */
 #define LOOK_STALL_MS 1000  /* a sink takes nothing */
 #define LOOK_DATA_MS  10000 /* both directions are open */
-#define LOOK_FLUSH_MS 32    /* a reset waits until the last bytes are out */
+#define LOOK_FLUSH_MS 32    /* a reset waits until the last bytes are out; a second long */
 #define LOOK_CLOSE_MS 1000  /* closing: cancel again, should anything be left */
+
+#define LOOK_FLUSH_FOR_MS 1000
 
 /* Where the system does not tell what is still unsent, a reset waits this long after the last
  * byte, so that the reset does not overtake it. */
@@ -157,13 +159,27 @@ static bool ending_is_overdue(const struct pair *pair, uint64_t now_ms)
     return quiet_ms(pair, now_ms) >= pair->route->conf->half_close_timeout_ms;
 }
 
+/* What the side's system still has to send; false: it does not tell. A slow reader may need
+ * longer for one WRITE than a deadline lasts, but it is no less alive: that less is left than
+ * at the last look is progress like a byte moved. */
+static bool look_at_unsent(struct pair *pair, struct worker *worker, struct side *side,
+                           uint64_t *unsent)
+{
+    if (!sock_unsent(side->sock, unsent))
+        return false;
+    if (*unsent < side->unsent)
+        pair->last_byte_ms = worker->now_ms;
+    side->unsent = *unsent;
+    return true;
+}
+
 /* True when a reset of this side would not overtake bytes that were handed to its system. */
-static bool is_delivered(const struct pair *pair, const struct side *side, uint64_t now_ms)
+static bool is_delivered(struct pair *pair, struct worker *worker, struct side *side)
 {
     uint64_t unsent;
-    if (sock_unsent(side->sock, &unsent))
+    if (look_at_unsent(pair, worker, side, &unsent))
         return unsent == 0;
-    return elapsed_ms(now_ms, pair->last_byte_ms) >= FLUSH_GUESS_MS;
+    return elapsed_ms(worker->now_ms, pair->last_byte_ms) >= FLUSH_GUESS_MS;
 }
 
 /* One side is broken: the other one gets what came before, then a reset as well. */
@@ -176,12 +192,13 @@ static void pass_reset_on(struct pair *pair, struct worker *worker)
         return;
     }
     bool rest_moves = flow_from(pair, broken)->state == FLOW_OPEN;
-    if ((rest_moves || !is_delivered(pair, other, worker->now_ms)) &&
-        !ending_is_overdue(pair, worker->now_ms)) {
-        arm(pair, worker, rest_moves ? LOOK_SOON_MS : LOOK_FLUSH_MS);
+    bool delivered = is_delivered(pair, worker, other) && !rest_moves;
+    if (delivered || ending_is_overdue(pair, worker->now_ms)) {
+        begin_closing(pair, worker);
         return;
     }
-    begin_closing(pair, worker);
+    bool soon = !rest_moves && quiet_ms(pair, worker->now_ms) < LOOK_FLUSH_FOR_MS;
+    arm(pair, worker, soon ? LOOK_FLUSH_MS : LOOK_SOON_MS);
 }
 
 /* Every event ends here. True when the pair was released. */
@@ -342,28 +359,41 @@ static void look_at_connecting(struct pair *pair, struct worker *worker)
         arm_connecting(pair, worker);
 }
 
+static void look_at_sinks(struct pair *pair, struct worker *worker)
+{
+    uint64_t unsent;
+    if (flow_writes(&pair->up))
+        (void)look_at_unsent(pair, worker, &pair->upstream, &unsent);
+    if (flow_writes(&pair->down))
+        (void)look_at_unsent(pair, worker, &pair->client, &unsent);
+}
+
 static void look_at_data(struct pair *pair, struct worker *worker)
 {
+    uint64_t next = LOOK_DATA_MS;
+    if (flow_writes(&pair->up) || flow_writes(&pair->down)) {
+        look_at_sinks(pair, worker);
+        look_for_reset(pair, worker, &pair->client);
+        look_for_reset(pair, worker, &pair->upstream);
+        next = LOOK_STALL_MS;
+    }
     uint64_t idle_timeout = pair->route->conf->idle_timeout_ms;
     uint64_t quiet = quiet_ms(pair, worker->now_ms);
     if (idle_timeout > 0 && quiet >= idle_timeout) {
         cut(pair, worker, REASON_IDLE_TIMEOUT);
         return;
     }
-    uint64_t next = LOOK_DATA_MS;
-    if (flow_writes(&pair->up) || flow_writes(&pair->down)) {
-        look_for_reset(pair, worker, &pair->client);
-        look_for_reset(pair, worker, &pair->upstream);
-        next = LOOK_STALL_MS;
-    }
-    if (idle_timeout > 0 && idle_timeout - quiet < next)
-        arm(pair, worker, idle_timeout - quiet);
+    /* There is a look half way: what it finds unsent, the one at the end compares. */
+    uint64_t due = quiet < idle_timeout / 2 ? idle_timeout / 2 : idle_timeout;
+    if (idle_timeout > 0 && due - quiet < next)
+        arm(pair, worker, due - quiet);
     else
         arm_on_second(pair, worker, next);
 }
 
 static void look_at_half_closed(struct pair *pair, struct worker *worker)
 {
+    look_at_sinks(pair, worker);
     if (ending_is_overdue(pair, worker->now_ms)) {
         cut(pair, worker, REASON_HALF_CLOSE_TIMEOUT);
         return;
@@ -384,8 +414,11 @@ static void look(struct pair *pair, struct worker *worker)
         begin_closing(pair, worker);
         return;
     }
-    if (pair->client.reset || pair->upstream.reset)
+    if (pair->client.reset || pair->upstream.reset) {
+        look_for_reset(pair, worker, &pair->client);
+        look_for_reset(pair, worker, &pair->upstream);
         return; /* review() passes it on and arms the timer */
+    }
     switch (pair->phase) {
     case PHASE_ACCEPT:
     case PHASE_CONNECT: look_at_connecting(pair, worker); break;

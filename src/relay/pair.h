@@ -40,6 +40,7 @@ struct side {
     struct addr peer; /* the other end; the target while connecting */
     bool reset;       /* it is known to be broken: nothing more can be sent to it */
     bool abort;       /* close it with a reset */
+    uint64_t unsent;  /* what its system still had to send when a timer looked last */
 };
 
 struct pair {
@@ -71,7 +72,7 @@ struct pair {
     bool waits;              /* before the next try */
     uint64_t connect_us;     /* start of the running try, monotonic us; then how long it took */
     uint64_t connect_due_ms; /* deadline of the running try; or when to try again, if `waits` */
-    uint64_t last_byte_ms;   /* last byte either way, or when the phase began */
+    uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
     uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
 
     struct timer timer;

@@ -8,6 +8,11 @@
 
 #include "relay_fixture.h"
 
+static bool is_open(sock_t sock)
+{
+    return fake_sock(sock)->state == FAKE_SOCK_IS_OPEN;
+}
+
 /* ---- while connecting ---- */
 
 static void an_upstream_that_answers_too_late_for_a_client_that_reset_is_reset(void **state)
@@ -70,6 +75,85 @@ static void a_write_that_fails_of_itself_ends_the_session_at_once(void **state)
     assert_int_equal(fixture_counter(fix, STAT_BYTES_DOWN), 3);
 }
 
+/* ---- slow readers ---- */
+
+static void a_reset_waits_for_a_reader_that_is_slow_but_goes_on(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fake_sock(s.upstream)->unsent_bytes = 4;
+    fixture_arrive_error(fix, s.client, ERR_RESET);
+    for (int i = 0; i < 3; i++) {
+        fixture_pass(fix, 20000);
+        fixture_cancelled(fix);
+        assert_true(is_open(s.upstream));
+        fake_sock(s.upstream)->unsent_bytes--;
+    }
+    fixture_pass(fix, 29000);
+    fixture_cancelled(fix);
+    assert_true(is_open(s.upstream));
+    fixture_pass(fix, 1500);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+}
+
+static void a_half_closed_session_waits_for_a_reader_that_is_slow_but_goes_on(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fixture_arrive_fin(fix, s.client);
+    fixture_arrive(fix, s.upstream, "a long answer");
+    fake_sock(s.client)->unsent_bytes = 4000000;
+    for (int i = 0; i < 5; i++) {
+        fixture_pass(fix, 20000);
+        fixture_cancelled(fix);
+        assert_true(is_open(s.client));
+        fake_sock(s.client)->unsent_bytes -= 100000;
+    }
+    fixture_pass(fix, 29000);
+    fixture_cancelled(fix);
+    assert_true(is_open(s.client));
+    fixture_pass(fix, 1500);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_HALF_CLOSE_TIMEOUT), 1);
+}
+
+static void a_session_with_a_reader_that_is_slow_but_goes_on_is_not_idle(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.idle_timeout_ms = 4000;
+    struct session s = fixture_session(fix);
+    fixture_arrive(fix, s.upstream, "a long answer");
+    fake_sock(s.client)->unsent_bytes = 4000000;
+    for (int i = 0; i < 10; i++) {
+        fixture_pass(fix, 2500);
+        fixture_cancelled(fix);
+        assert_true(is_open(s.client));
+        fake_sock(s.client)->unsent_bytes -= 100000;
+    }
+    fixture_pass(fix, 6100);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_IDLE_TIMEOUT), 1);
+}
+
+static void a_reset_that_waits_is_over_when_the_other_side_resets_as_well(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fake_sock(s.upstream)->unsent_bytes = 10;
+    fixture_arrive_error(fix, s.client, ERR_RESET);
+    fixture_pass(fix, 500);
+    fake_sock(s.upstream)->peer_reset = true;
+    fake_port_finish(fixture_op(s.upstream, OP_READ), ERR_OK, 0);
+    fixture_pump(fix);
+    fixture_pass(fix, 500);
+    fixture_closed(s.client);
+    fixture_closed(s.upstream);
+    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
+}
+
 #define RESET_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -79,6 +163,10 @@ int main(void)
         RESET_TEST(an_upstream_that_is_given_up_at_the_deadline_is_reset),
         RESET_TEST(a_read_that_the_system_has_no_memory_for_resets_both_sides),
         RESET_TEST(a_write_that_fails_of_itself_ends_the_session_at_once),
+        RESET_TEST(a_reset_waits_for_a_reader_that_is_slow_but_goes_on),
+        RESET_TEST(a_half_closed_session_waits_for_a_reader_that_is_slow_but_goes_on),
+        RESET_TEST(a_session_with_a_reader_that_is_slow_but_goes_on_is_not_idle),
+        RESET_TEST(a_reset_that_waits_is_over_when_the_other_side_resets_as_well),
     };
     return cmocka_run_group_tests_name("relay_resets", tests, NULL, NULL);
 }
