@@ -136,6 +136,8 @@ static void bury(struct pair *pair, struct worker *worker)
 
 static void arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
 {
+    if (pair->end_wanted)
+        return; /* it is armed for now, and not to be put off */
     timers_arm(&worker->relay->timers, &pair->timer, worker->now_ms + in_ms);
 }
 
@@ -457,8 +459,7 @@ bool pair_end(struct pair *pair, enum reason reason)
     os_mutex_lock(&pair->lock);
     bool asked = !pair->released && !pair->closing && !pair->end_wanted;
     if (asked) {
-        pair->reason = reason;
-        pair->reason_phase = pair->phase;
+        note_reason(pair, reason);
         pair->end_wanted = true;
         timers_arm(&pair->relay->timers, &pair->timer, 0);
     }

@@ -8,6 +8,12 @@
 
 #include "relay_fixture.h"
 
+static struct pair *pair_of(sock_t sock)
+{
+    const struct flow *flow = fixture_op(sock, OP_READ)->owner;
+    return flow->pair;
+}
+
 static bool is_open(sock_t sock)
 {
     return fake_sock(sock)->state == FAKE_SOCK_IS_OPEN;
@@ -154,6 +160,35 @@ static void a_reset_that_waits_is_over_when_the_other_side_resets_as_well(void *
     assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
 }
 
+/* ---- the operator ---- */
+
+static void the_first_reason_stands_when_an_operator_comes_later(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    struct pair *pair = pair_of(s.client);
+    fake_sock(s.upstream)->unsent_bytes = 10;
+    fixture_arrive_error(fix, s.client, ERR_RESET);
+    assert_true(pair_end(pair, REASON_KILLED));
+    fixture_pass(fix, 50);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
+    assert_int_equal(fixture_reasons(fix, REASON_KILLED), 0);
+}
+
+static void nothing_that_happens_puts_a_kill_off(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    assert_true(pair_end(pair_of(s.client), REASON_KILLED));
+    fixture_arrive_fin(fix, s.client); /* asks to be looked at in a quarter of a second */
+    fixture_pass(fix, 50);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_KILLED), 1);
+}
+
 #define RESET_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -167,6 +202,8 @@ int main(void)
         RESET_TEST(a_half_closed_session_waits_for_a_reader_that_is_slow_but_goes_on),
         RESET_TEST(a_session_with_a_reader_that_is_slow_but_goes_on_is_not_idle),
         RESET_TEST(a_reset_that_waits_is_over_when_the_other_side_resets_as_well),
+        RESET_TEST(the_first_reason_stands_when_an_operator_comes_later),
+        RESET_TEST(nothing_that_happens_puts_a_kill_off),
     };
     return cmocka_run_group_tests_name("relay_resets", tests, NULL, NULL);
 }
