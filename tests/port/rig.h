@@ -28,7 +28,8 @@
 #include "support/platform.h"
 #include "support/random.h"
 
-#define RIG_OPS 4096 /* operations in flight at once */
+#define RIG_OPS     4096 /* operations in flight at once */
+#define RIG_WORKERS 5    /* at most, see rig_hand_over() */
 
 struct rig {
     struct port *port;
@@ -97,7 +98,7 @@ struct os_thread *rig_thread(void (*body)(void *arg), void *arg);
 
 struct crew; /* opaque */
 
-/* Starts `workers` threads that call `handle` for what comes out of the port; the test's own
+/* Starts up to RIG_WORKERS threads that call `handle` for what comes out of the port; the test's own
  * thread is no worker until rig_take_back(), so what it submits comes out in the crew. */
 struct crew *rig_hand_over(struct rig *rig, unsigned workers,
                            void (*handle)(void *arg, struct op *op), void *arg);

@@ -306,6 +306,99 @@ static void a_thousand_connections_are_served_at_once(void **state)
     free(server);
 }
 
+/* ---- workers that are busy ---- */
+
+enum { SOCKS = 40 };
+
+struct office {
+    atomic_uint inside;  /* workers in a handler now */
+    atomic_uint most;    /* the most there were at once */
+    atomic_uint handled; /* operations */
+    atomic_uint stuck;   /* 0: not yet, 1: a worker is stuck, 2: it was let go */
+    struct op *sticky;   /* whoever gets it is stuck */
+    unsigned wanted;     /* workers that wait for each other; 0: nobody waits */
+};
+
+static void visit_office(void *arg, struct op *op)
+{
+    struct office *office = arg;
+    if (op == office->sticky) {
+        atomic_store(&office->stuck, 1);
+        rig_reaches(&office->stuck, 2);
+    }
+    unsigned inside = atomic_fetch_add(&office->inside, 1) + 1;
+    unsigned most = atomic_load(&office->most);
+    while (inside > most && !atomic_compare_exchange_weak(&office->most, &most, inside))
+        ;
+    if (office->wanted > 0)
+        rig_reaches(&office->most, office->wanted);
+    atomic_fetch_sub(&office->inside, 1);
+    atomic_fetch_add(&office->handled, 1);
+}
+
+/* One worker is in a handler that does not end; the others serve the rest, also what comes
+ * one by one and long after. */
+static void a_worker_that_is_stuck_does_not_hold_up_the_others(void **state)
+{
+    struct rig *rig = *state;
+    sock_t socks[SOCKS], peers[SOCKS];
+    struct op reads[SOCKS];
+    struct office office = {0};
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < SOCKS; i++) {
+            rig_pair(rig, &socks[i], &peers[i]);
+            reads[i] = rig_op(OP_READ, socks[i], NULL, 0);
+        }
+        office = (struct office){.sticky = &reads[0]};
+        struct crew *crew = rig_hand_over(rig, 3, visit_office, &office);
+        for (int i = 0; i < SOCKS; i++)
+            port_submit(rig->port, &reads[i]);
+        assert_ok(net_send(peers[0], "x", 1, NET_PATIENCE_MS, NULL));
+        assert_true(rig_reaches(&office.stuck, 1));
+        for (unsigned i = 1; i < SOCKS; i++) {
+            assert_ok(net_send(peers[i], "x", 1, NET_PATIENCE_MS, NULL));
+            if (i % 10 == 0)
+                assert_true(rig_reaches(&office.handled, i));
+        }
+        assert_true(rig_reaches(&office.handled, SOCKS - 1));
+        atomic_store(&office.stuck, 2);
+        assert_true(rig_reaches(&office.handled, SOCKS));
+        rig_take_back(rig, crew);
+        for (int i = 0; i < SOCKS; i++) {
+            rig_close(rig->port, socks[i]);
+            net_close(peers[i]);
+        }
+    }
+}
+
+/* Each handler waits until all the workers are in one. */
+static void all_workers_come_when_there_is_work_for_all(void **state)
+{
+    struct rig *rig = *state;
+    sock_t socks[SOCKS], peers[SOCKS];
+    struct op reads[SOCKS];
+    for (int i = 0; i < SOCKS; i++) {
+        rig_pair(rig, &socks[i], &peers[i]);
+        reads[i] = rig_op(OP_READ, socks[i], NULL, 0);
+    }
+    struct office office = {.wanted = WORKERS};
+    struct crew *crew = rig_hand_over(rig, WORKERS, visit_office, &office);
+    for (int i = 0; i < SOCKS; i++)
+        port_submit(rig->port, &reads[i]);
+    for (int i = 0; i < SOCKS; i++) {
+        assert_ok(net_send(peers[i], "x", 1, NET_PATIENCE_MS, NULL));
+        if (i % 10 == 0)
+            os_sleep_ms(5);
+    }
+    assert_true(rig_reaches(&office.handled, SOCKS));
+    assert_int_equal(atomic_load(&office.most), WORKERS);
+    rig_take_back(rig, crew);
+    for (int i = 0; i < SOCKS; i++) {
+        rig_close(rig->port, socks[i]);
+        net_close(peers[i]);
+    }
+}
+
 int main(void)
 {
     os_init();
@@ -316,6 +409,10 @@ int main(void)
         rig_test(connections_that_come_and_go_get_their_own_bytes),
         rig_test(resets_and_lost_bytes_leave_nothing_behind),
         rig_test(a_thousand_connections_are_served_at_once),
+        rig_test(a_worker_that_is_stuck_does_not_hold_up_the_others), /* ports of both kinds */
+        rig_test(a_worker_that_is_stuck_does_not_hold_up_the_others),
+        rig_test(all_workers_come_when_there_is_work_for_all),
+        rig_test(all_workers_come_when_there_is_work_for_all),
     };
     return cmocka_run_group_tests_name("port: workers", tests, NULL, NULL);
 }

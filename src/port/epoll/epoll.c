@@ -9,22 +9,7 @@
 
 #include "os/posix/error.h"
 
-/* Events fetched by one epoll_wait. They belong to the worker that fetched them, so with
- * siblings that might sleep meanwhile a batch is kept to well below 100 us of work; the kernel
- * wakes the next waiter when it leaves events behind. A worker alone has nobody to share with. */
-enum { BATCH_ALONE = 64, BATCH_SHARED = 16 };
-
-/* A worker with results of its own asks epoll again after so many turns or so many results
- * handed out, so that a socket that is always busy cannot starve the others. */
-enum { ASK_AFTER_TURNS = 8, ASK_AFTER_HANDED = 64 };
-
-/* A ready list grows beyond this only by a storm of cancellations or accepts; what exceeds
- * SPILL_KEEP then goes to the inbox for everybody. */
-enum { SPILL_ABOVE = 256, SPILL_KEEP = 64 };
-
 enum { INBOX_SHARE = 64 }; /* what one worker takes at a time */
-
-#define WAKE_DATA UINT64_MAX /* the event_fd; no socket has this number */
 
 static _Thread_local struct worker *self;
 
@@ -40,12 +25,20 @@ struct worker *worker_of(const struct port *port)
 
 /* ---- open and close ---- */
 
+enum err watch_counter(int epoll_fd, int fd, uint64_t data)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = data};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return errno == ENOSPC ? ERR_NOMEM : error_last();
+    return ERR_OK;
+}
+
 enum err port_open(struct port **out, unsigned workers)
 {
     struct port *port = aligned_alloc(CACHE_LINE, sizeof *port);
     if (port == NULL)
         return ERR_NOMEM;
-    *port = (struct port){.batch = workers > 1 ? BATCH_SHARED : BATCH_ALONE};
+    *port = (struct port){.shared = workers > 1};
     list_init(&port->workers);
 
     enum err err = records_open(port);
@@ -61,10 +54,13 @@ enum err port_open(struct port **out, unsigned workers)
         err = error_last();
         goto close_epoll;
     }
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = WAKE_DATA};
-    if (epoll_ctl(port->epoll_fd, EPOLL_CTL_ADD, port->event_fd, &event) != 0) {
-        err = errno == ENOSPC ? ERR_NOMEM : error_last();
+    err = watch_counter(port->epoll_fd, port->event_fd, INBOX_DATA);
+    if (err != ERR_OK)
         goto close_event;
+    if (port->shared) {
+        err = reserve_open(port);
+        if (err != ERR_OK)
+            goto close_event;
     }
     *out = port;
     return ERR_OK;
@@ -89,6 +85,8 @@ void port_close(struct port *port)
     assert(list_empty(&port->workers) && "every worker has left");
     assert(records_in_use(port) == 0 && "every socket is closed");
 
+    if (port->shared)
+        reserve_close(port);
     close(port->event_fd);
     close(port->epoll_fd);
     records_close(port);
@@ -101,15 +99,15 @@ void port_close(struct port *port)
  * takes a share and leaves something behind writes again. Many writes may end up as one event,
  * which is as good as many, since the worker looks after the event came. */
 
-static void wake(const struct port *port)
+void wake_one(int fd)
 {
     uint64_t one = 1;
-    ssize_t wrote = write(port->event_fd, &one, sizeof one);
+    ssize_t wrote = write(fd, &one, sizeof one);
     assert(wrote == sizeof one && "the counter cannot overflow in a lifetime");
     (void)wrote;
 }
 
-static void inbox_splice(struct port *port, struct queue *from)
+void inbox_splice(struct port *port, struct queue *from)
 {
     if (from->head == NULL)
         return;
@@ -118,7 +116,7 @@ static void inbox_splice(struct port *port, struct queue *from)
     queue_splice(&port->inbox, from);
     os_mutex_unlock(&port->lock);
     if (was_empty)
-        wake(port);
+        wake_one(port->event_fd);
 }
 
 static void inbox_push(struct port *port, struct op *op)
@@ -128,7 +126,7 @@ static void inbox_push(struct port *port, struct op *op)
     inbox_splice(port, &queue);
 }
 
-static void take_from_inbox(struct port *port, struct worker *worker)
+void inbox_take(struct port *port, struct worker *worker)
 {
     os_mutex_lock(&port->lock);
     for (int i = 0; i < INBOX_SHARE; i++) {
@@ -141,7 +139,7 @@ static void take_from_inbox(struct port *port, struct worker *worker)
     bool more = port->inbox.head != NULL;
     os_mutex_unlock(&port->lock);
     if (more)
-        wake(port);
+        wake_one(port->event_fd);
 }
 
 static void queue_result(struct port *port, struct worker *worker, struct op *op)
@@ -246,70 +244,4 @@ void port_get_stats(struct port *port, struct port_stats *out)
     for (struct list *at = port->workers.next; at != &port->workers; at = at->next)
         add_counters(out, &list_owner(at, struct worker, link)->counters);
     os_mutex_unlock(&port->lock);
-}
-
-/* ---- wait ---- */
-
-static void ask_epoll(struct port *port, struct worker *worker, int timeout_ms)
-{
-    struct epoll_event events[BATCH_ALONE];
-    counter_step(&worker->counters.waits);
-    if (timeout_ms != 0) /* may sleep; whether it did, the system does not tell */
-        counter_step(&worker->counters.wakeups);
-    worker->turns = 0;
-    worker->handed = 0;
-
-    /* A signal ends the wait early with EINTR: nothing after all. */
-    int count = epoll_wait(port->epoll_fd, events, port->batch, timeout_ms);
-    for (int i = 0; i < count; i++) {
-        if (events[i].data.u64 == WAKE_DATA)
-            take_from_inbox(port, worker);
-        else
-            op_on_edge(port, worker, events[i].data.u64, events[i].events);
-    }
-}
-
-static void spill(struct port *port, struct worker *worker)
-{
-    struct queue keep = {0};
-    for (int i = 0; i < SPILL_KEEP; i++)
-        queue_push(&keep, queue_pop(&worker->ready));
-    inbox_splice(port, &worker->ready);
-    worker->ready = keep;
-    worker->ready_count = SPILL_KEEP;
-}
-
-static int hand_out(struct port *port, struct worker *worker, struct op *ops[], int max)
-{
-    int count = 0;
-    while (count < max) {
-        struct op *op = queue_pop(&worker->ready);
-        if (op == NULL)
-            break;
-        worker->ready_count--;
-        if (native_of(op)->put_off) {
-            op_resume(port, worker, op);
-            continue;
-        }
-        op->in_flight = false;
-        counter_step(&worker->counters.completions[op->kind]);
-        ops[count++] = op;
-    }
-    worker->turns++;
-    worker->handed += (unsigned)count;
-    return count;
-}
-
-int port_wait(struct port *port, struct op *ops[], int max, int timeout_ms)
-{
-    struct worker *worker = worker_of(port);
-    assert(worker != NULL && max > 0);
-
-    if (worker->ready_count > SPILL_ABOVE && port->batch == BATCH_SHARED)
-        spill(port, worker);
-    if (worker->ready.head == NULL)
-        ask_epoll(port, worker, timeout_ms);
-    else if (worker->turns >= ASK_AFTER_TURNS || worker->handed >= ASK_AFTER_HANDED)
-        ask_epoll(port, worker, 0);
-    return hand_out(port, worker, ops, max);
 }

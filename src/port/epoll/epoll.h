@@ -3,7 +3,8 @@
  * One edge-triggered epoll instance is shared by all workers. Each socket has a record of one
  * cache line; an operation that cannot be done at once is parked there until an edge comes.
  *
- *   epoll.c    the port: open, enter, wait, post; ready lists and the inbox
+ *   epoll.c    the port: open, enter, post; ready lists and the inbox
+ *   wait.c     port_wait(): which worker waits for epoll, and which ones sleep meanwhile
  *   records.c  the table of records: attach, close, registration with epoll
  *   ops.c      operations: submit, cancel, what an edge sets going
  *
@@ -161,12 +162,20 @@ struct worker {
 
 struct port {
     int epoll_fd;
-    int event_fd; /* edge-triggered and never read: each write wakes one worker */
-    int batch;    /* events a worker fetches at once */
+    int event_fd; /* edge-triggered and never read: each write wakes a worker for the inbox */
+    bool shared;  /* for several workers; else the reserve below does not exist */
     _Atomic(struct record *) *chunks; /* [CHUNKS]; a chunk is made once and stays */
 
+    /* who waits, see wait.c */
+    alignas(CACHE_LINE) atomic_bool sentry; /* a worker waits for epoll */
+    atomic_uint reserves;                   /* workers that sleep, or are about to */
+    atomic_bool timer_set;                  /* timer_fd will wake one of them */
+    atomic_bool called;                     /* call_fd does */
+    int reserve_fd;                         /* the epoll instance they sleep on */
+    int timer_fd, call_fd;                  /* edge-triggered there and never read */
+
     alignas(CACHE_LINE) struct os_mutex lock; /* guards the rest */
-    struct queue inbox;                       /* for any worker, see inbox_push() */
+    struct queue inbox;                       /* for any worker, see inbox_splice() */
     struct list workers;
     struct counters foreign; /* of threads without a worker and of workers that left; added to
                               * without the lock */
@@ -197,6 +206,25 @@ void worker_finish(struct port *port, struct worker *worker, struct op *op, enum
 
 /* Queues an operation likewise that is to be run again before it can be handed out. */
 void worker_put_off(struct port *port, struct worker *worker, struct op *op);
+
+/* Queues operations for any worker and wakes one; `from` is empty afterwards. */
+void inbox_splice(struct port *port, struct queue *from);
+
+/* Moves a share of the inbox to this worker's ready list. */
+void inbox_take(struct port *port, struct worker *worker);
+
+/* Registers an eventfd or timerfd that is never read, edge-triggered. */
+enum err watch_counter(int epoll_fd, int fd, uint64_t data);
+
+/* Writes to such an eventfd: one of those who wait for it wakes up. */
+void wake_one(int fd);
+
+/* ---- wait.c ---- */
+
+#define INBOX_DATA UINT64_MAX /* epoll's word for the event_fd; no socket has this number */
+
+enum err reserve_open(struct port *port);
+void reserve_close(struct port *port);
 
 /* ---- records.c ---- */
 
