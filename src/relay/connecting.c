@@ -97,7 +97,7 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     if (err != ERR_OK)
         return after_failure(pair, worker, err);
 
-    pair->connect_us = os_mono_us();
+    pair->try_began_us = os_mono_us();
     pair->connect_due_ms = worker->now_ms + pair->route->conf->connect_timeout_ms;
     struct op *op = &pair->down.op;
     op->kind = OP_CONNECT;
@@ -127,7 +127,7 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
 {
     struct relay *relay = worker->relay;
     struct relay_upstream *upstream = &pair->route->upstreams[pair->upstream_index];
-    pair->connect_us = os_mono_us() - pair->connect_us;
+    pair->connect_us = os_mono_us() - pair->try_began_us;
     histogram_record(stat_connect_us(relay->stat, pair->route->scope), pair->connect_us);
     histogram_record(stat_connect_us(relay->stat, upstream->scope), pair->connect_us);
     stat_add(relay->stat, worker->number, upstream->scope, STAT_SESSIONS, 1);
@@ -140,7 +140,6 @@ struct connect_step connecting_on_done(struct pair *pair, struct worker *worker)
     const struct op *op = &pair->down.op;
     if (op->err == ERR_OK)
         return connected(pair, worker); /* also when it came just after the deadline */
-    pair->connect_us = 0;
     bool late = pair->timed_out && op->err == ERR_CANCELLED;
     return after_failure(pair, worker, late ? ERR_TIMEDOUT : op->err);
 }

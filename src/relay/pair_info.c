@@ -18,7 +18,7 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
     out->upstream_addr = pair->upstream.peer;
     out->age_ms = elapsed_ms(now_ms, pair->started_ms);
     out->idle_ms = elapsed_ms(now_ms, pair->last_byte_ms);
-    out->connect_us = pair->phase == PHASE_CONNECT ? 0 : pair->connect_us;
+    out->connect_us = pair->connect_us;
     out->tries = pair->cursor.tries;
     flow_get_info(&pair->up, now_ms, &out->up);
     flow_get_info(&pair->down, now_ms, &out->down);

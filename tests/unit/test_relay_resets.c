@@ -189,6 +189,34 @@ static void nothing_that_happens_puts_a_kill_off(void **state)
     assert_int_equal(fixture_reasons(fix, REASON_KILLED), 1);
 }
 
+/* ---- the log ---- */
+
+static char last_line[LOG_LINE_MAX + 1];
+
+static uint64_t no_time(void)
+{
+    return 0;
+}
+
+static void keep_line(void *ctx, enum log_level level, const char *line, size_t len)
+{
+    (void)ctx, (void)level;
+    memcpy(last_line, line, len);
+    last_line[len] = '\0';
+}
+
+static void a_connect_that_never_stood_took_no_time(void **state)
+{
+    struct fixture *fix = *state;
+    log_set_output(&(struct log_output){no_time, no_time, keep_line, NULL});
+    sock_t client = fixture_accept(fix);
+    fake_sock(client)->peer_reset = true;
+    fixture_pass(fix, 300);
+    fixture_cancelled(fix);
+    assert_non_null(strstr(last_line, " phase=connect "));
+    assert_non_null(strstr(last_line, " connect_us=0 "));
+}
+
 #define RESET_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -204,6 +232,7 @@ int main(void)
         RESET_TEST(a_reset_that_waits_is_over_when_the_other_side_resets_as_well),
         RESET_TEST(the_first_reason_stands_when_an_operator_comes_later),
         RESET_TEST(nothing_that_happens_puts_a_kill_off),
+        RESET_TEST(a_connect_that_never_stood_took_no_time),
     };
     return cmocka_run_group_tests_name("relay_resets", tests, NULL, NULL);
 }
