@@ -298,7 +298,13 @@ void log_limit_flush(struct log_limit *limit, enum log_level level, const char *
     if (limit->suppressed == 0 || !log_on(level))
         return;
     struct log_output output = get_output();
-    if (output.mono_ms != NULL && output.mono_ms() < limit->next_ms)
+    if (output.mono_ms == NULL || output.mono_ms() >= limit->next_ms)
+        log_limit_end(limit, level, what);
+}
+
+void log_limit_end(struct log_limit *limit, enum log_level level, const char *what)
+{
+    if (!log_on(level))
         return;
     uint64_t suppressed = atomic_exchange(&limit->suppressed, 0);
     if (suppressed != 0)

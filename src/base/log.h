@@ -5,8 +5,8 @@
  * line separators, stray bytes) stand as \xNN, so no peer can forge a line. Where lines go is
  * decided by the output that the program hands over (stderr, a file, the console's screen).
  * Repeated failures go through a struct log_limit: the first of a window is written, the rest
- * are counted, and the count is written with the next one or by log_limit_flush(); nothing is
- * dropped without a number.
+ * are counted, and the count is written with the next one, by log_limit_flush() or by
+ * log_limit_end(); nothing is dropped without a number.
  *
  * Threads: any; the output must be callable from any thread too. Nothing is allocated.
  */
@@ -71,6 +71,9 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *form
 /* Writes "WHAT: N more" when lines were held back and the window is over; called now and then
  * so that the last burst is accounted for. */
 void log_limit_flush(struct log_limit *limit, enum log_level level, const char *what);
+
+/* The same before the window is over, for the end of whatever could fail: nobody comes later. */
+void log_limit_end(struct log_limit *limit, enum log_level level, const char *what);
 
 /* Lines that were lost because the output failed (full disk). The output calls log_note_lost()
  * when it could not write one. */

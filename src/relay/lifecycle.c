@@ -22,18 +22,21 @@ static void each_listener(struct worker *worker,
 
 /* ---- timers ---- */
 
-static void flush_logs(struct relay *relay)
+/* Has each limited log account for what it held back. */
+static void each_log(struct relay *relay,
+                     void (*account)(struct log_limit *limit, enum log_level level,
+                                     const char *what))
 {
-    log_limit_flush(&relay->descriptor_log, LOG_ERROR, "listeners that can't take clients");
+    account(&relay->descriptor_log, LOG_ERROR, "listeners that can't take clients");
     for (size_t i = 0; i < relay->route_count; i++) {
         struct relay_route *route = &relay->routes[i];
         char what[2 * CONF_HOST_MAX];
         str_format(what, sizeof what, "route '%s': clients refused", route->conf->name);
-        log_limit_flush(&route->refuse_log, LOG_WARNING, what);
+        account(&route->refuse_log, LOG_WARNING, what);
         for (size_t k = 0; k < route->conf->upstream_count; k++) {
             str_format(what, sizeof what, "route '%s': upstream '%s': failed connects",
                        route->conf->name, route->conf->upstreams[k].name);
-            log_limit_flush(&route->upstreams[k].connect_log, LOG_WARNING, what);
+            account(&route->upstreams[k].connect_log, LOG_WARNING, what);
         }
     }
 }
@@ -48,7 +51,7 @@ static void on_second(struct timer *timer, struct worker *worker)
 {
     (void)timer;
     stat_sample(worker->relay->stat, worker->now_ms);
-    flush_logs(worker->relay);
+    each_log(worker->relay, log_limit_flush);
     arm_second(worker);
 }
 
@@ -132,7 +135,9 @@ bool lifecycle_worker_leaves(struct worker *worker)
 void lifecycle_worker_left(struct worker *worker, bool last)
 {
     struct relay *relay = worker->relay;
-    if (!last)
+    if (last)
+        each_log(relay, log_limit_end);
+    else
         port_post(relay->port, &relay->lifecycle.exit);
     os_mutex_lock(&relay->lifecycle.lock);
     relay->lifecycle.left++;

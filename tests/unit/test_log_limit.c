@@ -105,6 +105,23 @@ static void a_flush_accounts_for_the_last_burst(void **state)
     assert_int_equal(limit.total, 4);
 }
 
+static void an_end_accounts_for_what_was_held_back_before_the_window_is_over(void **state)
+{
+    (void)state;
+    struct log_limit limit = {0};
+    for (int i = 0; i < 3; i++)
+        log_limited(&limit, LOG_WARNING, "accept failed");
+    log_limit_flush(&limit, LOG_WARNING, "accept failed");
+    assert_int_equal(kept.lines, 1);
+    log_limit_end(&limit, LOG_DEBUG, "accept failed");
+    assert_int_equal(kept.lines, 1);
+    log_limit_end(&limit, LOG_WARNING, "accept failed");
+    assert_int_equal(kept.lines, 2);
+    assert_string_equal(kept.line, EPOCH "warning accept failed: 2 more\n");
+    log_limit_end(&limit, LOG_WARNING, "accept failed");
+    assert_int_equal(kept.lines, 2);
+}
+
 static void a_flush_of_nothing_writes_nothing(void **state)
 {
     (void)state;
@@ -186,6 +203,8 @@ int main(void)
         cmocka_unit_test_setup(lines_above_the_level_are_counted_but_take_no_window,
                                kept_set_up),
         cmocka_unit_test_setup(a_flush_accounts_for_the_last_burst, kept_set_up),
+        cmocka_unit_test_setup(an_end_accounts_for_what_was_held_back_before_the_window_is_over,
+                               kept_set_up),
         cmocka_unit_test_setup(a_flush_of_nothing_writes_nothing, kept_set_up),
         cmocka_unit_test_setup(threads_may_log_while_the_output_changes, kept_set_up),
     };
