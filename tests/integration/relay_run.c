@@ -31,17 +31,25 @@ static void split_words(const char *words, char text[WORDS_TEXT_MAX], const char
     args[count] = NULL;
 }
 
+/* Puts the program's path before its arguments. */
+static void add_program(const char *program, const char *const *args,
+                        const char *all[RELAY_WORDS_MAX])
+{
+    size_t count = 0;
+    for (all[count++] = program; *args != NULL; args++) {
+        assert_true(count < RELAY_WORDS_MAX - 1);
+        all[count++] = *args;
+    }
+    all[count] = NULL;
+}
+
 static int run_program(const char *built, const char *dir, const char *const *args,
                        char **output, char **errors)
 {
     char program[TEST_PATH_MAX];
     test_program_path(built, program);
-    const char *all[RELAY_WORDS_MAX] = {program};
-    size_t count = 1;
-    for (; *args != NULL; args++) {
-        assert_true(count < RELAY_WORDS_MAX - 1);
-        all[count++] = *args;
-    }
+    const char *all[RELAY_WORDS_MAX];
+    add_program(program, args, all);
     const struct process_options options = {.args = all, .dir = dir, .name = "program"};
     return process_run(&options, 10 * NET_PATIENCE_MS, output, errors);
 }
@@ -54,6 +62,20 @@ int run_pairport(const char *dir, const char *const *args, char **output, char *
 int run_pairload(const char *dir, const char *const *args, char **output, char **errors)
 {
     return run_program(PAIRLOAD_PROGRAM, dir, args, output, errors);
+}
+
+struct process *start_pairport(const char *dir, const char *name, const char *const *args,
+                               bool pipe_stdin)
+{
+    char program[TEST_PATH_MAX];
+    test_program_path(PAIRPORT_PROGRAM, program);
+    const char *all[RELAY_WORDS_MAX];
+    add_program(program, args, all);
+    const struct process_options options = {
+        .args = all, .dir = dir, .name = name, .pipe_stdin = pipe_stdin};
+    struct process *process;
+    assert_int_equal(process_start(&process, &options), ERR_OK);
+    return process;
 }
 
 struct process *start_pairload(const char *dir, const char *name, const char *words)
@@ -283,11 +305,13 @@ uint64_t relay_stat(struct relay_run *relay, const char *member)
     return value;
 }
 
-bool relay_wait_info(struct relay_run *relay, const char *member, uint64_t value)
+static bool wait_number(struct relay_run *relay,
+                        uint64_t read_number(struct relay_run *relay, const char *member),
+                        const char *member, uint64_t value)
 {
     uint64_t start = os_mono_ms();
     for (;;) {
-        uint64_t now = relay_info(relay, member);
+        uint64_t now = read_number(relay, member);
         if (now == value)
             return true;
         if (os_mono_ms() - start > NET_PATIENCE_MS) {
@@ -296,6 +320,16 @@ bool relay_wait_info(struct relay_run *relay, const char *member, uint64_t value
         }
         os_sleep_ms(20);
     }
+}
+
+bool relay_wait_info(struct relay_run *relay, const char *member, uint64_t value)
+{
+    return wait_number(relay, relay_info, member, value);
+}
+
+bool relay_wait_stat(struct relay_run *relay, const char *member, uint64_t value)
+{
+    return wait_number(relay, relay_stat, member, value);
 }
 
 static bool is_nothing_left(const json_t *info)

@@ -81,6 +81,9 @@ uint64_t json_number_at(const json_t *root, const char *member, uint64_t missing
 /* Waits until the member of `show info json` has this value; false: not in NET_PATIENCE_MS. */
 bool relay_wait_info(struct relay_run *relay, const char *member, uint64_t value);
 
+/* The same for a member of `show stats json` of all routes. */
+bool relay_wait_stat(struct relay_run *relay, const char *member, uint64_t value);
+
 /* Waits until no session is open, then asserts that nothing is left of any: no operation in
  * flight but ACCEPTs and no buffer in use. */
 void relay_wait_nothing_left(struct relay_run *relay);
@@ -101,6 +104,11 @@ unsigned relay_count_log(const struct relay_run *relay, const char *text);
  * after the program's path and end with NULL. */
 int run_pairport(const char *dir, const char *const *args, char **output, char **errors);
 int run_pairload(const char *dir, const char *const *args, char **output, char **errors);
+
+/* Starts the program; `args` as above, the rest as in struct process_options. Fails the test
+ * when it does not start. */
+struct process *start_pairport(const char *dir, const char *name, const char *const *args,
+                               bool pipe_stdin);
 
 /* Starts `pairload WORDS`, split at blanks; fails the test when it does not start. */
 struct process *start_pairload(const char *dir, const char *name, const char *words);
