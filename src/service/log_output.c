@@ -194,6 +194,8 @@ enum err log_output_start(const char *path)
     }
     if (output.file != NULL)
         fclose(output.file); /* of an earlier run, for lines that came late */
+    /* Not every C library leaves stderr unbuffered when it is no terminal: Wine's does not. */
+    setvbuf(stderr, NULL, _IONBF, 0);
     str_format(output.path, sizeof output.path, "%s", path);
     output.file = file;
     output.stopping = false;
