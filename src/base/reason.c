@@ -62,7 +62,6 @@ bool reason_is_refusal(enum reason reason)
     case REASON_LIMIT_ROUTE:
     case REASON_NO_DESCRIPTORS:
     case REASON_NO_MEMORY:
-    case REASON_NO_PORTS: /* the system gave no local port, so nothing was sent */
     case REASON_NO_UPSTREAM: return true;
 
     case REASON_NONE:
@@ -78,6 +77,7 @@ bool reason_is_refusal(enum reason reason)
     case REASON_CONNECT_TIMEOUT:
     case REASON_CONNECT_UNREACHABLE:
     case REASON_CONNECT_ERROR:
+    case REASON_NO_PORTS: /* the client was held through all the tries */
     case REASON_IDLE_TIMEOUT:
     case REASON_HALF_CLOSE_TIMEOUT:
     case REASON_STOPPED:

@@ -24,8 +24,6 @@ static enum reason reason_of(enum err err)
     case ERR_RESET: return REASON_CONNECT_REFUSED;
     case ERR_TIMEDOUT: return REASON_CONNECT_TIMEOUT;
     case ERR_UNREACHABLE: return REASON_CONNECT_UNREACHABLE;
-    case ERR_NO_DESCRIPTORS: return REASON_NO_DESCRIPTORS;
-    case ERR_NOMEM: return REASON_NO_MEMORY;
     case ERR_NO_PORTS: return REASON_NO_PORTS;
     default: return REASON_CONNECT_ERROR;
     }
@@ -85,6 +83,16 @@ static enum err open_socket(struct pair *pair, struct worker *worker)
     return ERR_OK;
 }
 
+/* No try could be begun. Where that is for want of something and there was none before, the
+ * client was refused; later on it is a session that could not be connected. */
+static struct connect_step not_begun(struct pair *pair, struct worker *worker, enum err err)
+{
+    struct connect_step step = after_failure(pair, worker, err);
+    if (pair->cursor.tries == 1 && is_exhaustion(err))
+        step.reason = err == ERR_NOMEM ? REASON_NO_MEMORY : REASON_NO_DESCRIPTORS;
+    return step;
+}
+
 static struct connect_step try_target(struct pair *pair, struct worker *worker)
 {
     pair->waits = false;
@@ -95,7 +103,7 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
 
     enum err err = open_socket(pair, worker);
     if (err != ERR_OK)
-        return after_failure(pair, worker, err);
+        return not_begun(pair, worker, err);
 
     pair->try_began_us = os_mono_us();
     pair->connect_due_ms = worker->now_ms + pair->route->conf->connect_timeout_ms;

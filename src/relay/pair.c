@@ -18,6 +18,7 @@
 #define LOOK_CLOSE_MS 1000  /* closing: cancel again, should anything be left */
 
 #define LOOK_FLUSH_FOR_MS 1000
+#define SECOND_MS         1000
 
 /* Where the system does not tell what is still unsent, a reset waits this long after the last
  * byte, so that the reset does not overtake it. */
@@ -119,7 +120,8 @@ static void bury(struct pair *pair, struct worker *worker)
     log_end(pair, worker->now_ms);
 
     stat_add_reason(relay->stat, worker->number, route->scope, pair->reason);
-    histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
+    if (!reason_is_refusal(pair->reason))
+        histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
     if (pair->counted_upstream) {
         struct relay_upstream *upstream = &route->upstreams[pair->upstream_index];
         stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
@@ -145,7 +147,7 @@ static void arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
 static void arm_on_second(struct pair *pair, struct worker *worker, uint64_t in_ms)
 {
     uint64_t due = worker->now_ms + in_ms;
-    arm(pair, worker, in_ms + (1000 - due % 1000) % 1000);
+    arm(pair, worker, in_ms + (SECOND_MS - due % SECOND_MS) % SECOND_MS);
 }
 
 /* Since when nothing has moved, for the deadlines. */
@@ -243,7 +245,6 @@ static enum reason failure_reason(bool client, enum err err)
     case ERR_CLOSED: return client ? REASON_CLIENT_RESET : REASON_UPSTREAM_RESET;
     case ERR_TIMEDOUT:
     case ERR_UNREACHABLE: return client ? REASON_CLIENT_LOST : REASON_UPSTREAM_LOST;
-    case ERR_NOMEM: return REASON_NO_MEMORY;
     default: return client ? REASON_CLIENT_ERROR : REASON_UPSTREAM_ERROR;
     }
 }
@@ -313,7 +314,9 @@ static void on_flow_event(struct pair *pair, struct worker *worker, struct flow 
     case FLOW_SINK_FAILED:
         on_side_failed(pair, worker, up ? &pair->upstream : &pair->client, flow->op.err);
         break;
-    case FLOW_NO_MEMORY: cut(pair, worker, REASON_NO_MEMORY); break;
+    case FLOW_NO_MEMORY:
+        on_side_failed(pair, worker, up ? &pair->client : &pair->upstream, ERR_NOMEM);
+        break;
     }
 }
 
@@ -385,9 +388,11 @@ static void look_at_data(struct pair *pair, struct worker *worker)
         cut(pair, worker, REASON_IDLE_TIMEOUT);
         return;
     }
-    /* There is a look half way: what it finds unsent, the one at the end compares. */
-    uint64_t due = quiet < idle_timeout / 2 ? idle_timeout / 2 : idle_timeout;
-    if (idle_timeout > 0 && due - quiet < next)
+    /* A stall is looked at before the timeout, too: what was unsent then, the last look
+     * compares. */
+    uint64_t half = idle_timeout / 2;
+    uint64_t due = half < LOOK_DATA_MS && quiet < half ? half : idle_timeout;
+    if (idle_timeout > 0 && due - quiet < next + SECOND_MS)
         arm(pair, worker, due - quiet);
     else
         arm_on_second(pair, worker, next);
@@ -479,6 +484,8 @@ enum reason pair_first_connect(struct pair *pair, struct worker *worker)
     on_connect_step(pair, worker, connecting_next(pair, worker));
     arm_connecting(pair, worker);
     enum reason reason = pair->reason;
+    if (!reason_is_refusal(reason))
+        stat_add(worker->relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
     leave(pair, worker, review(pair, worker));
     return reason;
 }

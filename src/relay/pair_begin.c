@@ -69,7 +69,6 @@ static enum err begin(struct worker *worker, struct pair *pair)
 {
     struct relay *relay = worker->relay;
     lifecycle_part_begins(relay);
-    stat_add(relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
     enum reason reason = pair_first_connect(pair, worker);
     if (reason == REASON_NO_DESCRIPTORS)
         return ERR_NO_DESCRIPTORS;
@@ -80,8 +79,11 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
                     const struct addr *client)
 {
     struct relay *relay = worker->relay;
-    if (atomic_load_explicit(&relay->lifecycle.stopping, memory_order_relaxed))
-        return turn_away(worker, route, sock, client, REASON_STOPPED);
+    if (atomic_load_explicit(&relay->lifecycle.stopping, memory_order_relaxed)) {
+        /* As it goes with those behind it in the backlog when the listener closes. */
+        sock_close(sock, SOCK_CLOSE_ABORT);
+        return ERR_OK;
+    }
     if (!quota_take(&route->quota))
         return turn_away(worker, route, sock, client, REASON_LIMIT_ROUTE);
     if (!quota_take(&relay->quota)) {

@@ -99,10 +99,34 @@ static void stop_everything(struct fixture *fix)
     fixture_pump(fix);
 }
 
+/* Each session has ended for one reason, each client that was refused is no session. */
+static void check_sums(struct fixture *fix)
+{
+    const struct relay_route *route = &fix->relay.routes[0];
+    struct stat_sums sums;
+    stat_read(fix->relay.stat, route->scope, &sums);
+    uint64_t ended = 0;
+    for (int reason = 0; reason < REASON_COUNT; reason++)
+        if (!reason_is_refusal((enum reason)reason))
+            ended += sums.reasons[reason];
+    assert_int_equal(ended, sums.counters[STAT_SESSIONS]);
+    struct histogram_summary lengths;
+    histogram_summarise(stat_length_ms(fix->relay.stat, route->scope), &lengths);
+    assert_int_equal(lengths.count, ended);
+
+    for (size_t i = 0; i < 2; i++) {
+        stat_read(fix->relay.stat, route->upstreams[i].scope, &sums);
+        for (int reason = 0; reason < REASON_COUNT; reason++)
+            sums.counters[STAT_SESSIONS] -= sums.reasons[reason];
+        assert_int_equal(sums.counters[STAT_SESSIONS], 0);
+    }
+}
+
 int fixture_teardown(void **state)
 {
     struct fixture *fix = *state;
     stop_everything(fix);
+    check_sums(fix);
     assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
     assert_int_equal(atomic_load(&fix->relay.quota.used), 0);
     assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 0);

@@ -75,7 +75,6 @@ static void what_the_relay_lacked_is_a_refusal(void **state)
     assert_true(reason_is_refusal(REASON_LIMIT_ROUTE));
     assert_true(reason_is_refusal(REASON_NO_DESCRIPTORS));
     assert_true(reason_is_refusal(REASON_NO_MEMORY));
-    assert_true(reason_is_refusal(REASON_NO_PORTS));
     assert_true(reason_is_refusal(REASON_NO_UPSTREAM));
 }
 
@@ -85,6 +84,7 @@ static void what_happened_to_a_tried_session_is_not(void **state)
     assert_false(reason_is_refusal(REASON_NONE));
     assert_false(reason_is_refusal(REASON_CONNECT_REFUSED)); /* the upstream's refusal */
     assert_false(reason_is_refusal(REASON_CONNECT_TIMEOUT));
+    assert_false(reason_is_refusal(REASON_NO_PORTS)); /* known after a try only */
     assert_false(reason_is_refusal(REASON_IDLE_TIMEOUT));
     assert_false(reason_is_refusal(REASON_STOPPED));
     assert_false(reason_is_refusal(REASON_KILLED));
