@@ -12,6 +12,11 @@ static void raise_peak(struct quota *quota, uint32_t used)
         continue; /* `peak` was read again */
 }
 
+bool quota_is_full(const struct quota *quota)
+{
+    return atomic_load_explicit(&quota->used, memory_order_relaxed) >= quota->limit;
+}
+
 bool quota_take(struct quota *quota)
 {
     uint32_t used = atomic_load_explicit(&quota->used, memory_order_relaxed);

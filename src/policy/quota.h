@@ -15,6 +15,9 @@ struct quota {
     _Atomic uint32_t peak; /* most there ever were */
 };
 
+/* True when `limit` are in use; what it says may be past at once. */
+bool quota_is_full(const struct quota *quota);
+
 /* False, and nothing changed, when `limit` are in use. */
 bool quota_take(struct quota *quota);
 void quota_give(struct quota *quota);

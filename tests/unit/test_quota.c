@@ -36,6 +36,19 @@ static void what_is_given_can_be_taken_again(void **state)
     }
 }
 
+static void a_full_quota_says_so_without_being_asked_for_more(void **state)
+{
+    (void)state;
+    struct quota quota = {.limit = 2};
+    assert_true(quota_take(&quota));
+    assert_false(quota_is_full(&quota));
+    assert_true(quota_take(&quota));
+    assert_true(quota_is_full(&quota));
+    quota_give(&quota);
+    assert_false(quota_is_full(&quota));
+    assert_int_equal(atomic_load(&quota.peak), 2);
+}
+
 static void the_peak_stays_when_the_use_falls(void **state)
 {
     (void)state;
@@ -111,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_many_as_the_limit_can_be_taken),
         cmocka_unit_test(what_is_given_can_be_taken_again),
+        cmocka_unit_test(a_full_quota_says_so_without_being_asked_for_more),
         cmocka_unit_test(the_peak_stays_when_the_use_falls),
         cmocka_unit_test(a_limit_of_zero_gives_nothing),
         cmocka_unit_test(the_largest_limit_does_not_overflow),

@@ -93,6 +93,17 @@ static void a_client_that_comes_while_the_relay_stops_is_reset_and_no_session(vo
     assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 0);
 }
 
+static void a_client_over_the_limit_of_the_relay_leaves_the_peak_of_the_route(void **state)
+{
+    struct fixture *fix = *state;
+    fix->relay.quota.limit = 1;
+    fixture_session(fix);
+    fixture_accept(fix);
+    assert_int_equal(fixture_reasons(fix, REASON_LIMIT_SESSIONS), 1);
+    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.peak), 1);
+    assert_int_equal(atomic_load(&fix->relay.quota.peak), 1);
+}
+
 static void a_client_over_the_limit_of_the_route_leaves_the_peak_of_the_relay(void **state)
 {
     struct fixture *fix = *state;
@@ -115,6 +126,7 @@ int main(void)
         COUNT_TEST(without_memory_for_a_buffer_both_sides_are_reset),
         COUNT_TEST(without_memory_for_a_pair_the_client_is_refused_and_the_listener_rests),
         COUNT_TEST(a_client_that_comes_while_the_relay_stops_is_reset_and_no_session),
+        COUNT_TEST(a_client_over_the_limit_of_the_relay_leaves_the_peak_of_the_route),
         COUNT_TEST(a_client_over_the_limit_of_the_route_leaves_the_peak_of_the_relay),
     };
     return cmocka_run_group_tests_name("relay_counts", tests, NULL, NULL);

@@ -45,7 +45,7 @@ static void a_reset_does_not_overtake_bytes_that_are_still_unsent(void **state)
     assert_int_equal(fake_sock(s.upstream)->state, FAKE_SOCK_IS_OPEN);
 
     fake_sock(s.upstream)->unsent_bytes = 0;
-    fixture_pass(fix, 100);
+    fixture_pass(fix, 300);
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
 }
