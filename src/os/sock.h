@@ -35,6 +35,8 @@ enum err sock_peer_addr(sock_t sock, struct addr *out);  /* normalised */
 
 /* Options are wishes: a system that lacks one leaves the socket usable. */
 void sock_set_nodelay(sock_t sock, bool on);
+/* True where accepted sockets have their listener's TCP_NODELAY (Linux). */
+bool sock_accept_inherits(void);
 /* Keepalive after `idle_ms` of silence, then every `interval_ms`; 0 idle_ms turns it off. */
 void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms);
 void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes); /* 0: leave */

@@ -37,7 +37,6 @@ struct op {
 
     /* set by the owner before submit */
     enum op_kind kind;
-    bool try_only;  /* READ with len > 0: ERR_AGAIN instead of waiting when nothing is there */
     bool in_flight; /* set by port_submit(), cleared when it comes out of port_wait() */
     uint8_t state;  /* the backend's */
     sock_t sock;    /* the socket acted on; the listener for ACCEPT */

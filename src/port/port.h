@@ -13,12 +13,13 @@
  *             error; the socket is then of no use but to be closed.
  *  - READ     with len 0 completes with ERR_OK when something can be received: bytes, FIN or,
  *             where the system tells, an error; it may complete without cause. With len > 0
- *             it completes with 1..len bytes, with 0 bytes for FIN, or with an error; with
- *             `try_only` it never waits: ERR_AGAIN when nothing is there.
+ *             it completes with 1..len bytes, with 0 bytes for FIN, or with an error.
  *  - WRITE    completes when all bytes were taken by the system, or with an error and `bytes`
  *             saying how many were. len > 0.
  *  - WAKE     comes out in some worker.
  *  At most one READ and one WRITE or CONNECT are in flight on a socket.
+ *
+ * What need not wait can be had without an operation: port_receive_now(), port_send_now().
  *
  * Threads: port_wait() from threads that called port_enter(). port_submit() from those, or
  * from a thread that outlives the operation (Windows cancels a thread's operations when it
@@ -58,6 +59,19 @@ void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how);
 
 /* Starts the operation. Never blocks and never fails: an error comes out of port_wait(). */
 void port_submit(struct port *port, struct op *op);
+
+/* Receives what is there, at once and without an operation: ERR_OK with 1..len bytes, or with 0
+ * for FIN; ERR_AGAIN when nothing is there, or nothing that port_wait() has noticed yet (a READ
+ * completes then); else the connection's error. By workers. Needs an attached and connected
+ * socket without a READ in flight, and len > 0. */
+enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
+                          uint32_t *got);
+
+/* Sends what the system takes at once, without an operation: ERR_OK with 0..len bytes in *sent
+ * (less than len: the rest would have to wait), else the connection's error. By workers. Needs
+ * an attached and connected socket without a WRITE in flight, and len > 0. */
+enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t len,
+                       uint32_t *sent);
 
 /* Asks that everything in flight on the socket comes out soon, with ERR_CANCELLED or with its
  * real result. The caller guards the socket against being closed meanwhile. */

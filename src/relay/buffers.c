@@ -3,43 +3,31 @@
 #include <assert.h>
 #include <string.h>
 
+static uint32_t class_bytes(unsigned class)
+{
+    return BUFFER_SMALLEST << 2 * class;
+}
+
+static unsigned class_for(uint32_t size)
+{
+    unsigned class = 0;
+    while (class_bytes(class) < size)
+        class ++;
+    assert(class < BUFFER_CLASSES);
+    return class;
+}
+
 void buffers_init(struct buffers *buffers)
 {
     memset(buffers, 0, sizeof *buffers);
+    for (unsigned i = 0; i < BUFFER_CLASSES; i++)
+        slab_init(&buffers->classes[i].slab, class_bytes(i), 4096, os_slab_pages());
 }
 
 void buffers_destroy(struct buffers *buffers)
 {
-    for (unsigned i = 0; i < buffers->count; i++)
+    for (unsigned i = 0; i < BUFFER_CLASSES; i++)
         slab_destroy(&buffers->classes[i].slab);
-    buffers->count = 0;
-}
-
-unsigned buffers_class(struct buffers *buffers, uint32_t bytes)
-{
-    unsigned larger = buffers->count, largest = 0;
-    for (unsigned i = 0; i < buffers->count; i++) {
-        uint32_t have = buffers->classes[i].bytes;
-        if (have == bytes)
-            return i;
-        if (have > buffers->classes[largest].bytes)
-            largest = i;
-        if (have > bytes && (larger == buffers->count || have < buffers->classes[larger].bytes))
-            larger = i;
-    }
-    if (buffers->count == BUFFER_CLASSES_MAX)
-        return larger < buffers->count ? larger : largest;
-
-    struct buffer_class *class = &buffers->classes[buffers->count];
-    class->bytes = bytes;
-    slab_init(&class->slab, bytes, 4096, os_slab_pages());
-    return buffers->count++;
-}
-
-uint32_t buffers_bytes(const struct buffers *buffers, unsigned class)
-{
-    assert(class < buffers->count);
-    return buffers->classes[class].bytes;
 }
 
 static void count_used(struct buffer_cache *cache, int64_t n)
@@ -48,42 +36,47 @@ static void count_used(struct buffer_cache *cache, int64_t n)
     atomic_store_explicit(&cache->used, used + n, memory_order_relaxed);
 }
 
-unsigned char *buffers_take(struct buffers *buffers, struct buffer_cache *cache, unsigned class)
+struct buffer buffers_take(struct buffers *buffers, struct buffer_cache *cache, uint32_t size)
 {
-    unsigned char *buffer;
-    if (cache->classes[class].count > 0) {
-        buffer = cache->classes[class].free[--cache->classes[class].count];
+    struct buffer buffer = {NULL, class_for(size)};
+    if (cache->classes[buffer.class].count > 0) {
+        unsigned last = --cache->classes[buffer.class].count;
+        buffer.bytes = cache->classes[buffer.class].free[last];
     } else {
-        os_mutex_lock(&buffers->classes[class].lock);
-        buffer = slab_take(&buffers->classes[class].slab);
-        os_mutex_unlock(&buffers->classes[class].lock);
-        if (buffer == NULL)
-            return NULL;
+        struct buffer_class *class = &buffers->classes[buffer.class];
+        os_mutex_lock(&class->lock);
+        buffer.bytes = slab_take(&class->slab);
+        os_mutex_unlock(&class->lock);
     }
-    count_used(cache, 1);
+    if (buffer.bytes != NULL)
+        count_used(cache, 1);
     return buffer;
 }
 
-static void give_back(struct buffer_class *class, unsigned char *buffer)
+static void give_back(struct buffer_class *class, unsigned char *bytes)
 {
     os_mutex_lock(&class->lock);
-    slab_give(&class->slab, buffer);
+    slab_give(&class->slab, bytes);
     os_mutex_unlock(&class->lock);
 }
 
-void buffers_give(struct buffers *buffers, struct buffer_cache *cache, unsigned class,
-                  unsigned char *buffer)
+void buffers_give(struct buffers *buffers, struct buffer_cache *cache, struct buffer *buffer)
 {
+    if (buffer->bytes == NULL)
+        return;
     count_used(cache, -1);
-    if (cache->classes[class].count < BUFFER_CACHE_DEPTH)
-        cache->classes[class].free[cache->classes[class].count++] = buffer;
+    unsigned class = buffer->class;
+    if (class_bytes(class) <= BUFFER_CACHED_MAX &&
+        cache->classes[class].count < BUFFER_CACHE_DEPTH)
+        cache->classes[class].free[cache->classes[class].count++] = buffer->bytes;
     else
-        give_back(&buffers->classes[class], buffer);
+        give_back(&buffers->classes[class], buffer->bytes);
+    buffer->bytes = NULL;
 }
 
 void buffers_empty_cache(struct buffers *buffers, struct buffer_cache *cache)
 {
-    for (unsigned i = 0; i < buffers->count; i++)
+    for (unsigned i = 0; i < BUFFER_CLASSES; i++)
         while (cache->classes[i].count > 0)
             give_back(&buffers->classes[i], cache->classes[i].free[--cache->classes[i].count]);
 }
@@ -91,7 +84,7 @@ void buffers_empty_cache(struct buffers *buffers, struct buffer_cache *cache)
 uint64_t buffers_memory(struct buffers *buffers)
 {
     uint64_t bytes = 0;
-    for (unsigned i = 0; i < buffers->count; i++) {
+    for (unsigned i = 0; i < BUFFER_CLASSES; i++) {
         struct buffer_class *class = &buffers->classes[i];
         os_mutex_lock(&class->lock);
         bytes += class->slab.chunks * class->slab.chunk_size;

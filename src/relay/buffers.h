@@ -1,8 +1,9 @@
-/* buffers.h - the memory that bytes pass through, held only while there are bytes.
+/* buffers.h - the memory of bytes that a sink did not take at once.
  *
- * Buffers come in classes, one for each buffer_size that the routes use. A worker keeps a few
- * free ones of each class at hand, the last used first because it is warm in the cache; beyond
- * that they go back to the class's slab, which gives empty chunks back to the system.
+ * A flow receives into its worker's scratch buffer and sends from there; only what the sink
+ * leaves is copied into a buffer of its own, the smallest that holds it. Buffers come in
+ * classes, each four times the size of the one before. A worker keeps a few free ones at hand;
+ * beyond that they go back to the class's slab, which gives empty chunks back to the system.
  *
  * Threads: a struct buffer_cache belongs to its worker; the classes are shared and locked.
  */
@@ -13,45 +14,43 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
 #include "base/slab.h"
 #include "os/os.h"
 
-#define BUFFER_CLASSES_MAX 64
-#define BUFFER_CACHE_DEPTH 4
+#define BUFFER_SMALLEST    4096u
+#define BUFFER_LARGEST     (BUFFER_SMALLEST << 2 * (BUFFER_CLASSES - 1)) /* 1 MB */
+#define BUFFER_CLASSES     5
+#define BUFFER_CACHE_DEPTH 4 /* of each class that is no larger than BUFFER_CACHED_MAX */
+#define BUFFER_CACHED_MAX  (16 * 1024u)
 
-struct buffer_class {
-    struct os_mutex lock; /* guards `slab` */
-    struct slab slab;
-    uint32_t bytes; /* size of one buffer */
+struct buffer {
+    unsigned char *bytes; /* NULL: none */
+    unsigned class;
 };
 
 struct buffers {
-    struct buffer_class classes[BUFFER_CLASSES_MAX];
-    unsigned count;
+    struct buffer_class {
+        struct os_mutex lock; /* guards `slab` */
+        struct slab slab;
+    } classes[BUFFER_CLASSES];
 };
 
 struct buffer_cache {
     struct {
         unsigned char *free[BUFFER_CACHE_DEPTH];
         unsigned count;
-    } classes[BUFFER_CLASSES_MAX];
+    } classes[BUFFER_CLASSES];
     _Atomic int64_t used; /* taken minus given by this worker; the sum over all is in use */
 };
 
 void buffers_init(struct buffers *buffers);
 void buffers_destroy(struct buffers *buffers); /* every buffer is back, every cache emptied */
 
-/* The class for buffers of this size. When all classes are taken, the smallest that is larger
- * serves, else the largest. */
-unsigned buffers_class(struct buffers *buffers, uint32_t bytes);
-uint32_t buffers_bytes(const struct buffers *buffers, unsigned class);
+/* A buffer of at least `size` bytes, 1..BUFFER_LARGEST; its bytes are NULL when memory is out. */
+struct buffer buffers_take(struct buffers *buffers, struct buffer_cache *cache, uint32_t size);
 
-/* NULL: out of memory. */
-unsigned char *buffers_take(struct buffers *buffers, struct buffer_cache *cache,
-                            unsigned class);
-void buffers_give(struct buffers *buffers, struct buffer_cache *cache, unsigned class,
-                  unsigned char *buffer);
+/* Gives a buffer back and makes it none; none is fine. */
+void buffers_give(struct buffers *buffers, struct buffer_cache *cache, struct buffer *buffer);
 
 /* Hands the free buffers of a worker that ends back to the classes. */
 void buffers_empty_cache(struct buffers *buffers, struct buffer_cache *cache);

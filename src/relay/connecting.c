@@ -67,7 +67,6 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
 
 static enum err open_socket(struct pair *pair, struct worker *worker)
 {
-    const struct conf_route *conf = pair->route->conf;
     sock_t sock;
     enum err err = sock_open((enum addr_family)pair->upstream.peer.family, &sock);
     if (err != ERR_OK)
@@ -77,8 +76,7 @@ static enum err open_socket(struct pair *pair, struct worker *worker)
         sock_close(sock, SOCK_CLOSE_NORMAL);
         return err;
     }
-    sock_set_nodelay(sock, conf->nodelay);
-    sock_set_keepalive(sock, conf->keepalive_idle_ms, conf->keepalive_interval_ms);
+    sock_set_nodelay(sock, pair->route->conf->nodelay);
     pair->upstream.sock = sock;
     return ERR_OK;
 }

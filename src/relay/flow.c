@@ -10,6 +10,18 @@
 
 #define RATE_WINDOW_MS 1000
 
+/* A flow begins with small receives; each that is filled and sent on at once makes the next one
+ * larger, up to buffer_size: a large receive costs much less for a byte. */
+#define FLOW_ROOM_FIRST  (16 * 1024u)
+#define FLOW_ROOM_FACTOR 4u
+
+/* A sink that needs this long for what was left over is slow: back to small receives, so that
+ * many slow sinks do not hold much memory. */
+#define FLOW_SLOW_MS 50
+
+/* Moved in one turn before others have theirs. */
+#define FLOW_TURN_BYTES (1024 * 1024u)
+
 static bool is_up(const struct flow *flow)
 {
     return flow == &flow->pair->up;
@@ -26,17 +38,14 @@ static void submit(struct flow *flow, struct worker *worker, enum op_kind kind, 
 
 static void give_buffer(struct flow *flow, struct worker *worker)
 {
-    if (flow->buf == NULL)
-        return;
-    buffers_give(&worker->relay->buffers, &worker->cache, flow->pair->route->buffer_class,
-                 flow->buf);
-    flow->buf = NULL;
-    flow->len = 0;
+    buffers_give(&worker->relay->buffers, &worker->cache, &flow->buffer);
 }
 
-static enum flow_event die(struct flow *flow, struct worker *worker, enum flow_event event)
+static enum flow_event die(struct flow *flow, struct worker *worker, enum flow_event event,
+                           enum err err)
 {
     flow->state = FLOW_DEAD;
+    flow->err = err;
     give_buffer(flow, worker);
     return event;
 }
@@ -44,65 +53,23 @@ static enum flow_event die(struct flow *flow, struct worker *worker, enum flow_e
 /* Waits, without a buffer, until the source has something. */
 static enum flow_event wait_for_bytes(struct flow *flow, struct worker *worker)
 {
-    give_buffer(flow, worker);
     flow->op.buf = NULL;
     flow->op.len = 0;
-    flow->op.try_only = false;
     submit(flow, worker, OP_READ, flow->source);
-    return FLOW_GOES_ON;
-}
-
-/* Takes what is there, without waiting. */
-static enum flow_event read_now(struct flow *flow, struct worker *worker)
-{
-    struct buffers *buffers = &worker->relay->buffers;
-    unsigned class = flow->pair->route->buffer_class;
-    if (flow->buf == NULL)
-        flow->buf = buffers_take(buffers, &worker->cache, class);
-    if (flow->buf == NULL)
-        return die(flow, worker, FLOW_NO_MEMORY);
-    flow->op.buf = flow->buf;
-    flow->op.len = buffers_bytes(buffers, class);
-    flow->op.try_only = true;
-    submit(flow, worker, OP_READ, flow->source);
-    return FLOW_GOES_ON;
-}
-
-static enum flow_event write_all(struct flow *flow, struct worker *worker, uint32_t len)
-{
-    flow->len = len;
-    flow->waiting_ms = worker->now_ms;
-    flow->op.buf = flow->buf;
-    flow->op.len = len;
-    flow->op.try_only = false;
-    submit(flow, worker, OP_WRITE, flow->sink);
     return FLOW_GOES_ON;
 }
 
 /* FIN: everything before it was taken by the sink's system, so it can follow at once. */
-static enum flow_event finish(struct flow *flow, struct worker *worker)
+static enum flow_event finish(struct flow *flow)
 {
-    give_buffer(flow, worker);
+    const struct pair *pair = flow->pair;
+    const struct flow *opposite = is_up(flow) ? &pair->down : &pair->up;
     flow->state = FLOW_SHUT;
-    /* A sink that is gone already shows in the opposite flow; nothing is left to do here. */
-    (void)sock_shutdown_send(flow->sink);
+    /* The second FIN of a session goes out with the close that follows. A sink that is gone
+     * already shows in the opposite flow; nothing is left to do here. */
+    if (opposite->state != FLOW_SHUT)
+        (void)sock_shutdown_send(flow->sink);
     return FLOW_FINISHED;
-}
-
-static enum flow_event on_read(struct flow *flow, struct worker *worker)
-{
-    const struct op *op = &flow->op;
-    if (op->err == ERR_AGAIN)
-        return wait_for_bytes(flow, worker);
-    if (op->err != ERR_OK)
-        return die(flow, worker, FLOW_SOURCE_FAILED);
-    if (op->len == 0)
-        return read_now(flow, worker);
-    if (op->bytes == 0 && flow->source_broken)
-        return die(flow, worker, FLOW_SOURCE_FAILED);
-    if (op->bytes == 0)
-        return finish(flow, worker);
-    return write_all(flow, worker, op->bytes);
 }
 
 static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes)
@@ -125,25 +92,87 @@ static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes
         flow->window_bytes = 0;
     }
     flow->window_bytes += bytes;
+    flow->pair->last_byte_ms = worker->now_ms;
+}
+
+/* The sink has no room for all of it right now: keeps the rest and waits. */
+static enum flow_event keep_rest(struct flow *flow, struct worker *worker,
+                                 const unsigned char *rest, uint32_t len)
+{
+    flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, len);
+    if (flow->buffer.bytes == NULL)
+        return die(flow, worker, FLOW_NO_MEMORY, ERR_NOMEM);
+    memcpy(flow->buffer.bytes, rest, len);
+    flow->waiting_ms = worker->now_ms;
+    flow->op.buf = flow->buffer.bytes;
+    flow->op.len = len;
+    submit(flow, worker, OP_WRITE, flow->sink);
+    return FLOW_GOES_ON;
+}
+
+static uint32_t first_room(const struct flow *flow)
+{
+    uint32_t most = flow->pair->route->conf->buffer_bytes;
+    return most < FLOW_ROOM_FIRST ? most : FLOW_ROOM_FIRST;
+}
+
+static void grow_room(struct flow *flow)
+{
+    uint32_t most = flow->pair->route->conf->buffer_bytes;
+    flow->room = flow->room < most / FLOW_ROOM_FACTOR ? flow->room * FLOW_ROOM_FACTOR : most;
+}
+
+/* Moves bytes as long as they come and go at once, within limits: others want their turn. */
+static enum flow_event pump(struct flow *flow, struct worker *worker)
+{
+    struct port *port = worker->relay->port;
+    for (uint32_t moved = 0; moved < FLOW_TURN_BYTES;) {
+        uint32_t got, sent;
+        uint32_t room = flow->room;
+        enum err err = port_receive_now(port, flow->source, worker->scratch, room, &got);
+        if (err == ERR_AGAIN)
+            break;
+        if (err == ERR_OK && got == 0 && flow->source_broken)
+            err = ERR_RESET;
+        if (err != ERR_OK)
+            return die(flow, worker, FLOW_SOURCE_FAILED, err);
+        if (got == 0)
+            return finish(flow);
+
+        err = port_send_now(port, flow->sink, worker->scratch, got, &sent);
+        if (sent > 0)
+            count_bytes(flow, worker, sent);
+        if (err != ERR_OK)
+            return die(flow, worker, FLOW_SINK_FAILED, err);
+        if (sent < got)
+            return keep_rest(flow, worker, worker->scratch + sent, got - sent);
+        if (got < room)
+            break; /* that was all, or the next READ says at once that it was not */
+        grow_room(flow);
+        moved += got;
+    }
+    return wait_for_bytes(flow, worker);
+}
+
+static enum flow_event on_read(struct flow *flow, struct worker *worker)
+{
+    if (flow->op.err != ERR_OK)
+        return die(flow, worker, FLOW_SOURCE_FAILED, flow->op.err);
+    return pump(flow, worker);
 }
 
 static enum flow_event on_write(struct flow *flow, struct worker *worker)
 {
     const struct op *op = &flow->op;
-    if (op->bytes > 0) {
+    if (op->bytes > 0)
         count_bytes(flow, worker, op->bytes);
-        flow->pair->last_byte_ms = worker->now_ms;
-    }
     if (op->err != ERR_OK)
-        return die(flow, worker, FLOW_SINK_FAILED);
-    assert(op->bytes == flow->len);
-
-    /* A full buffer means that more is likely there already. */
-    if (flow->len == buffers_bytes(&worker->relay->buffers, flow->pair->route->buffer_class)) {
-        flow->len = 0;
-        return read_now(flow, worker);
-    }
-    return wait_for_bytes(flow, worker);
+        return die(flow, worker, FLOW_SINK_FAILED, op->err);
+    assert(op->bytes == op->len);
+    give_buffer(flow, worker);
+    if (elapsed_ms(worker->now_ms, flow->waiting_ms) >= FLOW_SLOW_MS)
+        flow->room = first_room(flow);
+    return pump(flow, worker);
 }
 
 void flow_init(struct flow *flow, struct pair *pair)
@@ -163,6 +192,7 @@ void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *wo
     flow->sink = sink;
     flow->state = FLOW_OPEN;
     flow->window_ms = worker->now_ms;
+    flow->room = first_room(flow);
     wait_for_bytes(flow, worker);
 }
 
@@ -173,7 +203,7 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
         /* Bytes that went out although nobody waits for them any more were moved all the same. */
         if (flow->op.kind == OP_WRITE && flow->op.bytes > 0)
             count_bytes(flow, worker, flow->op.bytes);
-        return die(flow, worker, FLOW_ENDED);
+        return die(flow, worker, FLOW_ENDED, flow->err);
     }
     assert(flow->state == FLOW_OPEN);
     return flow->op.kind == OP_WRITE ? on_write(flow, worker) : on_read(flow, worker);
@@ -200,7 +230,7 @@ void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_
         out->bytes_per_s = flow->window_bytes * 1000 / elapsed;
 
     if (flow_writes(flow)) {
-        out->waiting = flow->len;
+        out->waiting = flow->op.len;
         out->waiting_ms = (uint32_t)elapsed_ms(now_ms, flow->waiting_ms);
     }
 }

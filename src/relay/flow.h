@@ -1,13 +1,17 @@
 /* flow.h - one direction of a relayed connection.
  *
- * A flow waits until its source has something (READ with length 0), takes a buffer from its
- * worker's pool, receives into it, sends until the buffer is empty, and gives it back. So a slow
- * reader holds a fast writer back, and an idle flow holds no buffer. One operation is enough:
- * a flow either reads or writes. Its state only moves forward.
+ * A flow waits until its source has something (READ with length 0), receives it into its
+ * worker's scratch buffer and sends it on, as long as both go at once. What the sink does not
+ * take is copied into a buffer of the flow, and a WRITE waits until all of it is gone; only
+ * then the flow receives again. So a slow reader holds a fast writer back, and a flow holds
+ * memory only while its sink is slow. One operation is enough: a flow either reads or writes.
+ * Its state only moves forward.
  *
- *   OPEN  READ 0 ──> READ try ──> WRITE ──┐     FIN from the source: shutdown of the sink, SHUT
- *           ^                             │     an error of either end: DEAD
- *           └──────────── empty ──────────┘
+ *   OPEN  READ 0 ──> receive, send ──┬──> all sent: again, or back to READ 0
+ *           ^                        └──> some left: WRITE ──> all sent
+ *           └─────────────────────────────────────────────────────┘
+ *
+ *   FIN from the source: shutdown of the sink, SHUT; an error of either end: DEAD.
  *
  * Threads: call with the lock of its pair held.
  */
@@ -19,6 +23,7 @@
 #include <stdint.h>
 
 #include "port/op.h"
+#include "relay/buffers.h"
 #include "relay/server.h"
 
 struct pair;
@@ -32,8 +37,8 @@ enum flow_state {
 };
 
 struct flow {
-    struct op op; /* in flight: READ while the buffer is empty, WRITE while it holds bytes; the
-                     down flow's also carries the CONNECT */
+    struct op op; /* in flight: READ of length 0 while nothing waits, WRITE while something
+                     does; the down flow's also carries the CONNECT */
     struct pair *pair;
     sock_t source;
     sock_t sink;
@@ -41,8 +46,9 @@ struct flow {
     bool source_broken;    /* the source was reset: what looks like its FIN is none */
     bool busy;             /* a READ or WRITE was submitted and its result not taken yet; unlike
                               op.in_flight, which the port clears, guarded by the pair's lock */
-    uint32_t len;          /* bytes in buf that the running WRITE was given */
-    unsigned char *buf;    /* owned, from the buffer pool; NULL while idle */
+    enum err err;          /* why it is DEAD */
+    uint32_t room;         /* how much is received at once: grows while the sink keeps up */
+    struct buffer buffer;  /* owned; holds what the running WRITE sends */
     uint64_t bytes;        /* taken by the sink since the session began */
     uint64_t writes;       /* WRITE operations that took them */
     uint64_t waiting_ms;   /* clock when the running WRITE was submitted */
@@ -64,7 +70,7 @@ enum flow_event {
 /* Prepares a flow that does nothing yet. */
 void flow_init(struct flow *flow, struct pair *pair);
 
-/* Both ends are connected: begins to move bytes. */
+/* Both ends are connected: begins to wait for bytes. */
 void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *worker);
 
 /* Takes the flow's finished READ or WRITE and submits what follows. */

@@ -159,6 +159,7 @@ enum err listener_open(struct listener **out, struct relay *relay, struct relay_
         sock_listen(&conf->addr, conf->dual_stack, (int)route->conf->backlog, &listener->sock);
     if (err != ERR_OK)
         goto free_listener;
+    sock_set_nodelay(listener->sock, route->conf->nodelay);
     err = port_attach(relay->port, listener->sock);
     if (err != ERR_OK)
         goto close_sock;

@@ -101,7 +101,7 @@ static void log_end(const struct pair *pair, uint64_t now_ms)
  * its memory. True when the caller has to bury it, without the lock. */
 static bool release(struct pair *pair, struct worker *worker)
 {
-    assert(pair->up.buf == NULL && pair->down.buf == NULL);
+    assert(pair->up.buffer.bytes == NULL && pair->down.buffer.bytes == NULL);
     close_side(worker->relay, &pair->client);
     close_side(worker->relay, &pair->upstream);
     pair->released = true;
@@ -287,8 +287,8 @@ static void start_flows(struct pair *pair, struct worker *worker)
 {
     pair->phase = PHASE_DATA;
     pair->last_byte_ms = worker->now_ms;
-    flow_start(&pair->up, pair->client.sock, pair->upstream.sock, worker);
     flow_start(&pair->down, pair->upstream.sock, pair->client.sock, worker);
+    flow_start(&pair->up, pair->client.sock, pair->upstream.sock, worker);
 }
 
 static void on_connect_step(struct pair *pair, struct worker *worker, struct connect_step step)
@@ -309,10 +309,10 @@ static void on_flow_event(struct pair *pair, struct worker *worker, struct flow 
     case FLOW_ENDED: break; /* review() sees what that means for the pair */
     case FLOW_FINISHED: on_finished(pair, worker, flow); break;
     case FLOW_SOURCE_FAILED:
-        on_side_failed(pair, worker, up ? &pair->client : &pair->upstream, flow->op.err);
+        on_side_failed(pair, worker, up ? &pair->client : &pair->upstream, flow->err);
         break;
     case FLOW_SINK_FAILED:
-        on_side_failed(pair, worker, up ? &pair->upstream : &pair->client, flow->op.err);
+        on_side_failed(pair, worker, up ? &pair->upstream : &pair->client, flow->err);
         break;
     case FLOW_NO_MEMORY:
         on_side_failed(pair, worker, up ? &pair->client : &pair->upstream, ERR_NOMEM);
@@ -373,8 +373,21 @@ static void look_at_sinks(struct pair *pair, struct worker *worker)
         (void)look_at_unsent(pair, worker, &pair->client, &unsent);
 }
 
+/* Only a session that lasts needs it: most of the system calls of a short one would be these. */
+static void set_keepalive(struct pair *pair)
+{
+    const struct conf_route *conf = pair->route->conf;
+    if (pair->keepalive)
+        return;
+    pair->keepalive = true;
+    sock_set_keepalive(pair->client.sock, conf->keepalive_idle_ms, conf->keepalive_interval_ms);
+    sock_set_keepalive(pair->upstream.sock, conf->keepalive_idle_ms,
+                       conf->keepalive_interval_ms);
+}
+
 static void look_at_data(struct pair *pair, struct worker *worker)
 {
+    set_keepalive(pair);
     uint64_t next = LOOK_DATA_MS;
     if (flow_writes(&pair->up) || flow_writes(&pair->down)) {
         look_at_sinks(pair, worker);

@@ -73,6 +73,7 @@ struct pair {
     uint64_t try_began_us;   /* monotonic, of the current or last try */
     uint64_t connect_us;     /* how long the connect took that stands; 0 before */
     uint64_t connect_due_ms; /* deadline of the running try; or when to try again, if `waits` */
+    bool keepalive;          /* was set on both sockets */
     uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
     uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
 

@@ -59,9 +59,8 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     flow_init(&pair->down, pair);
     pair_init_timer(pair);
     list_init(&pair->in_table);
-    sock_set_nodelay(sock, route->conf->nodelay);
-    sock_set_keepalive(sock, route->conf->keepalive_idle_ms,
-                       route->conf->keepalive_interval_ms);
+    if (!sock_accept_inherits())
+        sock_set_nodelay(sock, route->conf->nodelay);
 }
 
 /* Admitted: the pair exists from here on. */

@@ -29,7 +29,6 @@ static enum err init_route(struct relay *relay, struct relay_route *route, size_
     route->index = index;
     route->scope = stat_route_scope(relay->stat, index);
     route->quota.limit = conf->max_sessions;
-    route->buffer_class = buffers_class(&relay->buffers, conf->buffer_bytes);
     route->listeners = calloc(conf->listen_count, sizeof(struct listener *));
     route->upstreams = calloc(conf->upstream_count, sizeof *route->upstreams);
     if (route->listeners == NULL || route->upstreams == NULL) {
@@ -79,14 +78,28 @@ static enum err open_stat(struct relay *relay)
     return err;
 }
 
+static void free_workers(struct relay *relay)
+{
+    for (unsigned i = 0; i < relay->worker_count; i++)
+        if (relay->workers[i].scratch != NULL)
+            os_pages_free(relay->workers[i].scratch, BUFFER_LARGEST);
+    free(relay->workers);
+}
+
 static enum err init_workers(struct relay *relay)
 {
     relay->workers = calloc(relay->worker_count, sizeof *relay->workers);
     if (relay->workers == NULL)
         return ERR_NOMEM;
     for (unsigned i = 0; i < relay->worker_count; i++) {
-        relay->workers[i].relay = relay;
-        relay->workers[i].number = i;
+        struct worker *worker = &relay->workers[i];
+        worker->relay = relay;
+        worker->number = i;
+        worker->scratch = os_pages_alloc(BUFFER_LARGEST); /* resident as far as it is used */
+        if (worker->scratch == NULL) {
+            free_workers(relay);
+            return ERR_NOMEM;
+        }
     }
     return ERR_OK;
 }
@@ -115,11 +128,11 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
         goto close_stat;
     err = init_routes(relay);
     if (err != ERR_OK)
-        goto free_workers;
+        goto undo_workers;
     return ERR_OK;
 
-free_workers:
-    free(relay->workers);
+undo_workers:
+    free_workers(relay);
 close_stat:
     stat_close(relay->stat);
 close_port:
@@ -130,7 +143,7 @@ close_port:
 void relay_close(struct relay *relay)
 {
     free_routes(relay);
-    free(relay->workers);
+    free_workers(relay);
     stat_close(relay->stat);
     port_close(relay->port);
     buffers_destroy(&relay->buffers);

@@ -45,7 +45,6 @@ struct relay_route {
     struct quota quota;               /* sessions, limited by the route's max_sessions */
     struct relay_upstream *upstreams; /* owned, one for each of conf->upstreams */
     struct listener **listeners;      /* owned, one for each of conf->listens */
-    unsigned buffer_class;            /* of its flows */
     struct log_limit refuse_log;      /* refused clients */
 };
 

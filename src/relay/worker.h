@@ -37,6 +37,7 @@ struct worker {
     unsigned number;
     uint64_t now_ms; /* monotonic, of this turn */
     struct buffer_cache cache;
+    unsigned char *scratch; /* owned, BUFFER_LARGEST bytes: what is on its way right now */
     struct connect_failure connect_failure;
     struct os_thread *thread;
 };

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/list.h"
 #include "os/os.h"
@@ -13,8 +14,8 @@
 
 #define ACCEPTS           16
 #define BACKLOG           4096
-#define BUFFER_BYTES      (16 * 1024)
-#define SPARE_BUFFERS     256 /* kept for the next bytes; the rest goes back to the heap */
+#define ROOM_BYTES        (256 * 1024)  /* received at once */
+#define TURN_BYTES        (1024 * 1024) /* moved for one peer before others have their turn */
 #define ACCEPT_BACKOFF_MS 100
 
 struct accept {
@@ -27,10 +28,6 @@ struct accept {
 struct peer {
     struct op op;
     struct list link; /* in echo->peers */
-};
-
-struct spare {
-    struct spare *next;
 };
 
 struct counts {
@@ -53,8 +50,7 @@ struct echo {
     uint64_t retry_at_ms; /* when paused accepts try again; 0: none is paused */
     struct accept accepts[ACCEPTS];
     struct list peers;
-    struct spare *spares; /* free buffers */
-    unsigned spare_count;
+    unsigned char *room; /* owned, ROOM_BYTES: what is on its way right now */
     struct counts counts;
 
     struct os_mutex mutex; /* guards the two below */
@@ -70,28 +66,6 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
     atomic_store_explicit(counter, value + n, memory_order_relaxed);
 }
 
-static unsigned char *take_buffer(struct echo *echo)
-{
-    struct spare *spare = echo->spares;
-    if (spare == NULL)
-        return malloc(BUFFER_BYTES);
-    echo->spares = spare->next;
-    echo->spare_count--;
-    return (unsigned char *)spare;
-}
-
-static void give_buffer(struct echo *echo, unsigned char *buf)
-{
-    if (echo->spare_count == SPARE_BUFFERS) {
-        free(buf);
-        return;
-    }
-    struct spare *spare = (struct spare *)(void *)buf;
-    spare->next = echo->spares;
-    echo->spares = spare;
-    echo->spare_count++;
-}
-
 static void submit(struct echo *echo, struct op *op)
 {
     echo->in_flight++;
@@ -100,8 +74,7 @@ static void submit(struct echo *echo, struct op *op)
 
 static void end_peer(struct echo *echo, struct peer *peer, enum sock_close_how how)
 {
-    if (peer->op.buf != NULL)
-        give_buffer(echo, peer->op.buf);
+    free(peer->op.buf);
     port_close_socket(echo->port, peer->op.sock, how);
     list_remove(&peer->link);
     free(peer);
@@ -111,64 +84,77 @@ static void end_peer(struct echo *echo, struct peer *peer, enum sock_close_how h
 /* Waits without a buffer until there is something to receive. */
 static void wait_bytes(struct echo *echo, struct peer *peer)
 {
-    if (peer->op.buf != NULL)
-        give_buffer(echo, peer->op.buf);
     peer->op.buf = NULL;
     peer->op.kind = OP_READ;
     peer->op.len = 0;
-    peer->op.try_only = false;
     submit(echo, &peer->op);
 }
 
-static void read_bytes(struct echo *echo, struct peer *peer)
+/* What the peer does not take at once waits in a buffer of its own. */
+static void write_rest(struct echo *echo, struct peer *peer, const unsigned char *rest,
+                       uint32_t len)
 {
-    if (peer->op.buf == NULL)
-        peer->op.buf = take_buffer(echo);
+    peer->op.buf = malloc(len);
     if (peer->op.buf == NULL) {
         end_peer(echo, peer, SOCK_CLOSE_ABORT);
         return;
     }
-    peer->op.kind = OP_READ;
-    peer->op.len = BUFFER_BYTES;
-    peer->op.try_only = true;
+    memcpy(peer->op.buf, rest, len);
+    peer->op.kind = OP_WRITE;
+    peer->op.len = len;
     submit(echo, &peer->op);
 }
 
-static void write_bytes(struct echo *echo, struct peer *peer)
+/* Sends back what comes as long as both go at once. */
+static void move_bytes(struct echo *echo, struct peer *peer)
 {
-    peer->op.kind = OP_WRITE;
-    peer->op.len = peer->op.bytes;
-    submit(echo, &peer->op);
+    sock_t sock = peer->op.sock;
+    for (uint32_t moved = 0, got, sent; moved < TURN_BYTES; moved += got) {
+        enum err err = port_receive_now(echo->port, sock, echo->room, ROOM_BYTES, &got);
+        if (err == ERR_AGAIN)
+            break;
+        if (err != ERR_OK || got == 0) {
+            /* FIN: everything before it was sent back, so both directions are over. */
+            end_peer(echo, peer, err == ERR_OK ? SOCK_CLOSE_NORMAL : SOCK_CLOSE_ABORT);
+            return;
+        }
+        count(&echo->counts.received, got);
+        if (echo->discard)
+            continue;
+        err = port_send_now(echo->port, sock, echo->room, got, &sent);
+        if (err != ERR_OK) {
+            end_peer(echo, peer, SOCK_CLOSE_ABORT);
+            return;
+        }
+        count(&echo->counts.sent, sent);
+        if (sent < got) {
+            write_rest(echo, peer, echo->room + sent, got - sent);
+            return;
+        }
+        if (got < ROOM_BYTES)
+            break;
+    }
+    wait_bytes(echo, peer);
 }
 
 static void on_read(struct echo *echo, struct peer *peer)
 {
-    const struct op *op = &peer->op;
-    if (op->err == ERR_AGAIN) {
-        wait_bytes(echo, peer);
-    } else if (op->err != ERR_OK) {
+    if (peer->op.err == ERR_OK)
+        move_bytes(echo, peer);
+    else
         end_peer(echo, peer, SOCK_CLOSE_ABORT);
-    } else if (op->len == 0) {
-        read_bytes(echo, peer);
-    } else if (op->bytes == 0) {
-        /* Everything before the FIN has been sent back, so both directions are over. */
-        end_peer(echo, peer, SOCK_CLOSE_NORMAL);
-    } else {
-        count(&echo->counts.received, op->bytes);
-        if (echo->discard)
-            read_bytes(echo, peer);
-        else
-            write_bytes(echo, peer);
-    }
 }
 
 static void on_write(struct echo *echo, struct peer *peer)
 {
     count(&echo->counts.sent, peer->op.bytes);
-    if (peer->op.err == ERR_OK)
-        read_bytes(echo, peer); /* the next message is often there already */
-    else
+    if (peer->op.err != ERR_OK) {
         end_peer(echo, peer, SOCK_CLOSE_ABORT);
+        return;
+    }
+    free(peer->op.buf);
+    peer->op.buf = NULL;
+    move_bytes(echo, peer); /* more has often come meanwhile */
 }
 
 static void add_peer(struct echo *echo, sock_t sock)
@@ -310,7 +296,11 @@ static enum err start(struct echo **out, const struct addr *listen, struct addr 
     list_init(&echo->peers);
 
     struct addr real;
-    enum err err = sock_listen(listen, false, BACKLOG, &echo->listener);
+    enum err err = ERR_NOMEM;
+    echo->room = malloc(ROOM_BYTES);
+    if (echo->room == NULL)
+        goto free_echo;
+    err = sock_listen(listen, false, BACKLOG, &echo->listener);
     if (err != ERR_OK)
         goto free_echo;
     err = sock_local_addr(echo->listener, &real);
@@ -352,6 +342,7 @@ close_listener:
     if (echo->listener != SOCK_NONE)
         sock_close(echo->listener, SOCK_CLOSE_NORMAL);
 free_echo:
+    free(echo->room);
     free(echo);
     return err;
 }
@@ -372,8 +363,7 @@ void echo_stop(struct echo *echo)
     os_thread_join(echo->thread);
     port_close_socket(echo->port, echo->listener, SOCK_CLOSE_NORMAL);
     port_close(echo->port);
-    while (echo->spares != NULL)
-        free(take_buffer(echo));
+    free(echo->room);
     free(echo);
 }
 

@@ -3,8 +3,8 @@
  * It has a port and a thread of its own, so it shows an outsider's view of the relay that runs
  * in the same process. Each connection gets back what it sent, in order; its FIN is answered
  * with FIN once everything was sent back, its reset ends it without a word. A connection holds
- * a buffer only while bytes are on their way, and takes no more from a peer that does not read
- * than that buffer. Running out of descriptors or memory pauses accepting for a moment.
+ * a buffer only while its peer is slow to read, and takes no more from such a peer than that
+ * buffer. Running out of descriptors or memory pauses accepting for a moment.
  *
  * Threads: any; echo_stop() once.
  */

@@ -197,8 +197,36 @@ static void complain(struct storm *storm, const char *what, enum err err)
         print_error("%s (%s)\n", what, err_word(err));
 }
 
+static void take_bytes(struct stream *stream, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (stream->in[i] != pattern(stream->which, stream->received + i)) {
+            complain(stream->storm, "a wrong byte was read", ERR_OK);
+            break;
+        }
+    }
+    stream->received += count;
+}
+
+/* Now and then what is there is taken without an operation. */
+static void take_now(struct stream *stream)
+{
+    uint32_t got = 0;
+    uint64_t left = stream->storm->goal - stream->received;
+    enum err err = port_receive_now(stream->storm->port, stream->sock, stream->in,
+                                    left < BUFFER ? (uint32_t)left : BUFFER, &got);
+    if (err == ERR_OK && got == 0)
+        complain(stream->storm, "FIN was received before it came", ERR_OK);
+    else if (err == ERR_OK)
+        take_bytes(stream, got);
+    else if (err != ERR_AGAIN)
+        complain(stream->storm, "a receive failed", err);
+}
+
 static void read_more(struct stream *stream)
 {
+    if (stream->received < stream->storm->goal && random_chance(&stream->random, 30))
+        take_now(stream);
     if (stream->received == stream->storm->goal) {
         atomic_fetch_add(&stream->storm->at_rest, 1);
         return;
@@ -209,7 +237,6 @@ static void read_more(struct stream *stream)
     uint64_t left = stream->storm->goal - stream->received;
     stream->read = rig_op(OP_READ, stream->sock, stream->in, len < left ? len : left);
     stream->read.owner = stream;
-    stream->read.try_only = stream->read.len > 0 && random_chance(&stream->random, 30);
     port_submit(stream->storm->port, &stream->read);
 }
 
@@ -237,18 +264,12 @@ static void on_storm(void *arg, struct op *op)
     os_mutex_lock(&stream->lock);
     if (op->err == ERR_CANCELLED)
         stream->cancelled++;
-    else if (op->err != ERR_OK && !(op->err == ERR_AGAIN && op->try_only))
+    else if (op->err != ERR_OK)
         complain(storm, "an operation failed", op->err);
     if (op == &stream->read) {
-        for (uint32_t i = 0; i < op->bytes; i++) {
-            if (stream->in[i] != pattern(stream->which, stream->received + i)) {
-                complain(storm, "a wrong byte was read", ERR_OK);
-                break;
-            }
-        }
         if (op->err == ERR_OK && op->len > 0 && op->bytes == 0)
             complain(storm, "FIN was read before it came", ERR_OK);
-        stream->received += op->bytes;
+        take_bytes(stream, op->bytes);
         read_more(stream);
     } else {
         if (op->err == ERR_OK && op->bytes != op->len)

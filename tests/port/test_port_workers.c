@@ -64,6 +64,25 @@ static void end_link(struct link *link, bool abort)
         port_cancel(link->server->port, link->sock);
 }
 
+/* There is something: takes it without an operation. */
+static void take_now(struct link *link)
+{
+    uint32_t got = 0;
+    enum err err = port_receive_now(link->server->port, link->sock, link->buf, BUFFER, &got);
+    if (err == ERR_AGAIN) {
+        read_more(link);
+    } else if (err != ERR_OK) {
+        if (err != ERR_RESET)
+            complain(link->server, "a receive failed", err);
+        end_link(link, true);
+    } else if (got == 0) {
+        (void)sock_shutdown_send(link->sock); /* a reset may have come by now */
+        end_link(link, false);
+    } else {
+        submit(link, &link->write, OP_WRITE, got);
+    }
+}
+
 static void on_link(struct link *link, struct op *op)
 {
     struct server *server = link->server;
@@ -71,8 +90,6 @@ static void on_link(struct link *link, struct op *op)
     link->in_flight--;
     if (link->closing) {
         /* whatever the result is */
-    } else if (op->err == ERR_AGAIN && op->kind == OP_READ && op->try_only) {
-        read_more(link);
     } else if (op->err != ERR_OK) {
         if (op->err != ERR_RESET)
             complain(server, "a connection failed", op->err);
@@ -80,11 +97,7 @@ static void on_link(struct link *link, struct op *op)
     } else if (op->kind == OP_WRITE) {
         read_more(link);
     } else if (op->len == 0) {
-        link->read = rig_op(OP_READ, link->sock, link->buf, BUFFER);
-        link->read.owner = link;
-        link->read.try_only = true;
-        link->in_flight++;
-        port_submit(server->port, &link->read);
+        take_now(link);
     } else if (op->bytes == 0) {
         (void)sock_shutdown_send(link->sock); /* a reset may have come by now */
         end_link(link, false);

@@ -59,6 +59,59 @@ static unsigned char *random_bytes(size_t len, uint64_t stream)
     return bytes;
 }
 
+/* What a relay does with a slow reader: all that goes at once, then a WRITE for the rest. */
+static void what_a_send_without_operation_leaves_a_write_sends(void **state)
+{
+    struct rig *rig = *state;
+    sock_t sock, peer;
+    rig_pair(rig, &sock, &peer);
+    uint32_t len = (uint32_t)test_scaled(32 << 20);
+    unsigned char *data = random_bytes(len, 3);
+    uint32_t done = 0, sent = 0;
+    do {
+        assert_ok(port_send_now(rig->port, sock, data + done, len - done, &sent));
+        done += sent;
+    } while (sent > 0 && done < len);
+    if (!test_on_windows())
+        assert_true(done < len); /* the reader is stalled, and it did not wait for it */
+
+    struct receiver receiver = {.peer = peer};
+    sha256_init(&receiver.hash);
+    struct os_thread *thread = rig_thread(receive_to_end, &receiver);
+    if (done < len) {
+        struct op write = rig_op(OP_WRITE, sock, data + done, len - done);
+        assert_ok(rig_do(rig, &write));
+    }
+    assert_ok(sock_shutdown_send(sock));
+    os_thread_join(thread);
+
+    assert_int_equal(receiver.bytes, len);
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add(&hash, data, len);
+    assert_same_hash(&hash, &receiver.hash);
+    free(data);
+    rig_close(rig->port, sock);
+    net_close(peer);
+}
+
+static void a_send_without_operation_to_a_reset_connection_is_a_reset(void **state)
+{
+    struct rig *rig = *state;
+    sock_t sock, peer;
+    rig_pair(rig, &sock, &peer);
+    net_reset(peer);
+    uint32_t sent = 0;
+    enum err err = ERR_OK;
+    for (int i = 0; i < 1000 && err == ERR_OK; i++) { /* until the reset has come */
+        err = port_send_now(rig->port, sock, "x", 1, &sent);
+        os_sleep_ms(err == ERR_OK ? 1 : 0);
+    }
+    assert_err(err, ERR_RESET);
+    assert_int_equal(sent, 0);
+    rig_close(rig->port, sock);
+}
+
 static void a_large_write_waits_for_a_stalled_reader_and_loses_nothing(void **state)
 {
     struct rig *rig = *state;
@@ -391,6 +444,8 @@ int main(void)
     random_test_seed();
     const struct CMUnitTest tests[] = {
         rig_test(a_write_sends_all_of_it),
+        rig_test(what_a_send_without_operation_leaves_a_write_sends),
+        rig_test(a_send_without_operation_to_a_reset_connection_is_a_reset),
         rig_test(a_large_write_waits_for_a_stalled_reader_and_loses_nothing),
         rig_test(writes_to_a_reader_that_stops_and_goes_lose_nothing),
         rig_test(a_write_that_waits_behind_a_waiting_read_goes_on),

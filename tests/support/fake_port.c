@@ -168,7 +168,7 @@ void fake_port_finish(struct op *op, enum err err, uint32_t bytes)
     case OP_WAKE: fake_require(bytes == 0, "this operation moves no bytes"); break;
     case OP_READ:
         fake_require(bytes == 0, "a READ gets its bytes by fake_port_finish_read()");
-        fake_require(err != ERR_AGAIN || op->try_only, "only a READ with try_only gives up");
+        fake_require(err != ERR_AGAIN, "a READ waits; it does not give up");
         break;
     case OP_WRITE:
         fake_require(bytes <= op->len, "a WRITE sends what it has");
@@ -327,6 +327,50 @@ static bool has_in_flight(sock_t sock)
     return false;
 }
 
+static struct fake_sock *use_connected(struct port *port, sock_t sock, enum op_kind kind)
+{
+    use_port(port);
+    struct fake_sock *used = fake_sock_use(sock);
+    fake_require(used->attached && used->connected, "the socket is attached and connected");
+    for (struct list *at = waiting.next; at != &waiting; at = at->next)
+        fake_require(!is_of(op_of(at), sock, kind), "no operation of this kind is in flight");
+    return used;
+}
+
+enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
+                          uint32_t *got)
+{
+    struct fake_sock *used = use_connected(port, sock, OP_READ);
+    fake_require(len > 0, "there is room to receive");
+    if (used->coming_len == 0) {
+        if (used->coming_end == ERR_OK)
+            *got = 0;
+        return used->coming_end;
+    }
+    size_t size = used->coming_len < len ? used->coming_len : len;
+    memcpy(buf, used->coming, size);
+    memmove(used->coming, used->coming + size, used->coming_len - size);
+    used->coming_len -= size;
+    *got = (uint32_t)size;
+    return ERR_OK;
+}
+
+enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t len,
+                       uint32_t *sent)
+{
+    struct fake_sock *used = use_connected(port, sock, OP_WRITE);
+    fake_require(len > 0, "there is something to send");
+    fake_require(!used->shut, "nothing is sent after FIN");
+    *sent = 0;
+    if (used->send_result != ERR_OK)
+        return used->send_result;
+    size_t size = used->room < len ? used->room : len;
+    fake_sock_take(used, buf, size);
+    used->room -= size;
+    *sent = (uint32_t)size;
+    return ERR_OK;
+}
+
 void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how)
 {
     use_port(port);
@@ -352,7 +396,6 @@ static void check_read(const struct op *op, const struct fake_sock *sock)
     fake_require(sock->connected, "a READ needs a connection");
     fake_require(in_flight_on(op->sock, OP_READ) == 0, "one READ is in flight on a socket");
     fake_require(op->len == 0 || op->buf != NULL, "a READ with a length has a buffer");
-    fake_require(op->len > 0 || !op->try_only, "try_only needs a length");
     if (op->len > 0)
         memset(op->buf, RUBBISH, op->len);
 }

@@ -116,8 +116,16 @@ struct fake_sock {
     bool dual_stack;
     int backlog;
     struct addr source;  /* sock_bind(); ADDR_NONE before */
-    unsigned char *sent; /* all bytes of its finished WRITEs */
+    unsigned char *sent; /* all bytes of its finished WRITEs and of port_send_now() */
     size_t sent_len;
+
+    /* what port_receive_now() finds and port_send_now() may take: nothing at first */
+    unsigned char *coming; /* fake_sock_arrive() */
+    size_t coming_len;
+    enum err
+        coming_end; /* after these bytes: ERR_AGAIN (nothing yet), ERR_OK (FIN), an error */
+    size_t room;    /* bytes that port_send_now() takes; goes down as it does */
+    enum err send_result; /* ERR_OK, or what port_send_now() fails with */
 
     /* what the system answers; the test may change it at any time */
     struct addr local, peer;
@@ -137,6 +145,9 @@ sock_t fake_sock_latest(void);
 
 /* How many are open. */
 unsigned fake_sock_open_count(void);
+
+/* Bytes for port_receive_now() to find. */
+void fake_sock_arrive(sock_t sock, const void *data, size_t size);
 
 /* An open, connected, unattached socket, for tests that start in the middle. */
 sock_t fake_sock_make(const struct addr *local, const struct addr *peer);

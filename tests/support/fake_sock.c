@@ -19,6 +19,8 @@ static struct fake_sock *make_sock(void)
     made->number = FIRST_NUMBER + (sock_t)sock_count;
     made->tells_unsent = true;
     made->shutdown_result = ERR_OK;
+    made->coming_end = ERR_AGAIN;
+    made->send_result = ERR_OK;
     socks[sock_count++] = made;
     return made;
 }
@@ -59,21 +61,33 @@ sock_t fake_sock_make(const struct addr *local, const struct addr *peer)
     return made->number;
 }
 
-void fake_sock_take(struct fake_sock *sock, const void *data, size_t size)
+static void append(unsigned char **bytes, size_t *len, const void *data, size_t size)
 {
     if (size == 0)
         return;
-    unsigned char *grown = realloc(sock->sent, sock->sent_len + size);
+    unsigned char *grown = realloc(*bytes, *len + size);
     fake_require(grown != NULL, "the fake has memory");
-    memcpy(grown + sock->sent_len, data, size);
-    sock->sent = grown;
-    sock->sent_len += size;
+    memcpy(grown + *len, data, size);
+    *bytes = grown;
+    *len += size;
+}
+
+void fake_sock_take(struct fake_sock *sock, const void *data, size_t size)
+{
+    append(&sock->sent, &sock->sent_len, data, size);
+}
+
+void fake_sock_arrive(sock_t sock, const void *data, size_t size)
+{
+    struct fake_sock *used = fake_sock_use(sock);
+    append(&used->coming, &used->coming_len, data, size);
 }
 
 void fake_sock_forget_all(void)
 {
     for (size_t i = 0; i < sock_count; i++) {
         free(socks[i]->sent);
+        free(socks[i]->coming);
         free(socks[i]);
     }
     free(socks);
@@ -195,4 +209,9 @@ bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)
         return false;
     *out = used->tcp_info;
     return true;
+}
+
+bool sock_accept_inherits(void)
+{
+    return false;
 }

@@ -46,7 +46,7 @@ static void a_minimal_file_gets_every_default(void **state)
     assert_int_equal(route->keepalive_idle_ms, 60000);
     assert_int_equal(route->keepalive_interval_ms, 10000);
     assert_true(route->nodelay);
-    assert_int_equal(route->buffer_bytes, 16384);
+    assert_int_equal(route->buffer_bytes, 262144);
     assert_int_equal(route->backlog, 1024);
 
     assert_int_equal(route->listen_count, 1);

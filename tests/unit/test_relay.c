@@ -77,18 +77,6 @@ static void readiness_without_bytes_waits_again_without_a_buffer(void **state)
     assert_int_equal(atomic_load(&fix->worker->cache.used), 0);
 }
 
-static void a_full_buffer_is_followed_by_the_next_without_waiting(void **state)
-{
-    struct fixture *fix = *state;
-    struct session s = fixture_session(fix);
-    char bulk[4097] = "";
-    memset(bulk, 'b', 4096);
-    fixture_arrive(fix, s.client, bulk);
-    fixture_taken(fix, s.upstream);
-
-    assert_int_equal(fixture_op(s.client, OP_READ)->len, 4096);
-}
-
 static void fin_is_passed_on_and_the_other_way_stays_open(void **state)
 {
     struct fixture *fix = *state;
@@ -282,7 +270,6 @@ int main(void)
         SESSION_TEST(an_idle_session_holds_no_buffer),
         SESSION_TEST(a_slow_reader_holds_the_writer_back),
         SESSION_TEST(readiness_without_bytes_waits_again_without_a_buffer),
-        SESSION_TEST(a_full_buffer_is_followed_by_the_next_without_waiting),
         SESSION_TEST(fin_is_passed_on_and_the_other_way_stays_open),
         SESSION_TEST(two_fins_end_a_session_in_good_order),
         SESSION_TEST(the_upstream_may_finish_first),

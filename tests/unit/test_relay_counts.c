@@ -63,8 +63,7 @@ static void without_memory_for_a_buffer_both_sides_are_reset(void **state)
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
     fix->relay.buffers.classes[0].slab.pages.alloc = no_pages;
-    fake_port_finish(fixture_op(s.client, OP_READ), ERR_OK, 0);
-    fixture_pump(fix);
+    fixture_arrive(fix, s.client, "nowhere to keep it");
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);

@@ -45,32 +45,44 @@ static void check_stream(sock_t source, sock_t sink)
     }
 }
 
-static void receive(struct random *random, struct op *op)
+/* What the socket has when its READ says that there is something: nothing, bytes, an end. */
+static void arrive(struct random *random, sock_t sock)
 {
-    unsigned char bytes[4096];
-    uint64_t dice = random_below(random, 100);
-    if (dice < 15) {
-        fake_port_finish(op, ERR_AGAIN, 0);
-    } else if (dice < 20) {
-        fin_given[index_of(op->sock)] = true;
-        fake_port_finish(op, ERR_OK, 0);
-    } else if (dice < 23) {
-        fake_port_finish(op, random_chance(random, 70) ? ERR_RESET : ERR_TIMEDOUT, 0);
-    } else {
-        size_t len = random_chance(random, 20) ? op->len : random_between(random, 1, op->len);
+    static unsigned char bytes[65536];
+    if (fake_sock(sock)->coming_end != ERR_AGAIN)
+        return; /* nothing comes after the end */
+    if (random_chance(random, 80)) {
+        size_t len = random_between(random, 1, random_chance(random, 20) ? sizeof bytes : 4096);
         for (size_t i = 0; i < len; i++)
-            bytes[i] = pattern(op->sock, given[index_of(op->sock)] + i);
-        given[index_of(op->sock)] += (uint32_t)len;
-        fake_port_finish_read(op, bytes, len);
+            bytes[i] = pattern(sock, given[index_of(sock)] + i);
+        given[index_of(sock)] += (uint32_t)len;
+        fake_sock_arrive(sock, bytes, len);
     }
+    uint64_t dice = random_below(random, 100);
+    if (dice < 6)
+        fake_sock(sock)->coming_end = ERR_OK;
+    else if (dice < 9)
+        fake_sock(sock)->coming_end = random_chance(random, 70) ? ERR_RESET : ERR_TIMEDOUT;
+    fin_given[index_of(sock)] = fake_sock(sock)->coming_end == ERR_OK;
+}
+
+/* How much the other end of a session takes at once from now on. */
+static void make_room(struct random *random, const struct op *op)
+{
+    const struct flow *flow = op->owner;
+    if (flow->sink == SOCK_NONE || fake_sock(flow->sink)->state != FAKE_SOCK_IS_OPEN)
+        return;
+    struct fake_sock *sink = fake_sock(flow->sink);
+    sink->room = random_chance(random, 60) ? SIZE_MAX / 2 : random_below(random, 20000);
+    if (random_chance(random, 2))
+        sink->send_result = ERR_RESET;
 }
 
 static void finish_read(struct random *random, struct op *op)
 {
-    if (op->len > 0)
-        receive(random, op);
-    else
-        fake_port_finish(op, random_chance(random, 3) ? ERR_RESET : ERR_OK, 0);
+    arrive(random, op->sock);
+    make_room(random, op);
+    fake_port_finish(op, random_chance(random, 2) ? ERR_RESET : ERR_OK, 0);
 }
 
 static void finish_write(struct random *random, struct op *op)
@@ -175,6 +187,7 @@ static void random_events_lose_nothing_and_leave_nothing(void **state)
     fix->relay.routes[0].quota.limit = 20;
     fix->relay.quota.limit = 15;
     fix->route_conf.idle_timeout_ms = 20000;
+    fix->route_conf.buffer_bytes = 65536;
 
     for (int i = 0; i < STEPS; i++) {
         uint64_t dice = random_below(&random, 100);

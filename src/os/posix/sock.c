@@ -153,3 +153,8 @@ bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)
     out->retransmits_in_bytes = false;
     return true;
 }
+
+bool sock_accept_inherits(void)
+{
+    return true;
+}

@@ -166,3 +166,8 @@ bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)
     out->retransmits_in_bytes = true;
     return true;
 }
+
+bool sock_accept_inherits(void)
+{
+    return false; /* "AcceptEx function" promises it of no option by name */
+}

@@ -57,9 +57,8 @@ static void park_read(struct port *port, struct worker *worker, struct record *r
         worker_finish(port, worker, op, watch_error(code), code);
 }
 
-/* The end of what can be received: 0 bytes, or an error. */
-static void end_read(struct port *port, struct worker *worker, struct record *record,
-                     struct op *op, int code)
+/* The end of what can be received: 0 bytes, or an error. Gives the errno to report, 0 for FIN. */
+static int end_of_stream(struct record *record, int code)
 {
     /* A send that failed may have taken the reset away from us; then FIN would be a lie. */
     if (code == ECONNRESET)
@@ -67,7 +66,18 @@ static void end_read(struct port *port, struct worker *worker, struct record *re
     else if (code == 0 && atomic_load_explicit(&record->reset, memory_order_relaxed))
         code = ECONNRESET;
     add_flags(record, READABLE | ENDED); /* the next READ finds the same and does not wait */
-    worker_finish(port, worker, op, error_from_errno(code), code);
+    return code;
+}
+
+static ssize_t receive(struct port *port, struct worker *worker, sock_t sock, void *buf,
+                       uint32_t len)
+{
+    for (;;) {
+        ssize_t got = recv((int)sock, buf, len, 0);
+        count_up(port, worker, reads);
+        if (got >= 0 || errno != EINTR)
+            return got;
+    }
 }
 
 /* Receives for a READ with a length. READABLE was taken away; `unsure` is what
@@ -76,9 +86,8 @@ static void run_read(struct port *port, struct worker *worker, struct record *re
                      struct op *op, bool unsure, uint32_t cancels)
 {
     for (;;) {
-        ssize_t got = recv((int)op->sock, op->buf, op->len, 0);
+        ssize_t got = receive(port, worker, op->sock, op->buf, op->len);
         int code = got < 0 ? errno : 0;
-        count_up(port, worker, reads);
         if (got > 0) {
             if ((size_t)got == op->len || unsure)
                 add_flags(record, READABLE);
@@ -86,10 +95,9 @@ static void run_read(struct port *port, struct worker *worker, struct record *re
             worker_finish(port, worker, op, ERR_OK, 0);
             return;
         }
-        if (code == EINTR)
-            continue;
         if (!would_block(code)) {
-            end_read(port, worker, record, op, code);
+            code = end_of_stream(record, code);
+            worker_finish(port, worker, op, error_from_errno(code), code);
             return;
         }
 
@@ -101,12 +109,12 @@ static void run_read(struct port *port, struct worker *worker, struct record *re
             continue;
         }
         record->flags &= (uint8_t) ~(ENDED | URGENT); /* it is past that: there is nothing */
-        if (!cancelled && !op->try_only) {
+        if (!cancelled) {
             park_read(port, worker, record, op);
             return;
         }
         os_mutex_unlock(&record->lock);
-        worker_finish(port, worker, op, cancelled ? ERR_CANCELLED : ERR_AGAIN, 0);
+        worker_finish(port, worker, op, ERR_CANCELLED, 0);
         return;
     }
 }
@@ -133,15 +141,66 @@ static void start_read(struct port *port, struct worker *worker, struct record *
         uint32_t cancels = cancels_of(record);
         os_mutex_unlock(&record->lock);
         run_read(port, worker, record, op, unsure, cancels);
-    } else if (op->try_only) {
-        os_mutex_unlock(&record->lock);
-        worker_finish(port, worker, op, ERR_AGAIN, 0);
     } else {
         park_read(port, worker, record, op);
     }
 }
 
+enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
+                          uint32_t *got)
+{
+    struct worker *worker = worker_of(port);
+    struct record *record = record_of(port, sock);
+    os_mutex_lock(&record->lock);
+    assert((record->flags & OPEN) && record->reader == NULL && "no READ is in flight");
+    bool maybe = (record->flags & READABLE) || !(record->flags & WATCHED);
+    bool unsure = take_readable(record);
+    os_mutex_unlock(&record->lock);
+    if (!maybe)
+        return ERR_AGAIN;
+
+    ssize_t count = receive(port, worker, sock, buf, len);
+    int code = count < 0 ? errno : 0;
+    if (count > 0) {
+        if ((size_t)count == len || unsure)
+            add_flags(record, READABLE);
+        *got = (uint32_t)count;
+        return ERR_OK;
+    }
+    /* An edge that came meanwhile has set READABLE again, and the next READ does not wait. */
+    if (would_block(code))
+        return ERR_AGAIN;
+    *got = 0;
+    return error_from_errno(end_of_stream(record, code));
+}
+
 /* ---- WRITE ---- */
+
+/* Bytes taken, or -1 with errno. */
+static ssize_t transmit(struct port *port, struct worker *worker, sock_t sock, const void *buf,
+                        uint32_t len)
+{
+    for (;;) {
+        ssize_t sent = send((int)sock, buf, len, MSG_NOSIGNAL);
+        count_up(port, worker, writes);
+        if (sent >= 0)
+            return sent;
+        if (errno == ECONNRESET || errno == EPIPE)
+            atomic_store_explicit(&record_of(port, sock)->reset, true, memory_order_relaxed);
+        if (errno != EINTR)
+            return -1;
+    }
+}
+
+enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t len,
+                       uint32_t *sent)
+{
+    ssize_t count = transmit(port, worker_of(port), sock, buf, len);
+    *sent = count > 0 ? (uint32_t)count : 0;
+    if (count >= 0 || would_block(errno))
+        return ERR_OK;
+    return error_from_errno(errno);
+}
 
 /* Sends what is left of a WRITE. A send that takes less than all has filled the buffer and set
  * the kernel to report when there is room again, just as one that says EAGAIN; it is not
@@ -151,20 +210,15 @@ static void run_write(struct port *port, struct worker *worker, struct record *r
 {
     for (;;) {
         ssize_t sent =
-            send((int)op->sock, op->buf + op->bytes, op->len - op->bytes, MSG_NOSIGNAL);
+            transmit(port, worker, op->sock, op->buf + op->bytes, op->len - op->bytes);
         int code = sent < 0 ? errno : 0;
-        count_up(port, worker, writes);
         if (sent > 0)
             op->bytes += (uint32_t)sent;
         if (op->bytes == op->len) {
             worker_finish(port, worker, op, ERR_OK, 0);
             return;
         }
-        if (code == EINTR)
-            continue;
         if (code != 0 && !would_block(code)) {
-            if (code == ECONNRESET || code == EPIPE)
-                atomic_store_explicit(&record->reset, true, memory_order_relaxed);
             worker_finish(port, worker, op, error_from_errno(code), code);
             return;
         }

@@ -1,4 +1,4 @@
-/* read.c - READ is WSARecv: overlapped, or at once where only what is there is wanted. */
+/* read.c - READ is an overlapped WSARecv; what is there already is received without. */
 #include <limits.h>
 
 #include "os/windows/error.h"
@@ -6,27 +6,23 @@
 
 /* The socket is non-blocking, so a call without OVERLAPPED takes what is there or fails. It
  * leaves no packet, whatever the socket's notification mode. */
-static enum outcome read_now(struct port *port, struct op *op)
+enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
+                          uint32_t *got)
 {
-    int room = op->len > INT_MAX ? INT_MAX : (int)op->len;
+    int room = len > INT_MAX ? INT_MAX : (int)len;
     counts_add(port, COUNT_READS);
-    int got = recv((SOCKET)op->sock, (char *)op->buf, room, 0);
-    if (got == SOCKET_ERROR) {
+    int count = recv((SOCKET)sock, buf, room, 0);
+    if (count == SOCKET_ERROR) {
         int code = WSAGetLastError();
-        if (code == WSAEWOULDBLOCK)
-            return iocp_known(op, ERR_AGAIN, 0);
-        return iocp_known(op, error_from_wsa(code), code);
+        return code == WSAEWOULDBLOCK ? ERR_AGAIN : error_from_wsa(code);
     }
-    op->bytes = (uint32_t)got;
-    return iocp_known(op, ERR_OK, 0);
+    *got = (uint32_t)count;
+    return ERR_OK;
 }
 
 enum outcome read_start(struct port *port, struct op *op)
 {
     assert(op->len == 0 || op->buf != NULL);
-    if (op->len > 0 && op->try_only)
-        return read_now(port, op);
-
     bool skip = socks_find(&port->socks, op->sock)->skip;
     /* A receive without room completes when there is something to receive, takes nothing, and
      * locks no page of memory while it waits. */

@@ -7,6 +7,8 @@
  * a count of cancels taken at the first start tells the second that there was one. While the
  * operation is in flight the count lies in op->raw, which has no other use until the result.
  */
+#include <limits.h>
+
 #include "os/windows/error.h"
 #include "port/iocp/faults.h"
 #include "port/iocp/iocp.h"
@@ -97,4 +99,21 @@ enum outcome write_finish(struct port *port, struct op *op, LONG status, uint32_
     if (account(port, op, bytes) == PART_LAST)
         return OUTCOME_KNOWN;
     return send_rest(port, op, socks_find(&port->socks, op->sock));
+}
+
+/* The socket is non-blocking: a send without OVERLAPPED takes what there is room for. */
+enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t len,
+                       uint32_t *sent)
+{
+    uint32_t size = len > INT_MAX ? INT_MAX : len;
+    if (iocp_faults.send_at_most != 0 && size > iocp_faults.send_at_most)
+        size = iocp_faults.send_at_most;
+    counts_add(port, COUNT_WRITES);
+    int count = send((SOCKET)sock, buf, (int)size, 0);
+    *sent = count == SOCKET_ERROR ? 0 : (uint32_t)count;
+    if (count != SOCKET_ERROR)
+        return ERR_OK;
+    int code = WSAGetLastError();
+    /* Without room, or without memory for it right now, the WRITE that follows waits. */
+    return code == WSAEWOULDBLOCK || code == WSAENOBUFS ? ERR_OK : error_from_wsa(code);
 }
