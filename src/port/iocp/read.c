@@ -4,6 +4,22 @@
 #include "os/windows/error.h"
 #include "port/iocp/iocp.h"
 
+/* Wine takes a reset that came while nobody was receiving for the end of the stream, and so a
+ * truncated stream for a whole one; it remembers the reset elsewhere. */
+static bool end_is_reset(sock_t sock)
+{
+    return sock_peer_reset(sock);
+}
+
+/* Bytes came, or the end of the stream. */
+static enum outcome received(struct op *op, uint32_t bytes)
+{
+    op->bytes = bytes;
+    if (bytes == 0 && op->len > 0 && end_is_reset(op->sock))
+        return iocp_known(op, ERR_RESET, WSAECONNRESET);
+    return iocp_known(op, ERR_OK, 0);
+}
+
 /* The socket is non-blocking, so a call without OVERLAPPED takes what is there or fails. It
  * leaves no packet, whatever the socket's notification mode. */
 enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
@@ -16,6 +32,8 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
         int code = WSAGetLastError();
         return code == WSAEWOULDBLOCK ? ERR_AGAIN : error_from_wsa(code);
     }
+    if (count == 0 && end_is_reset(sock))
+        return ERR_RESET;
     *got = (uint32_t)count;
     return ERR_OK;
 }
@@ -35,7 +53,7 @@ enum outcome read_start(struct port *port, struct op *op)
     int code = 0;
     switch (iocp_called(rc == 0, skip, &code)) {
     case CALL_PENDING: return OUTCOME_PENDING;
-    case CALL_DONE: op->bytes = got; return iocp_known(op, ERR_OK, 0);
+    case CALL_DONE: return received(op, got);
     case CALL_FAILED: break;
     }
     /* Here it does not mean "nothing there" but too many requests ("WSARecv function"). */
@@ -46,6 +64,10 @@ enum outcome read_start(struct port *port, struct op *op)
 void read_finish(struct op *op, LONG status, uint32_t bytes)
 {
     enum err err = status_error(status);
-    op->bytes = err == ERR_OK ? bytes : 0;
-    (void)iocp_known(op, err, err == ERR_OK ? 0 : status);
+    if (err == ERR_OK) {
+        (void)received(op, bytes);
+        return;
+    }
+    op->bytes = 0;
+    (void)iocp_known(op, err, status);
 }

@@ -1,7 +1,8 @@
 /* write.c - WRITE is WSASend, again for the rest when a send was cut short.
  *
- * An overlapped send completes when the provider has taken all of it, so the rest is hardly ever
- * needed. When it is, the operation is started again in the middle of its life, and a
+ * An overlapped send completes when the provider has taken all of it, so on Windows the rest is
+ * hardly ever needed. Wine completes a send that waits with what has been taken so far, perhaps
+ * nothing, when the other side finishes or the socket is polled after that. When it is needed, the operation is started again in the middle of its life, and a
  * port_cancel() that came between the two starts would have found nothing to cancel. Therefore
  * the second start and port_cancel() exclude each other by the lock of the socket's record, and
  * a count of cancels taken at the first start tells the second that there was one. While the
@@ -19,8 +20,9 @@ enum part {
     PART_LAST     /* the result is known */
 };
 
-/* Adds what a completed send has moved. */
-static enum part account(struct port *port, struct op *op, uint32_t sent)
+/* Adds what a completed send has moved. One that waited may have moved nothing and is started
+ * again; one that moved nothing `at_once` would do so for ever. */
+static enum part account(struct port *port, struct op *op, uint32_t sent, bool at_once)
 {
     uint32_t left = op->len - op->bytes;
     assert(sent <= left);
@@ -29,7 +31,7 @@ static enum part account(struct port *port, struct op *op, uint32_t sent)
         (void)iocp_known(op, ERR_OK, 0);
         return PART_LAST;
     }
-    if (sent == 0) { /* success without progress would go on for ever */
+    if (sent == 0 && at_once) {
         (void)iocp_known(op, ERR_IO, 0);
         return PART_LAST;
     }
@@ -49,7 +51,7 @@ static enum part send_part(struct port *port, struct op *op, bool skip)
     int code = 0;
     switch (iocp_called(rc == 0, skip, &code)) {
     case CALL_PENDING: return PART_PENDING;
-    case CALL_DONE: return account(port, op, sent);
+    case CALL_DONE: return account(port, op, sent, true);
     case CALL_FAILED: break;
     }
     /* Here it does not mean "no room" but too many requests ("WSASend function"). */
@@ -96,7 +98,7 @@ enum outcome write_finish(struct port *port, struct op *op, LONG status, uint32_
         op->bytes += bytes <= op->len - op->bytes ? bytes : 0;
         return iocp_known(op, err, status);
     }
-    if (account(port, op, bytes) == PART_LAST)
+    if (account(port, op, bytes, false) == PART_LAST)
         return OUTCOME_KNOWN;
     return send_rest(port, op, socks_find(&port->socks, op->sock));
 }
