@@ -75,6 +75,192 @@ static void stopping_now_does_not_wait_for_the_next_look(void **state)
     assert_true(is_over(fix));
 }
 
+/* Asks for the end now, takes what comes of it, and nothing of the relay is left. */
+static void expect_stops_now(struct fixture *fix)
+{
+    lifecycle_stop(&fix->relay, true);
+    for (int i = 0; i < 10; i++) {
+        fixture_pass(fix, 50);
+        fixture_cancelled(fix);
+    }
+    assert_true(is_over(fix));
+    assert_int_equal(fixture_closed(fix->listener), FAKE_SOCK_ENDED);
+    assert_int_equal(fake_sock_open_count(), 0);
+    assert_int_equal(fake_port_in_flight(), 0);
+}
+
+static void a_relay_without_sessions_stops_at_once(void **state)
+{
+    struct fixture *fix = *state;
+    lifecycle_stop(&fix->relay, false);
+    fixture_pump(fix);
+    assert_false(is_over(fix)); /* its ACCEPTs come out first */
+    fixture_cancelled(fix);
+    assert_true(is_over(fix));
+}
+
+static void stopping_now_ends_a_session_that_connects(void **state)
+{
+    struct fixture *fix = *state;
+    sock_t client = fixture_accept(fix);
+    sock_t upstream = fixture_connecting();
+    expect_stops_now(fix);
+    assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_closed(upstream), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_STOPPED), 1);
+}
+
+static void stopping_now_ends_a_session_that_waits_for_its_next_try(void **state)
+{
+    struct fixture *fix = *state;
+    sock_t client = fixture_accept(fix);
+    for (int i = 0; i < 2; i++) {
+        fake_port_finish(fixture_op(SOCK_NONE, OP_CONNECT), ERR_REFUSED, 0);
+        fixture_pump(fix);
+    }
+    assert_int_equal(fake_port_waiting(SOCK_NONE, OP_CONNECT), 0);
+    expect_stops_now(fix);
+    assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_STOPPED), 1);
+}
+
+static void stopping_now_ends_half_closed_and_stalled_sessions(void **state)
+{
+    struct fixture *fix = *state;
+    struct session half = fixture_session(fix);
+    struct session stalled = fixture_session(fix);
+    fixture_arrive_fin(fix, half.client);
+    fixture_arrive(fix, stalled.client, "nobody takes this");
+    expect_stops_now(fix);
+    assert_int_equal(fixture_closed(half.upstream), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_closed(stalled.client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_STOPPED), 2);
+}
+
+static void stopping_now_ends_a_reset_that_waits_for_its_bytes(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fake_sock(s.upstream)->unsent_bytes = 10;
+    fixture_arrive_error(fix, s.client, ERR_RESET);
+    expect_stops_now(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
+}
+
+static void starve(struct fixture *fix)
+{
+    struct op *op;
+    while ((op = fake_port_op(fix->listener, OP_ACCEPT)) != NULL)
+        fake_port_finish(op, ERR_NO_DESCRIPTORS, 0);
+    fixture_pump(fix);
+}
+
+static void a_starved_listener_that_rests_stops(void **state)
+{
+    struct fixture *fix = *state;
+    starve(fix);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 0);
+    expect_stops_now(fix);
+}
+
+static void a_starved_listener_that_tries_stops(void **state)
+{
+    struct fixture *fix = *state;
+    starve(fix);
+    fixture_pass(fix, 100);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 1);
+    expect_stops_now(fix);
+}
+
+static void an_accept_that_fails_while_the_relay_stops_is_not_tried_again(void **state)
+{
+    struct fixture *fix = *state;
+    lifecycle_stop(&fix->relay, false);
+    fixture_pump(fix);
+    fake_port_finish(fixture_op(fix->listener, OP_ACCEPT), ERR_NO_DESCRIPTORS, 0);
+    fake_port_finish(fixture_op(fix->listener, OP_ACCEPT), ERR_ABORTED, 0);
+    fixture_pump(fix);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), LISTENER_ACCEPTS - 2);
+    fixture_cancelled(fix);
+    fixture_pass(fix, 2000);
+    assert_true(is_over(fix));
+}
+
+static void a_second_stop_does_not_wait_for_the_sessions(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    lifecycle_stop(&fix->relay, false);
+    fixture_pump(fix);
+    fixture_cancelled(fix);
+    fixture_pass(fix, 5000);
+    assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
+    lifecycle_stop(&fix->relay, false);
+    atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms);
+    fixture_pass(fix, 50);
+    fixture_cancelled(fix);
+    assert_true(is_over(fix));
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+}
+
+static void two_stops_before_the_first_was_handled_are_as_good(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    lifecycle_stop(&fix->relay, false);
+    lifecycle_stop(&fix->relay, false);
+    atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms);
+    fixture_pass(fix, 50);
+    fixture_cancelled(fix);
+    assert_true(is_over(fix));
+    assert_int_equal(fixture_reasons(fix, REASON_STOPPED), 1);
+}
+
+static void a_stop_of_what_has_stopped_does_nothing(void **state)
+{
+    struct fixture *fix = *state;
+    expect_stops_now(fix);
+    lifecycle_stop(&fix->relay, false);
+    assert_int_equal(fake_port_in_flight(), 0);
+}
+
+static void a_start_that_is_handled_after_the_stop_takes_no_clients(void **state)
+{
+    struct fixture *fix = *state;
+    expect_stops_now(fix);
+    lifecycle_on_wake(fix->worker, &fix->relay.lifecycle.start);
+    assert_int_equal(fake_port_waiting(SOCK_NONE, OP_ACCEPT), 0);
+    fixture_pump(fix);
+}
+
+/* ---- without memory ---- */
+
+static bool memory_is_short;
+
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return memory_is_short ? NULL : __real_realloc(memory, size);
+}
+
+static void without_memory_the_sessions_end_a_second_later(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    lifecycle_stop(&fix->relay, true);
+    memory_is_short = true;
+    atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms);
+    fixture_pass(fix, 500);
+    memory_is_short = false;
+    assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
+    fixture_pass(fix, 1000);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+}
+
 #define STOP_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -83,6 +269,19 @@ int main(void)
         STOP_TEST(the_last_worker_knows_it_before_the_others_have_left),
         STOP_TEST(a_worker_that_can_not_begin_is_not_waited_for),
         STOP_TEST(stopping_now_does_not_wait_for_the_next_look),
+        STOP_TEST(a_relay_without_sessions_stops_at_once),
+        STOP_TEST(stopping_now_ends_a_session_that_connects),
+        STOP_TEST(stopping_now_ends_a_session_that_waits_for_its_next_try),
+        STOP_TEST(stopping_now_ends_half_closed_and_stalled_sessions),
+        STOP_TEST(stopping_now_ends_a_reset_that_waits_for_its_bytes),
+        STOP_TEST(a_starved_listener_that_rests_stops),
+        STOP_TEST(a_starved_listener_that_tries_stops),
+        STOP_TEST(an_accept_that_fails_while_the_relay_stops_is_not_tried_again),
+        STOP_TEST(a_second_stop_does_not_wait_for_the_sessions),
+        STOP_TEST(two_stops_before_the_first_was_handled_are_as_good),
+        STOP_TEST(a_stop_of_what_has_stopped_does_nothing),
+        STOP_TEST(a_start_that_is_handled_after_the_stop_takes_no_clients),
+        STOP_TEST(without_memory_the_sessions_end_a_second_later),
     };
     return cmocka_run_group_tests_name("relay_stop", tests, NULL, NULL);
 }
