@@ -77,7 +77,7 @@ void expect_bytes(sock_t sock, size_t len)
     assert_int_equal(net_receive_all(sock, bytes, len, NET_PATIENCE_MS), ERR_OK);
     for (size_t i = 0; i < len; i++)
         if (bytes[i] != pattern_at(i))
-            fail_msg("byte %zu of %zu is wrong", i, len);
+            fail_msg("byte %u of %u is wrong", (unsigned)i, (unsigned)len);
     free(bytes);
 }
 
