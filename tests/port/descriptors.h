@@ -7,8 +7,9 @@
 
 #include <stdbool.h>
 
-/* From now on not one descriptor more can be opened. False: this system has no such limit. */
-bool descriptors_forbid(void);
+/* From now on so many descriptors can be opened and not one more; the numbers in use must have
+ * no gap. False: this system has no such limit. */
+bool descriptors_leave(unsigned more);
 void descriptors_allow(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "rig.h"
 #include "wrapped.h"
 
@@ -256,6 +257,27 @@ static void a_long_ready_list_is_shared(void **state)
     free(accepts);
 }
 
+static void a_port_that_cannot_be_opened_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    uint64_t before = os_descriptor_count();
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        enum err err = ERR_NO_DESCRIPTORS;
+        for (unsigned more = 0; err != ERR_OK; more++) {
+            struct port *port;
+            assert_in_range(more, 0, 10);
+            assert_true(descriptors_leave(more));
+            err = port_open(&port, workers);
+            descriptors_allow();
+            if (err == ERR_OK)
+                port_close(port);
+            else
+                assert_err(err, ERR_NO_DESCRIPTORS);
+            assert_int_equal(os_descriptor_count(), before);
+        }
+    }
+}
+
 int main(void)
 {
     os_init();
@@ -267,6 +289,7 @@ int main(void)
         rig_test(a_message_costs_one_receive_one_send_and_one_wait),
         rig_test(one_turn_takes_a_limited_number_of_clients),
         cmocka_unit_test(a_long_ready_list_is_shared),
+        cmocka_unit_test(a_port_that_cannot_be_opened_leaves_nothing_behind),
     };
     return cmocka_run_group_tests_name("port: epoll", tests, NULL, NULL);
 }

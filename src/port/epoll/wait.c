@@ -37,7 +37,7 @@ enum { BATCH_ALONE = 64, BATCH_SHARED = 32 };
 /* So many results at once are a crowd that is worth a second worker. */
 enum { CROWD = 16 };
 
-#define RELIEF_NS 2000000 /* how long a post stays empty before somebody looks after it */
+#define RELIEF_NS 5000000 /* how long a post stays empty before somebody looks after it */
 
 /* A worker with results of its own asks epoll again after so many turns or so many results
  * handed out, so that a socket that is always busy cannot starve the others. */
