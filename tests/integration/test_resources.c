@@ -5,11 +5,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "load_run.h"
 #include "os/os.h"
 #include "relay_run.h"
 #include "support/net.h"
@@ -150,21 +150,14 @@ static void idle_sessions_let_the_processor_sleep(void **state)
 static void an_idle_session_holds_little_memory(void **state)
 {
     uint64_t count = test_scaled(4500);
-    char dir[TEST_PATH_MAX];
-    assert_int_equal(test_make_dir(dir), ERR_OK);
-    struct process *echo = start_pairload(dir, "echo", "echo 127.0.0.1:0");
-    assert_true(process_wait_output(echo, "listening on 127.0.0.1:", NET_PATIENCE_MS));
-    char *output = process_output(echo);
-    struct addr upstream = net_loopback(ADDR_IPV4, 0);
-    assert_true(sscanf(output, "listening on 127.0.0.1:%" SCNu16, &upstream.port) == 1);
-    free(output);
-
-    struct relay_run *relay = relay_start_to(state, &upstream);
+    struct echo_run echo;
+    echo_run_start(&echo);
+    struct relay_run *relay = relay_start_to(state, &echo.addr);
     uint64_t before = process_resident_bytes(relay->process);
     char words[128], target[ADDR_TEXT_MAX];
     str_format(words, sizeof words, "idle %s --connections %" PRIu64 " --duration 1h",
                addr_format(&relay->addr, target), count);
-    struct process *clients = start_pairload(dir, "clients", words);
+    struct process *clients = start_pairload(relay->dir, "clients", words);
     assert_true(relay_wait_info(relay, "sessions_open", count));
     /* Each had one message to echo; then it is idle. */
     assert_true(relay_wait_info(relay, "buffers_in_use", 0));
@@ -187,8 +180,7 @@ static void an_idle_session_holds_little_memory(void **state)
     process_free(clients);
     relay_wait_nothing_left(relay);
     relay_end(relay);
-    process_free(echo);
-    test_remove_dir(dir);
+    echo_run_stop(&echo);
 }
 
 int main(void)
