@@ -127,7 +127,7 @@ bool lifecycle_worker_leaves(struct worker *worker)
 {
     struct lifecycle *life = &worker->relay->lifecycle;
     os_mutex_lock(&life->lock);
-    bool last = ++life->leaving == worker->relay->worker_count;
+    bool last = ++life->leaving == life->workers;
     os_mutex_unlock(&life->lock);
     return last;
 }
@@ -160,6 +160,7 @@ void lifecycle_init(struct relay *relay)
     life->exit = message(relay);
     timer_init(&life->deadline, &deadline_timer);
     timer_init(&life->second, &second_timer);
+    life->workers = relay->worker_count;
     lifecycle_part_begins(relay); /* the relay itself; ends when it is told to stop */
 }
 
@@ -195,7 +196,7 @@ enum err lifecycle_start(struct relay *relay)
 
     /* Those that run end as at any stop. */
     os_mutex_lock(&life->lock);
-    relay->worker_count = started;
+    life->workers = started;
     bool some_run = life->left < started;
     os_mutex_unlock(&life->lock);
     if (some_run)
@@ -233,14 +234,14 @@ bool lifecycle_wait_stopped(struct relay *relay, uint32_t timeout_ms)
     struct lifecycle *life = &relay->lifecycle;
     uint64_t until = os_mono_ms() + timeout_ms;
     os_mutex_lock(&life->lock);
-    while (life->left < relay->worker_count) {
+    while (life->left < life->workers) {
         uint64_t now = os_mono_ms();
         if (timeout_ms != UINT32_MAX && now >= until)
             break;
         uint32_t wait = timeout_ms == UINT32_MAX ? UINT32_MAX : (uint32_t)(until - now);
         os_cond_wait(&life->changed, &life->lock, wait);
     }
-    bool stopped = life->left == relay->worker_count;
+    bool stopped = life->left == life->workers;
     os_mutex_unlock(&life->lock);
     return stopped;
 }

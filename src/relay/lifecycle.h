@@ -34,8 +34,9 @@ struct lifecycle {
     struct os_mutex lock; /* guards what follows */
     struct os_cond changed;
     bool running;       /* lifecycle_start() was called */
+    unsigned workers;   /* threads there are, or were */
     unsigned entered;   /* workers that have begun, or failed to */
-    unsigned leaving;   /* workers that have got the EXIT message, or never began */
+    unsigned leaving;   /* workers that have got the EXIT message, or failed to begin */
     unsigned left;      /* of these, those that have left the port */
     enum err enter_err; /* of a worker that could not begin */
 };

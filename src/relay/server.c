@@ -62,9 +62,7 @@ static enum err open_listeners(struct relay *relay, struct str *why)
 enum err server_start(struct server **out, struct conf *conf, struct str *why)
 {
     struct server *server = calloc(1, sizeof *server);
-    if (server == NULL)
-        return ERR_NOMEM;
-    enum err err = relay_open(&server->relay, conf);
+    enum err err = server == NULL ? ERR_NOMEM : relay_open(&server->relay, conf);
     if (err != ERR_OK) {
         str_addf(why, "the relay can't be set up: %s\n", err_text(err));
         goto free_server;

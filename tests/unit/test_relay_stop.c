@@ -20,7 +20,7 @@ static void the_last_worker_knows_it_before_the_others_have_left(void **state)
     struct fixture *fix = *state;
     struct lifecycle *life = &fix->relay.lifecycle;
     struct worker second = {.relay = &fix->relay, .number = 1};
-    fix->relay.worker_count = 2;
+    life->workers = 2;
 
     /* The second one has the message as soon as the first one posts it, long before the first
      * one is through with leaving. */
@@ -34,7 +34,7 @@ static void the_last_worker_knows_it_before_the_others_have_left(void **state)
     assert_true(lifecycle_is_stopped(&fix->relay));
 
     fixture_pump(fix);
-    fix->relay.worker_count = 1;
+    life->workers = 1;
     life->leaving = 0;
     life->left = 0;
 }
@@ -44,14 +44,14 @@ static void a_worker_that_can_not_begin_is_not_waited_for(void **state)
     struct fixture *fix = *state;
     struct lifecycle *life = &fix->relay.lifecycle;
     struct worker second = {.relay = &fix->relay, .number = 1};
-    fix->relay.worker_count = 2;
+    life->workers = 2;
 
     lifecycle_worker_entered(&second, ERR_NOMEM);
     assert_true(lifecycle_worker_leaves(fix->worker));
     lifecycle_worker_left(fix->worker, true);
     assert_true(lifecycle_is_stopped(&fix->relay));
 
-    fix->relay.worker_count = 1;
+    life->workers = 1;
     life->leaving = 0;
     life->left = 0;
 }
