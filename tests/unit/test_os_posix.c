@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fcntl.h>
+#include <dirent.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -203,10 +203,14 @@ static void closed_standard_streams_do_not_become_sockets(void **state)
 static void descriptors_are_counted_without_the_one_that_counts(void **state)
 {
     (void)state;
-    uint64_t open_now = 0;
-    for (int fd = 0; fd < 4096; fd++)
-        open_now += fcntl(fd, F_GETFD) >= 0;
-    assert_int_equal(os_descriptor_count(), open_now);
+    /* The kernel's own list: valgrind has descriptors that the program can't see otherwise. */
+    DIR *list = opendir("/proc/self/fd");
+    assert_non_null(list);
+    uint64_t listed = 0;
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
+        listed += entry->d_name[0] != '.';
+    closedir(list);
+    assert_int_equal(os_descriptor_count(), listed - 1); /* without that of the list */
 }
 
 static void writing_to_a_closed_pipe_is_no_signal(void **state)
