@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
