@@ -93,9 +93,14 @@ struct process *start_pairload(const char *dir, const char *name, const char *wo
 
 /* ---- start and end ---- */
 
+void path_in(const char *dir, const char *name, char path[TEST_PATH_MAX])
+{
+    str_format(path, TEST_PATH_MAX, "%s%s%s", dir, test_on_windows() ? "\\" : "/", name);
+}
+
 void relay_path(const struct relay_run *relay, const char *name, char path[TEST_PATH_MAX])
 {
-    str_format(path, TEST_PATH_MAX, "%s%s%s", relay->dir, test_on_windows() ? "\\" : "/", name);
+    path_in(relay->dir, name, path);
 }
 
 static void add_more(struct str *config, const char *more, uint16_t port2)

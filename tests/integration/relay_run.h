@@ -55,7 +55,8 @@ void relay_end(struct relay_run *relay);
 
 int relay_teardown(void **state); /* for cmocka_unit_test_teardown() */
 
-/* A file in the relay's directory. */
+/* A file in a directory; in the relay's. */
+void path_in(const char *dir, const char *name, char path[TEST_PATH_MAX]);
 void relay_path(const struct relay_run *relay, const char *name, char path[TEST_PATH_MAX]);
 
 /* ---- the console ---- */
