@@ -75,11 +75,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct ringer ringer_for(struct rig *rig)
+static void init_ringer(struct rig *rig, struct ringer *ringer)
 {
-    struct ringer ringer = {.timers = &rig->timers};
-    timer_init(&ringer.timer, &kind);
-    return ringer;
+    *ringer = (struct ringer){.timers = &rig->timers};
+    timer_init(&ringer->timer, &kind);
 }
 
 /* The message that is on its way, if any, comes out in this worker. */
@@ -103,7 +102,8 @@ static void without_a_deadline_everybody_sleeps_for_ever(void **state)
 static void who_gets_the_message_waits_for_the_deadline_and_nobody_else_does(void **state)
 {
     struct rig *rig = *state;
-    struct ringer late = ringer_for(rig);
+    struct ringer late;
+    init_ringer(rig, &late);
     timers_arm(&rig->timers, &late.timer, rig->now_ms + HOUR_MS);
     assert_true(wakes(rig, 1));
     assert_int_equal(timers_wait_ms(&rig->timers, 0), -1);
@@ -113,7 +113,8 @@ static void who_gets_the_message_waits_for_the_deadline_and_nobody_else_does(voi
 static void a_deadline_of_long_ago_is_not_waited_for(void **state)
 {
     struct rig *rig = *state;
-    struct ringer due = ringer_for(rig);
+    struct ringer due;
+    init_ringer(rig, &due);
     timers_arm(&rig->timers, &due.timer, 0);
     assert_true(wakes(rig, 0));
     assert_int_equal(timers_wait_ms(&rig->timers, 0), 0);
@@ -122,7 +123,8 @@ static void a_deadline_of_long_ago_is_not_waited_for(void **state)
 static void the_longest_deadline_fits_a_wait(void **state)
 {
     struct rig *rig = *state;
-    struct ringer never = ringer_for(rig);
+    struct ringer never;
+    init_ringer(rig, &never);
     timers_arm(&rig->timers, &never.timer, UINT64_MAX / 2);
     assert_true(wakes(rig, 0));
     assert_in_range(timers_wait_ms(&rig->timers, 0), 1, INT_MAX);
@@ -131,7 +133,10 @@ static void the_longest_deadline_fits_a_wait(void **state)
 static void only_an_earlier_deadline_wakes_somebody(void **state)
 {
     struct rig *rig = *state;
-    struct ringer a = ringer_for(rig), b = ringer_for(rig), c = ringer_for(rig);
+    struct ringer a, b, c;
+    init_ringer(rig, &a);
+    init_ringer(rig, &b);
+    init_ringer(rig, &c);
     timers_arm(&rig->timers, &a.timer, rig->now_ms + 1000);
     assert_true(wakes(rig, 0));
     timers_arm(&rig->timers, &b.timer, rig->now_ms + 2000);
@@ -143,7 +148,9 @@ static void only_an_earlier_deadline_wakes_somebody(void **state)
 static void one_message_serves_all_that_were_armed_before_it_came(void **state)
 {
     struct rig *rig = *state;
-    struct ringer a = ringer_for(rig), b = ringer_for(rig);
+    struct ringer a, b;
+    init_ringer(rig, &a);
+    init_ringer(rig, &b);
     timers_arm(&rig->timers, &a.timer, rig->now_ms + HOUR_MS);
     timers_arm(&rig->timers, &b.timer, 0);
     assert_int_equal(fake_port_ready(), 1);
@@ -154,7 +161,9 @@ static void one_message_serves_all_that_were_armed_before_it_came(void **state)
 static void what_is_due_fires_once_and_what_is_not_waits(void **state)
 {
     struct rig *rig = *state;
-    struct ringer due = ringer_for(rig), later = ringer_for(rig);
+    struct ringer due, later;
+    init_ringer(rig, &due);
+    init_ringer(rig, &later);
     timers_arm(&rig->timers, &due.timer, rig->now_ms + 100);
     timers_arm(&rig->timers, &later.timer, rig->now_ms + 1000);
     timers_run(&rig->timers, &rig->worker, rig->now_ms + 99);
@@ -169,7 +178,9 @@ static void
 a_disarmed_timer_does_not_fire_and_a_moved_one_fires_when_it_was_moved_to(void **state)
 {
     struct rig *rig = *state;
-    struct ringer gone = ringer_for(rig), moved = ringer_for(rig);
+    struct ringer gone, moved;
+    init_ringer(rig, &gone);
+    init_ringer(rig, &moved);
     timers_arm(&rig->timers, &gone.timer, rig->now_ms + 100);
     timers_arm(&rig->timers, &moved.timer, rig->now_ms + 100);
     timers_disarm(&rig->timers, &gone.timer);
@@ -186,7 +197,9 @@ a_disarmed_timer_does_not_fire_and_a_moved_one_fires_when_it_was_moved_to(void *
 static void after_a_deadline_the_next_one_counts(void **state)
 {
     struct rig *rig = *state;
-    struct ringer first = ringer_for(rig), second = ringer_for(rig);
+    struct ringer first, second;
+    init_ringer(rig, &first);
+    init_ringer(rig, &second);
     timers_arm(&rig->timers, &first.timer, rig->now_ms + 100);
     assert_true(wakes(rig, 0));
     timers_run(&rig->timers, &rig->worker, rig->now_ms + 200);
@@ -199,7 +212,8 @@ static void after_a_deadline_the_next_one_counts(void **state)
 static void a_timer_that_arms_itself_again_for_later_does_not_spin(void **state)
 {
     struct rig *rig = *state;
-    struct ringer again = ringer_for(rig);
+    struct ringer again;
+    init_ringer(rig, &again);
     again.again_ms = rig->now_ms + 300;
     timers_arm(&rig->timers, &again.timer, rig->now_ms + 100);
     timers_run(&rig->timers, &rig->worker, rig->now_ms + 200);
@@ -213,7 +227,9 @@ static void a_timer_that_arms_itself_again_for_later_does_not_spin(void **state)
 static void a_worker_whose_clock_lags_behind_harms_no_deadline(void **state)
 {
     struct rig *rig = *state;
-    struct ringer a = ringer_for(rig), b = ringer_for(rig);
+    struct ringer a, b;
+    init_ringer(rig, &a);
+    init_ringer(rig, &b);
     timers_arm(&rig->timers, &a.timer, rig->now_ms + 100);
     timers_run(&rig->timers, &rig->worker, rig->now_ms + 200);
     timers_arm(&rig->timers, &b.timer, rig->now_ms + 150);
