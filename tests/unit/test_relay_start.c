@@ -158,13 +158,15 @@ static void expect_clean_failures(atomic_int *left)
     uint64_t descriptors = os_descriptor_count();
     int pages = atomic_load(&pages_held);
     bool failed = true;
-    int calls = 0;
-    while (failed) {
-        enum err err = try_start(left, calls++, &failed);
-        assert_int_equal(err, failed ? ERR_NOMEM : ERR_OK);
+    int failures = 0;
+    for (int calls = 0; failed; calls++) {
+        /* Some things can be done without, such as asking for a list of providers. */
+        enum err err = try_start(left, calls, &failed);
+        assert_true(err == ERR_OK || (failed && err == ERR_NOMEM));
+        failures += err == ERR_NOMEM;
         assert_int_equal(atomic_load(&pages_held), pages);
     }
-    assert_true(calls > WORKERS);
+    assert_true(failures >= WORKERS);
     if (!test_on_windows()) /* where the system keeps handles of its own */
         assert_int_equal(os_descriptor_count(), descriptors);
     expect_starts();
