@@ -39,16 +39,32 @@ static void record(const struct driver *driver, struct histogram *histogram, uin
 
 /* ---- what the modes do ---- */
 
+/* MODE_PINGPONG and MODE_BULK: what they go on with by themselves. */
+static void begin_messages(struct driver *driver, struct conn *conn)
+{
+    if (driver->options->mode == MODE_BULK)
+        conn_allow(conn, 0); /* asks for its messages itself */
+    else if (driver_take_message(driver))
+        send_message(driver, conn);
+    else
+        conn_finish(conn);
+}
+
+/* With a warm-up all connect before any sends, so that what is measured does not depend on who
+ * came first. */
+static bool is_held(const struct driver *driver)
+{
+    return driver->options->warm_up_ms > 0 && !driver->established && !driver->finishing;
+}
+
 void driver_on_open(struct driver *driver, struct conn *conn)
 {
     switch (driver->options->mode) {
     case MODE_PINGPONG:
-        if (driver_take_message(driver))
-            send_message(driver, conn);
-        else
-            conn_finish(conn);
+    case MODE_BULK:
+        if (!is_held(driver))
+            begin_messages(driver, conn);
         break;
-    case MODE_BULK: conn_allow(conn, 0); break; /* asks for its messages itself */
     case MODE_CONNECT: /* the message was taken from the budget before connecting */
         conn->message_us = conn->begun_us;
         conn_allow(conn, driver->options->message_bytes);
@@ -181,6 +197,7 @@ static void retry_conns(struct driver *driver)
 
 static void finish_conns(struct driver *driver)
 {
+    bool held = is_held(driver);
     driver->finishing = true;
     for (uint32_t i = 0; i < driver->begun; i++) {
         struct conn *conn = &driver->conns[i];
@@ -188,7 +205,7 @@ static void finish_conns(struct driver *driver)
             continue;
         if (driver->options->mode == MODE_IDLE)
             send_message(driver, conn); /* to see that it is still good */
-        if (driver->options->mode == MODE_IDLE || driver->options->mode == MODE_PACED)
+        if (held || driver->options->mode == MODE_IDLE || driver->options->mode == MODE_PACED)
             conn_finish(conn);
         /* The others finish with the echo of the message under way. */
     }
@@ -205,6 +222,15 @@ static void end_stalled(struct driver *driver)
     }
 }
 
+static void begin_held(struct driver *driver)
+{
+    if (driver->options->mode != MODE_PINGPONG && driver->options->mode != MODE_BULK)
+        return;
+    for (uint32_t i = 0; i < driver->conn_count; i++)
+        if (driver->conns[i].state == CONN_OPEN && !driver->conns[i].finish)
+            begin_messages(driver, &driver->conns[i]);
+}
+
 /* With a warm-up: begins and ends what is measured. Whoever looks on (at the processor time of a
  * relay, say) is told at once. */
 static void follow_window(struct driver *driver)
@@ -216,6 +242,7 @@ static void follow_window(struct driver *driver)
         if (atomic_fetch_sub(&window->connecting, 1) == 1)
             atomic_store(&window->start_us,
                          driver->now_us + driver->options->warm_up_ms * 1000);
+        begin_held(driver);
     }
     uint64_t start_us = atomic_load(&window->start_us);
     if (start_us == 0)

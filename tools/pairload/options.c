@@ -29,7 +29,7 @@ static const char help_text[] =
     "  --size BYTES      bytes of a message, as 100, 16KB, 1MB (default 128, bulk 64KB)\n"
     "  --rate N          paced: messages a second, all connections together (default 1000)\n"
     "  --duration S      seconds, or 500ms, 5s, 2m (default 10s unless there is a --count)\n"
-    "  --warm-up S       measure the duration from S after all connections are established,\n"
+    "  --warm-up S       connect all first, measure the duration from S after that,\n"
     "                    and say 'measuring' and 'measured' on the standard error output\n"
     "  --count N         end after so many messages (connect: connections) in all\n"
     "  --threads N       threads that share the connections (default 1)\n"
