@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import machine, plot, summary, syscalls
-from .loads import LOAD_BY_NAME, LOADS
+from . import machine, plot, profiling, scaling, summary, syscalls, windows
+from .loads import LOAD_BY_NAME, LOADS, WINDOWS_LOADS
 from .measure import Bench, rounds
 from .processes import BenchError, Workplace
 from .relays import DIRECT, PAIRPORT, PEERS
@@ -54,19 +54,27 @@ def _arguments(argv):
         "installs what is missing first. Exit codes: 0 all budgets met, 1 not or not measured, "
         "2 usage.",
     )
-    loads = [load.name for load in LOADS]
+    loads = [load.name for load in LOADS + WINDOWS_LOADS]
     peers = [peer.name for peer in PEERS]
     add = parser.add_argument
     add("--rounds", type=_positive(int), default=5, metavar="N", help="(default 5)")
     add("--seconds", type=_positive(float), default=3.0, metavar="S", help="a load (default 3)")
     add("--workers", type=_positive(int), default=2, metavar="N", help="a relay (default 2)")
-    add("--loads", type=_words(loads), default=loads, metavar="A,B", help=", ".join(loads))
+    add("--loads", type=_words(loads), metavar="A,B", help=", ".join(loads))
     add("--peers", type=_words(peers), default=peers, metavar="A,B", help=", ".join(peers))
     add("--no-syscalls", action="store_true", help="leave out the pass that counts system calls")
+    add("--scaling", action="store_true", help="CPU per message at 10 to 9,000 connections, 1 and 2 workers")
+    add("--profile", action="store_true", help="where the CPU time goes, by function (perf)")
+    add(
+        "--windows",
+        action="store_true",
+        help="the Windows program under Wine, against a relay on Node.js for Windows",
+    )
     add("--json", type=Path, metavar="FILE", help="keep the result, with every sample")
     add("--plot", type=_plot_file, metavar="FILE", help="bars of the result, .svg or .png")
     add("--from", type=Path, dest="source", metavar="FILE", help="show a kept result again")
-    add("--build", type=Path, metavar="DIR", help="measure the programs built there as they are")
+    add("--build", type=Path, metavar="DIR", help="take the programs built there as they are")
+    add("--windows-build", type=Path, metavar="DIR", help="and the Windows program built there")
     add("--no-setup", action="store_true", help="install nothing")
     return parser.parse_args(argv)
 
@@ -107,11 +115,56 @@ def _prefer_us():
 def _measure(args):
     build = args.build.resolve() if args.build else _build()
     relays = [PAIRPORT, *(peer for peer in PEERS if peer.name in args.peers), DIRECT]
-    loads = [LOAD_BY_NAME[name] for name in args.loads]
-    _prefer_us()
+    loads = [load for load in LOADS if load.name in (args.loads or LOAD_BY_NAME)]
+    result = _head(args, relays, {r.name: r.find_version(build) for r in relays if r.command})
+    with Workplace() as place:
+        bench = Bench(place, build, args.workers, args.seconds, _say)
+        if args.scaling:
+            result["scaling"] = scaling.measure(bench, relays[:-1], args.rounds)
+        elif args.profile:
+            names = [load.name for load in loads] if args.loads else None
+            result["profile"] = profiling.profile(bench, relays, names)
+        else:
+            result["samples"] = rounds(bench, loads, relays, args.rounds)
+            if not args.no_syscalls:
+                result["syscalls"] = syscalls.count(bench, relays, [load.name for load in loads])
+            result["summary"] = summary.summarise(result["samples"], result["settings"])
+    return result
+
+
+def _measure_windows(args):
+    build = args.build.resolve() if args.build else _build(targets=["pairload"])
+    if args.windows_build:
+        windows_build = args.windows_build.resolve()
+    else:
+        windows_build = _build("windows", ["pairport"])
+    node = windows.get_node(ROOT / "build/bench-node", _say)
+    loads = [load for load in WINDOWS_LOADS if load.name in (args.loads or LOAD_BY_NAME)]
+    with Workplace() as place:
+        wine = windows.Wine(place, _say)
+        try:
+            relays = windows.relays(wine, windows_build / "pairport.exe", node, args.workers)
+            versions = {
+                "pairport": relays[0].find_version(windows_build),
+                "node": windows.NODE_VERSION,
+                "wine": wine.version(),
+            }
+            relays.append(DIRECT)
+            result = _head(args, relays, versions)
+            result["settings"]["about"]["wine"] = windows.ABOUT
+            bench = windows.bench(place, wine, build, args.workers, args.seconds, _say)
+            result["samples"] = rounds(bench, loads, relays, args.rounds)
+        finally:
+            wine.end()
+    result["summary"] = summary.summarise(result["samples"], result["settings"])
+    return result
+
+
+def _head(args, relays, versions):
+    """Where, when and with what is measured, and how: the beginning of a result."""
     result = {
         "machine": machine.describe(ROOT),
-        "versions": {r.name: r.find_version(build) for r in relays if r.command},
+        "versions": versions,
         "settings": {
             "rounds": args.rounds,
             "seconds": args.seconds,
@@ -122,27 +175,24 @@ def _measure(args):
     }
     if result["machine"]["busy_before"] > BUSY_SHARE:
         _say(f"the machine is {result['machine']['busy_before']:.0%} busy already")
-    with Workplace() as place:
-        bench = Bench(place, build, args.workers, args.seconds, _say)
-        result["samples"] = rounds(bench, loads, relays, args.rounds)
-        if not args.no_syscalls:
-            result["syscalls"] = syscalls.count(bench, relays, args.loads)
-    result["summary"] = summary.summarise(result["samples"], result["settings"])
+    _prefer_us()
     return result
 
 
 def _show(result):
     """Prints the tables. Returns whether every budget was met."""
     lines = machine.head_lines(result["machine"], result["versions"], result["settings"])
-    for entry in result["summary"]:
+    for entry in result.get("summary", []):
         lines += summary.load_lines(entry)
         if entry["others_share"] > BUSY_SHARE:
             lines.append(f"  doubtful: {entry['others_share']:.0%} of the machine went to others")
     if "syscalls" in result:
         lines += syscalls.lines(result["syscalls"], summary.grid)
-    lines += summary.budget_lines(result["summary"])
+    lines += scaling.lines(result.get("scaling", []))
+    lines += profiling.lines(result.get("profile", []))
+    lines += summary.budget_lines(result.get("summary", []))
     print("\n".join(lines))
-    verdicts = [v["met"] for entry in result["summary"] for v in entry["budgets"]]
+    verdicts = [v["met"] for entry in result.get("summary", []) for v in entry["budgets"]]
     return all(met is True for met in verdicts)
 
 
@@ -151,8 +201,8 @@ def _run(args):
         result = json.loads(args.source.read_text())
     else:
         if not args.no_setup:
-            _set_up("bench")
-        result = _measure(args)
+            _set_up("bench-windows" if args.windows else "bench")
+        result = (_measure_windows if args.windows else _measure)(args)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     met = _show(result)

@@ -11,10 +11,12 @@ MESSAGE_BYTES = 128
 
 @dataclass(frozen=True)
 class Budget:
-    """What a figure of pairport may be at most: a part of the best peer's, or a fixed number."""
+    """What a figure of pairport may be: at most or at least a part of the best peer's, or at most
+    a fixed number."""
 
     figure: str
     ratio: float | None = None
+    least_ratio: float | None = None
     most: float | None = None
 
 
@@ -36,7 +38,7 @@ class Load:
 
     def command(self, pairload, port, seconds):
         argv = [pairload, self.mode, f"127.0.0.1:{port}", "--connections", self.connections]
-        argv += [*self.args, "--timeout", "10s", "--json"]
+        argv += [*self.args, "--timeout", "20s", "--json"]
         if self.per_second:
             return [*argv, "--count", self.count(seconds)]
         argv += ["--duration", f"{round(1000 * self.seconds(seconds))}ms"]
@@ -172,4 +174,34 @@ LOADS = (
     ),
 )
 
-LOAD_BY_NAME = {load.name: load for load in LOADS}
+# Under Wine the processor time is that of the relay and of Wine's server together.
+WINDOWS_LOADS = (
+    Load(
+        "wine-bulk",
+        "under Wine, bulk: 8 connections, 64 KB writes, both ways",
+        "bulk",
+        8,
+        ("--size", "64KB"),
+        figures=("mb_per_s", "cpu_us_per_mb"),
+        budgets=(Budget("mb_per_s", least_ratio=2.5),),
+    ),
+    Load(
+        "wine-pingpong-1",
+        "under Wine, ping-pong: 1 connection, 128 B",
+        "pingpong",
+        1,
+        _message(1),
+        figures=("messages_per_s", *LATENCY, "cpu_us_per_message"),
+    ),
+    Load(
+        "wine-pingpong-64",
+        "under Wine, ping-pong: 64 connections, 128 B",
+        "pingpong",
+        64,
+        _message(64),
+        figures=("messages_per_s", *LATENCY, "cpu_us_per_message"),
+        budgets=(Budget("messages_per_s", least_ratio=2.5),),
+    ),
+)
+
+LOAD_BY_NAME = {load.name: load for load in LOADS + WINDOWS_LOADS}

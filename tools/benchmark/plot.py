@@ -17,8 +17,10 @@ OURS, THEIRS = "0x1f6feb", "0x9aa4b0"
 
 def _panels(result):
     """(title, [(relay, value)], limit or None) a load: what its budget looks at."""
-    for entry in result["summary"]:
+    for entry in result.get("summary", []):
         load = LOAD_BY_NAME[entry["load"]]
+        if not entry["budgets"]:
+            continue
         verdict = entry["budgets"][0]
         figure = FIGURES[verdict["figure"]]
         bars = [
@@ -30,8 +32,10 @@ def _panels(result):
             continue
         limit = verdict["budget_most"]
         if limit is None and verdict["best_value"] is not None:
-            limit = verdict["best_value"] * verdict["budget_ratio"]
-        title = f"{load.title}\\n{figure.title}, less is better"
+            factor = verdict["budget_ratio"] or verdict["budget_least_ratio"]
+            limit = verdict["best_value"] * factor
+        better = "more" if verdict["budget_least_ratio"] else "less"
+        title = f"{load.title}\\n{figure.title}, {better} is better"
         yield title, bars, limit * figure.scale if limit is not None else None, figure.digits
 
 

@@ -1,10 +1,11 @@
 """The relays that are compared: how each is configured and started with one equal route.
 
-Equal means: one listener on loopback with a backlog of 1,024, one upstream, as many workers
+Equal means: one listener on loopback with a backlog of 4,096, one upstream, as many workers
 (threads or processes) as asked for, sessions not logged, no limits that the loads would meet, and
 everything else as the program comes.
 """
 
+import os
 import re
 import resource
 import subprocess
@@ -14,7 +15,7 @@ from typing import Callable
 
 from .processes import BenchError, Child, free_port, wait_for_port
 
-BACKLOG = 1024
+BACKLOG = 4096
 NGINX_STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 
@@ -34,7 +35,8 @@ class Setting:
     build: Path
 
 
-def _pairport(setting):
+def pairport_conf(setting):
+    """Writes pairport's configuration. Returns the file."""
     conf = setting.folder / "pairport.ini"
     conf.write_text(
         f"[relay]\nworkers = {setting.workers}\nlog_level = notice\n"
@@ -42,7 +44,11 @@ def _pairport(setting):
         f"[route bench]\nlisten = 127.0.0.1:{setting.port}\n"
         f"upstream = 127.0.0.1:{setting.upstream}\nbacklog = {BACKLOG}\n"
     )
-    return [setting.build / "pairport", "run", "-c", conf]
+    return conf
+
+
+def _pairport(setting):
+    return [setting.build / "pairport", "run", "-c", pairport_conf(setting)]
 
 
 def _haproxy(setting, splice=False):
@@ -95,13 +101,15 @@ class Relay:
     about: str
     version: tuple = ()  # command that prints its version
     loads: tuple = ()  # the only loads it differs in; empty: all
+    env: dict | None = None  # in addition to ours
 
     def find_version(self, build):
         if not self.version:
             return ""
         argv = [word.format(build=build) for word in self.version]
         try:
-            run = subprocess.run(argv, capture_output=True, text=True, check=False)
+            env = {**os.environ, **(self.env or {})}
+            run = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
         except FileNotFoundError:
             raise BenchError(f"{self.name} is not installed; tools/setup bench does that") from None
         found = re.search(r"\d+(\.\d+)+\S*", run.stdout + run.stderr)
@@ -112,7 +120,9 @@ class Relay:
         if self.command is None:
             return None, upstream
         setting = Setting(place.folder(self.name), free_port(), upstream, workers, build)
-        child: Child = place.start(self.name, self.command(setting), cpus=cpus, cwd=setting.folder)
+        child: Child = place.start(
+            self.name, self.command(setting), cpus=cpus, env=self.env, cwd=setting.folder
+        )
         wait_for_port(child, setting.port)
         return child, setting.port
 

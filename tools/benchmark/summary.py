@@ -88,6 +88,7 @@ def judge(samples, load, budget, rows, refusals):
     verdict = {
         "figure": figure,
         "budget_ratio": budget.ratio,
+        "budget_least_ratio": budget.least_ratio,
         "budget_most": budget.most,
         "value": rows.get(OURS, {}).get(figure),
         "best_peer": None,
@@ -115,7 +116,7 @@ def judge(samples, load, budget, rows, refusals):
         if relay not in NO_PEERS and figure in row
     }
     if peers:
-        best = min(peers, key=peers.get)
+        best = (max if budget.least_ratio else min)(peers, key=peers.get)
         verdict["best_peer"], verdict["best_value"] = best, peers[best]
         ours = _values(samples, load, OURS, figure)
         theirs = _values(samples, load, best, figure)
@@ -125,10 +126,12 @@ def judge(samples, load, budget, rows, refusals):
             verdict["ratio_range"] = [min(ratios), max(ratios)]
     if budget.most is not None:
         verdict["met"] = verdict["value"] <= budget.most
-    elif verdict["ratio"] is not None:
-        verdict["met"] = verdict["ratio"] <= budget.ratio
-    else:
+    elif verdict["ratio"] is None:
         verdict["why_not"] = "no peer to compare with"
+    elif budget.least_ratio is not None:
+        verdict["met"] = verdict["ratio"] >= budget.least_ratio
+    else:
+        verdict["met"] = verdict["ratio"] <= budget.ratio
     return verdict
 
 
@@ -176,9 +179,11 @@ def _budget_row(entry, verdict):
         low, high = verdict["ratio_range"]
         ratio = f"{verdict['ratio']:.2f} ({low:.2f}-{high:.2f})"
     if verdict["budget_most"] is not None:
-        budget = shown(figure, verdict["budget_most"])
+        budget = f"at most {shown(figure, verdict['budget_most'])}"
+    elif verdict["budget_least_ratio"] is not None:
+        budget = f"at least {verdict['budget_least_ratio']:.2f} x"
     else:
-        budget = f"{verdict['budget_ratio']:.2f} x"
+        budget = f"at most {verdict['budget_ratio']:.2f} x"
     peer = verdict["best_peer"] or ""
     met = {True: "met", False: "MISSED", None: verdict["why_not"]}[verdict["met"]]
     return [
@@ -193,7 +198,7 @@ def _budget_row(entry, verdict):
 
 def budget_lines(entries):
     """All budgets in one table; '-' is where no ratio can be given, with the reason."""
-    table = [["", OURS, "best peer", "ratio (range)", "at most", ""]]
+    table = [["", OURS, "best peer", "ratio (range)", "budget", ""]]
     for entry in entries:
         table += [_budget_row(entry, verdict) for verdict in entry["budgets"]]
     if len(table) == 1:
