@@ -16,7 +16,7 @@
 
 /* ---- failures on request ---- */
 
-/* How many more calls succeed before one fails; negative: none fails. Workers call, too. */
+/* How many more calls succeed before one fails; negative: none fails. */
 static atomic_int memory_left = -1;
 static atomic_int pages_left = -1;
 static atomic_int threads_left = -1;
@@ -30,6 +30,15 @@ static bool fails(atomic_int *left)
         if (atomic_compare_exchange_weak(left, &now, now - 1))
             return now == 0;
     return false;
+}
+
+/* Only the memory of the thread that starts the relay runs out: MinGW's runtime ends the program
+ * when it has none for the thread-local variables of a new thread. */
+static uint64_t starter;
+
+static bool memory_fails(void)
+{
+    return os_thread_id() == starter && fails(&memory_left);
 }
 
 void *__real_malloc(size_t size);
@@ -54,17 +63,17 @@ enum err __wrap_port_enter(struct port *port);
 
 void *__wrap_malloc(size_t size)
 {
-    return fails(&memory_left) ? NULL : __real_malloc(size);
+    return memory_fails() ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return fails(&memory_left) ? NULL : __real_calloc(count, size);
+    return memory_fails() ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *memory, size_t size)
 {
-    return fails(&memory_left) ? NULL : __real_realloc(memory, size);
+    return memory_fails() ? NULL : __real_realloc(memory, size);
 }
 
 void *__wrap_os_pages_alloc(size_t size)
@@ -115,6 +124,7 @@ static struct conf *make_conf(void)
 static int choose_addresses(void **state)
 {
     (void)state;
+    starter = os_thread_id();
     for (int i = 0; i < 2; i++)
         do {
             listens[i] = net_loopback(ADDR_IPV4, net_free_port());
