@@ -151,13 +151,52 @@ uint64_t rig_read_to_end(struct rig *rig, struct op *op, struct sha256 *hash)
 
 /* ---- sockets ---- */
 
-sock_t rig_listen(struct port *port, enum addr_family family, struct addr *bound)
+/* Not port 0: connections of tests that ran before may hold every port of the range that the
+ * system would take it from, for a minute after their end. */
+static enum err listen_somewhere(enum err (*try)(const struct addr *addr, int backlog,
+                                                 sock_t *out),
+                                 const struct addr *addr, int backlog, sock_t *out)
 {
-    struct addr addr = net_loopback(family, 0);
+    struct addr at = *addr;
+    enum err err = ERR_IN_USE;
+    for (int tries = 0; err == ERR_IN_USE && tries < 100; tries++) {
+        at.port = net_free_port(); /* another test may be faster */
+        err = try(&at, backlog, out);
+    }
+    return err;
+}
+
+static enum err listen_for_port(const struct addr *addr, int backlog, sock_t *out)
+{
+    return sock_listen(addr, addr_is_any(addr), backlog, out);
+}
+
+static enum err listen_plainly(const struct addr *addr, int backlog, sock_t *out)
+{
+    return net_listen(addr, backlog, out, NULL);
+}
+
+sock_t rig_listen_at(struct port *port, const struct addr *addr, struct addr *bound)
+{
     sock_t listener;
-    assert_ok(sock_listen(&addr, false, 1024, &listener));
+    assert_ok(listen_somewhere(listen_for_port, addr, 1024, &listener));
     assert_ok(sock_local_addr(listener, bound));
     assert_ok(port_attach(port, listener));
+    return listener;
+}
+
+sock_t rig_listen(struct port *port, enum addr_family family, struct addr *bound)
+{
+    struct addr loopback = net_loopback(family, 0);
+    return rig_listen_at(port, &loopback, bound);
+}
+
+sock_t rig_net_listen(enum addr_family family, struct addr *bound)
+{
+    struct addr loopback = net_loopback(family, 0);
+    sock_t listener;
+    assert_ok(listen_somewhere(listen_plainly, &loopback, 1024, &listener));
+    assert_ok(net_local_addr(listener, bound));
     return listener;
 }
 

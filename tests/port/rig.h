@@ -68,6 +68,12 @@ int rig_turn(struct rig *rig, int max, int timeout_ms);
 /* A listener on the loopback, attached. */
 sock_t rig_listen(struct port *port, enum addr_family family, struct addr *bound);
 
+/* The same at this address (its port does not matter); dual stack if that is ::. */
+sock_t rig_listen_at(struct port *port, const struct addr *addr, struct addr *bound);
+
+/* A plain listener on the loopback, for the other end. */
+sock_t rig_net_listen(enum addr_family family, struct addr *bound);
+
 /* A fresh socket, attached. */
 sock_t rig_open(struct port *port, enum addr_family family);
 

@@ -113,10 +113,7 @@ static void a_dual_stack_listener_shows_ipv4_clients_as_ipv4(void **state)
         skip();
     }
     struct addr any = {.family = ADDR_IPV6}, addr;
-    sock_t listener, peer;
-    assert_ok(sock_listen(&any, true, 16, &listener));
-    assert_ok(sock_local_addr(listener, &addr));
-    assert_ok(port_attach(rig->port, listener));
+    sock_t listener = rig_listen_at(rig->port, &any, &addr), peer;
     for (int i = 0; i < 2; i++) {
         struct addr to = net_loopback(i == 0 ? ADDR_IPV4 : ADDR_IPV6, addr.port);
         assert_ok(net_connect(&to, NET_PATIENCE_MS, &peer));

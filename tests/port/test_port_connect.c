@@ -7,9 +7,7 @@
 static void connect_to_family(struct rig *rig, enum addr_family family)
 {
     struct addr addr, local, peer_addr, name;
-    sock_t listener, peer;
-    struct addr loopback = net_loopback(family, 0);
-    assert_ok(net_listen(&loopback, 16, &listener, &addr));
+    sock_t listener = rig_net_listen(family, &addr), peer;
     sock_t sock = rig_open(rig->port, family);
     struct op connect = rig_connect_op(sock, &addr);
     assert_ok(rig_do(rig, &connect));
@@ -58,9 +56,8 @@ static void a_connection_over_ipv6_stands_too(void **state)
 static void bytes_sent_at_once_by_the_other_end_are_there(void **state)
 {
     struct rig *rig = *state;
-    struct addr loopback = net_loopback(ADDR_IPV4, 0), addr;
-    sock_t listener, peer;
-    assert_ok(net_listen(&loopback, 16, &listener, &addr));
+    struct addr addr;
+    sock_t listener = rig_net_listen(ADDR_IPV4, &addr), peer;
     sock_t sock = rig_open(rig->port, ADDR_IPV4);
     struct op connect = rig_connect_op(sock, &addr);
     rig_submit(rig, &connect);
@@ -163,9 +160,8 @@ static void a_connect_that_is_answered_late_stands(void **state)
 static void a_connect_comes_from_the_source_it_was_bound_to(void **state)
 {
     struct rig *rig = *state;
-    struct addr loopback = net_loopback(ADDR_IPV4, 0), addr, local;
-    sock_t listener, peer;
-    assert_ok(net_listen(&loopback, 16, &listener, &addr));
+    struct addr addr, local;
+    sock_t listener = rig_net_listen(ADDR_IPV4, &addr), peer;
     struct addr source = {.family = ADDR_IPV4, .ip = {127, 0, 0, 5}};
     sock_t sock = rig_open(rig->port, ADDR_IPV4);
     assert_ok(sock_bind(sock, &source));
@@ -184,9 +180,8 @@ static void a_connect_comes_from_the_source_it_was_bound_to(void **state)
 static void a_connection_that_is_reset_at_once_ends_with_a_reset(void **state)
 {
     struct rig *rig = *state;
-    struct addr loopback = net_loopback(ADDR_IPV4, 0), addr;
-    sock_t listener, peer;
-    assert_ok(net_listen(&loopback, 16, &listener, &addr));
+    struct addr addr;
+    sock_t listener = rig_net_listen(ADDR_IPV4, &addr), peer;
     for (int i = 0; i < 50; i++) {
         sock_t sock = rig_open(rig->port, ADDR_IPV4);
         struct op connect = rig_connect_op(sock, &addr);
@@ -213,9 +208,8 @@ static void many_connects_at_once_all_stand(void **state)
 {
     struct rig *rig = *state;
     enum { MANY = 200 };
-    struct addr loopback = net_loopback(ADDR_IPV4, 0), addr;
-    sock_t listener;
-    assert_ok(net_listen(&loopback, 2 * MANY, &listener, &addr));
+    struct addr addr;
+    sock_t listener = rig_net_listen(ADDR_IPV4, &addr);
     struct op *connects = calloc(MANY, sizeof *connects);
     sock_t *peers = calloc(MANY, sizeof *peers);
     assert_non_null(connects);

@@ -272,12 +272,12 @@ static void serve_clients(struct rig *rig, unsigned connections, bool only_polit
 
 static void connections_that_come_and_go_get_their_own_bytes(void **state)
 {
-    serve_clients(*state, (unsigned)test_scaled(10000) / CLIENT_THREADS * CLIENT_THREADS, true);
+    serve_clients(*state, (unsigned)test_scaled(3000) / CLIENT_THREADS * CLIENT_THREADS, true);
 }
 
 static void resets_and_lost_bytes_leave_nothing_behind(void **state)
 {
-    serve_clients(*state, (unsigned)test_scaled(15000), false);
+    serve_clients(*state, (unsigned)test_scaled(6000), false);
 }
 
 /* ---- many connections at the same time ---- */
