@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -55,6 +56,9 @@ json_t *load_run(const struct addr *target, const char *mode, const char *limit,
                           "300",
                           "--json",
                           NULL};
+    /* The load's own and the relay's, both end in TIME_WAIT. */
+    uint64_t opened = strcmp(mode, "connect") == 0 ? value : connections;
+    test_wait_for_ports((unsigned)(2 * opened));
     char *output, *errors;
     int code = run_pairload(dir, args, &output, &errors);
     if (code != 0)

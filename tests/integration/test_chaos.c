@@ -221,7 +221,7 @@ static void join_threads(struct thread *threads, unsigned count)
 /* Kills a random session, or now and then all of them. */
 static unsigned kill_some(struct relay_run *relay, struct random *random)
 {
-    if (random_chance(random, 5)) {
+    if (random_chance(random, 25)) {
         assert_int_equal(relay_console(relay, "kill route test", NULL, NULL), 0);
         return 1;
     }
@@ -247,6 +247,7 @@ static void chaos_from_all_ends_leaves_nothing_behind(void **state)
     uint64_t sessions = test_scaled(20000);
     chaos.seed = random_test_seed();
     atomic_store(&chaos.sessions_left, (int64_t)sessions);
+    test_wait_for_ports((unsigned)(2 * sessions));
     struct addr upstreams[2] = {net_loopback(ADDR_IPV4, 0),
                                 net_loopback(ADDR_IPV4, net_free_port())};
     assert_int_equal(net_listen(&upstreams[0], 1024, &chaos.listener, &upstreams[0]), ERR_OK);

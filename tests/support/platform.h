@@ -19,6 +19,12 @@ bool test_under_sanitizer(void); /* memory and time say nothing about the progra
  * environment. At least 1. */
 uint64_t test_scaled(uint64_t full);
 
+/* Before a test that opens thousands of connections. Under Wine each of them binds a local port
+ * that nobody holds, not even a connection that has just ended (TIME_WAIT, a minute on Linux);
+ * waits, for two minutes at most, until about `ports` of them are to be had. Elsewhere the
+ * system takes such ports again itself, and this does nothing. */
+void test_wait_for_ports(unsigned ports);
+
 /* Paths are UTF-8 and absolute. */
 #define TEST_PATH_MAX 1024
 

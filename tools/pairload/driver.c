@@ -285,6 +285,9 @@ static void act(struct driver *driver)
     driver->now_us = os_mono_us();
     if (driver->options->warm_up_ms > 0)
         follow_window(driver);
+    else if (driver->options->mode == MODE_IDLE && driver->end_us == UINT64_MAX &&
+             driver->begun == driver->conn_count && driver->connecting == 0)
+        driver->end_us = driver->now_us + driver->options->duration_ms * 1000;
     bool over = driver->now_us >= driver->end_us || atomic_load(driver->interrupted);
     if (driver->options->mode == MODE_PACED && driver->budget == 0)
         over = true;
@@ -307,7 +310,9 @@ static void run(void *arg)
     driver->start_us = os_mono_us();
     driver->scanned_us = driver->start_us;
     driver->measuring = driver->options->warm_up_ms == 0;
-    if (driver->options->duration_ms > 0 && driver->measuring)
+    /* Connections that idle do so for the whole time, all of them. */
+    if (driver->options->duration_ms > 0 && driver->measuring &&
+        driver->options->mode != MODE_IDLE)
         driver->end_us = driver->start_us + driver->options->duration_ms * 1000;
     act(driver);
     while (driver->ended < driver->conn_count) {

@@ -19,6 +19,11 @@ bool test_on_wine(void)
     return false;
 }
 
+void test_wait_for_ports(unsigned ports)
+{
+    (void)ports;
+}
+
 enum err test_make_dir(char path[TEST_PATH_MAX])
 {
     const char *base = getenv("TMPDIR");

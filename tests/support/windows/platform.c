@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "os/os.h"
@@ -19,6 +20,30 @@ bool test_on_wine(void)
 {
     HMODULE ntdll = GetModuleHandleW(L"ntdll.dll");
     return ntdll != NULL && GetProcAddress(ntdll, "wine_get_version") != NULL;
+}
+
+#define LINUX_PORTS  28232 /* 32768 to 60999, unless the machine was told otherwise */
+#define PORT_WAIT_MS 120000
+
+/* Connections of the whole machine in TIME_WAIT, as Linux tells; 0: it does not. */
+static unsigned waiting_connections(void)
+{
+    unsigned count = 0;
+    char *text = test_read_file("Z:\\proc\\net\\sockstat");
+    const char *at = text == NULL ? NULL : strstr(text, " tw ");
+    if (at != NULL)
+        count = (unsigned)strtoul(at + 4, NULL, 10);
+    free(text);
+    return count;
+}
+
+void test_wait_for_ports(unsigned ports)
+{
+    uint64_t start = os_mono_ms();
+    unsigned most = ports < LINUX_PORTS ? LINUX_PORTS - ports : 0;
+    while (test_on_wine() && waiting_connections() > most &&
+           os_mono_ms() - start < PORT_WAIT_MS)
+        os_sleep_ms(500);
 }
 
 enum err test_windows_error(void)
