@@ -153,32 +153,82 @@ static void errors_of_accept_are_the_clients_or_a_lack_and_the_client_is_not_los
 /* ---- cost ---- */
 
 /* The loop of a relay: a READ without length, then receive and send without operations. */
+enum { MESSAGES = 100 };
+
+/* Relays some messages; gives what they cost. `wait` is in flight before and after. */
+static struct port_stats cost_of_messages(struct rig *rig, struct op *wait, sock_t peer)
+{
+    unsigned char buf[512];
+    uint32_t got = 0, sent = 0;
+    struct port_stats before = rig_stats(rig->port);
+    for (int i = 0; i < MESSAGES; i++) {
+        assert_ok(net_send(peer, "message", 7, NET_PATIENCE_MS, NULL));
+        assert_ok(rig_wait(rig, wait));
+        assert_ok(port_receive_now(rig->port, wait->sock, buf, sizeof buf, &got));
+        assert_int_equal(got, 7);
+        assert_ok(port_send_now(rig->port, wait->sock, buf, got, &sent));
+        assert_int_equal(sent, 7);
+        assert_ok(net_receive_all(peer, buf, 7, NET_PATIENCE_MS));
+        rig_submit(rig, wait);
+    }
+    struct port_stats cost = rig_stats(rig->port);
+    cost.reads_total -= before.reads_total;
+    cost.writes_total -= before.writes_total;
+    cost.waits_total -= before.waits_total;
+    return cost;
+}
+
 static void a_message_costs_one_receive_one_send_and_one_wait(void **state)
 {
     struct rig *rig = *state;
     sock_t sock, peer;
     rig_pair(rig, &sock, &peer);
-    unsigned char buf[512];
     struct op wait = rig_op(OP_READ, sock, NULL, 0);
-    uint32_t got = 0, sent = 0;
     rig_submit(rig, &wait);
     assert_false(rig_is_out(rig, &wait, 0));
-    enum { MESSAGES = 100 };
-    struct port_stats before = rig_stats(rig->port);
-    for (int i = 0; i < MESSAGES; i++) {
-        assert_ok(net_send(peer, "message", 7, NET_PATIENCE_MS, NULL));
+    struct port_stats cost = cost_of_messages(rig, &wait, peer);
+    assert_int_equal(cost.reads_total, MESSAGES);
+    assert_int_equal(cost.writes_total, MESSAGES);
+    assert_in_range(cost.waits_total, MESSAGES, MESSAGES + MESSAGES / 4);
+    port_cancel(rig->port, sock);
+    assert_err(rig_wait(rig, &wait), ERR_CANCELLED);
+
+    /* Where nothing is known to be, nothing is looked for. */
+    unsigned char byte;
+    uint32_t got;
+    uint64_t reads = rig_stats(rig->port).reads_total;
+    assert_err(port_receive_now(rig->port, sock, &byte, 1, &got), ERR_AGAIN);
+    assert_int_equal(rig_stats(rig->port).reads_total, reads);
+    rig_close(rig->port, sock);
+    net_close(peer);
+}
+
+/* Urgent data makes short receives doubtful, but not for ever. */
+static void urgent_data_makes_later_messages_no_dearer(void **state)
+{
+    struct rig *rig = *state;
+    sock_t sock, peer;
+    rig_pair(rig, &sock, &peer);
+    struct op wait = rig_op(OP_READ, sock, NULL, 0);
+    rig_submit(rig, &wait);
+    assert_false(rig_is_out(rig, &wait, 0));
+    rig_send_urgent(peer, '!');
+    assert_ok(net_send(peer, "after", 5, NET_PATIENCE_MS, NULL));
+    for (uint32_t total = 0, got; total < 5;) {
+        unsigned char buf[16];
         assert_ok(rig_wait(rig, &wait));
-        assert_ok(port_receive_now(rig->port, sock, buf, sizeof buf, &got));
-        assert_int_equal(got, 7);
-        assert_ok(port_send_now(rig->port, sock, buf, got, &sent));
-        assert_int_equal(sent, 7);
-        assert_ok(net_receive_all(peer, buf, 7, NET_PATIENCE_MS));
+        if (port_receive_now(rig->port, sock, buf, sizeof buf, &got) == ERR_OK)
+            total += got;
         rig_submit(rig, &wait);
     }
-    struct port_stats later = rig_stats(rig->port);
-    assert_int_equal(later.reads_total - before.reads_total, MESSAGES);
-    assert_int_equal(later.writes_total - before.writes_total, MESSAGES);
-    assert_in_range(later.waits_total - before.waits_total, MESSAGES, MESSAGES + MESSAGES / 4);
+    uint32_t got;
+    unsigned char byte;
+    while (rig_is_out(rig, &wait, 5)) { /* once more, to see that nothing is left */
+        assert_err(port_receive_now(rig->port, sock, &byte, 1, &got), ERR_AGAIN);
+        rig_submit(rig, &wait);
+    }
+    struct port_stats cost = cost_of_messages(rig, &wait, peer);
+    assert_in_range(cost.reads_total, MESSAGES, MESSAGES + 2);
     port_cancel(rig->port, sock);
     assert_err(rig_wait(rig, &wait), ERR_CANCELLED);
     rig_close(rig->port, sock);
@@ -287,6 +337,7 @@ int main(void)
         rig_test(an_accept_or_connect_that_cannot_be_registered_fails),
         rig_test(errors_of_accept_are_the_clients_or_a_lack_and_the_client_is_not_lost),
         rig_test(a_message_costs_one_receive_one_send_and_one_wait),
+        rig_test(urgent_data_makes_later_messages_no_dearer),
         rig_test(one_turn_takes_a_limited_number_of_clients),
         cmocka_unit_test(a_long_ready_list_is_shared),
         cmocka_unit_test(a_port_that_cannot_be_opened_leaves_nothing_behind),

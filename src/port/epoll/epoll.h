@@ -6,7 +6,9 @@
  *   epoll.c    the port: open, enter, post; ready lists and the inbox
  *   wait.c     port_wait(): which worker waits for epoll, and which ones sleep meanwhile
  *   records.c  the table of records: attach, close, registration with epoll
- *   ops.c      operations: submit, cancel, what an edge sets going
+ *   ops.c      operations of every kind: submit, cancel, what an edge sets going
+ *   stream.c   READ and WRITE, and what goes at once without them
+ *   opening.c  CONNECT and ACCEPT
  *
  * How an edge is never lost, although system calls are made without the record's lock:
  *
@@ -38,6 +40,7 @@
 #ifndef PAIRPORT_PORT_EPOLL_EPOLL_H
 #define PAIRPORT_PORT_EPOLL_EPOLL_H
 
+#include <errno.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -244,6 +247,29 @@ static inline struct record *record_of(const struct port *port, sock_t sock)
  * is so already comes as an edge, too. With the record's lock held. 0 or an errno. */
 int record_watch(const struct port *port, struct record *record, sock_t sock, bool out);
 
+/* Why record_watch() failed: the user's limit of watches, or memory. */
+enum err record_watch_error(int code);
+
+/* The number of cancellations so far. Whoever calls this outside the lock holds an operation
+ * that is in flight, and compares the number under the lock later. */
+static inline uint32_t record_cancels(const struct record *record)
+{
+    return atomic_load_explicit(&record->cancels, memory_order_relaxed);
+}
+
+/* Takes READABLE away before a receive. With the lock held. True when a short receive would
+ * not mean that nothing is left. */
+static inline bool record_take_readable(struct record *record)
+{
+    record->flags &= (uint8_t)~READABLE;
+    return (record->flags & (ENDED | URGENT)) != 0;
+}
+
+static inline bool would_block(int code)
+{
+    return code == EAGAIN || code == EWOULDBLOCK;
+}
+
 /* ---- ops.c ---- */
 
 /* Runs an operation again that was put off. */
@@ -252,5 +278,25 @@ void op_resume(struct port *port, struct worker *worker, struct op *op);
 /* Takes what epoll said about a socket: remembers it and runs what waited for it. `data` is
  * what record_watch() registered. */
 void op_on_edge(struct port *port, struct worker *worker, uint64_t data, uint32_t events);
+
+/* ---- stream.c and opening.c ----
+ * An operation is started once, by start, and run once more whenever it was parked and an edge
+ * has come. `cancels` is what record_cancels() said when the operation was submitted or left
+ * its place; `unsure` what record_take_readable() said then. Each ends with the operation
+ * finished or parked; what is parked is not touched any more. */
+void read_start(struct port *port, struct worker *worker, struct record *record, struct op *op);
+void read_run(struct port *port, struct worker *worker, struct record *record, struct op *op,
+              bool unsure, uint32_t cancels);
+void write_run(struct port *port, struct worker *worker, struct record *record, struct op *op,
+               uint32_t cancels);
+void connect_start(struct port *port, struct worker *worker, struct record *record,
+                   struct op *op, uint32_t cancels);
+void connect_end(struct port *port, struct worker *worker, struct op *op, uint32_t events);
+void accept_start(struct port *port, struct worker *worker, struct record *record,
+                  struct op *op);
+/* Takes clients for this ACCEPT and, while they come, for the parked ones. READABLE was taken
+ * away. */
+void accept_run(struct port *port, struct worker *worker, struct record *record, struct op *op,
+                uint32_t cancels);
 
 #endif

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "os/posix/error.h"
 #include "os/sock.h"
 #include "port/epoll/epoll.h"
 
@@ -105,4 +106,9 @@ int record_watch(const struct port *port, struct record *record, sock_t sock, bo
         return errno;
     record->flags |= out ? WATCHED | WATCHED_OUT : WATCHED;
     return 0;
+}
+
+enum err record_watch_error(int code)
+{
+    return code == ENOSPC ? ERR_NOMEM : error_from_errno(code);
 }

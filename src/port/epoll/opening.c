@@ -1,0 +1,165 @@
+/* opening.c - CONNECT and ACCEPT. */
+#include <assert.h>
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "os/bsd.h"
+#include "os/posix/error.h"
+#include "port/epoll/epoll.h"
+
+/* Clients taken in a row from one listener, before others have their turn. */
+enum { CLIENTS_IN_A_ROW = 16 };
+
+/* ---- CONNECT ---- */
+
+static enum err connect_error(int code)
+{
+    switch (code) {
+    case EADDRNOTAVAIL:               /* none is free for this source and destination */
+    case EAGAIN: return ERR_NO_PORTS; /* see connect(2) */
+    default: return error_from_errno(code);
+    }
+}
+
+void connect_start(struct port *port, struct worker *worker, struct record *record,
+                   struct op *op, uint32_t cancels)
+{
+    struct sockaddr_storage to;
+    socklen_t len = bsd_from_addr(&op->addr, &to);
+    int code = 0;
+    if (len == 0)
+        code = EAFNOSUPPORT;
+    else if (connect((int)op->sock, (struct sockaddr *)&to, len) != 0)
+        code = errno;
+    if (code != EINPROGRESS && code != EINTR) { /* interrupted it goes on, see connect(2) */
+        worker_finish(port, worker, op, connect_error(code), code);
+        return;
+    }
+
+    /* Only now: epoll reports a socket that is not connecting as hung up. */
+    os_mutex_lock(&record->lock);
+    assert((record->flags & OPEN) && record->writer == NULL);
+    enum err err = ERR_OK;
+    code = 0;
+    if (record_cancels(record) != cancels) {
+        err = ERR_CANCELLED;
+    } else {
+        code = record_watch(port, record, op->sock, true);
+        if (code == 0)
+            record->writer = op;
+        else
+            err = record_watch_error(code);
+    }
+    os_mutex_unlock(&record->lock);
+    if (err != ERR_OK)
+        worker_finish(port, worker, op, err, code);
+}
+
+/* An edge came for a CONNECT: it stands, or failed. */
+void connect_end(struct port *port, struct worker *worker, struct op *op, uint32_t events)
+{
+    int code = 0;
+    socklen_t len = sizeof code;
+    if ((events & (EPOLLERR | EPOLLHUP)) &&
+        getsockopt((int)op->sock, SOL_SOCKET, SO_ERROR, &code, &len) != 0)
+        code = errno;
+    worker_finish(port, worker, op, connect_error(code), code);
+}
+
+/* ---- ACCEPT ---- */
+
+/* The first group is of the client, not of the listener: accept(2) asks to treat what is
+ * pending on the new connection as a reason to try again. */
+static enum err accept_error(int code)
+{
+    switch (code) {
+    case ECONNABORTED:
+    case ECONNRESET:
+    case EPROTO:
+    case EPERM: /* a firewall's doing */
+    case EACCES:
+    case ETIMEDOUT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP: return ERR_ABORTED;
+    default: return error_from_errno(code);
+    }
+}
+
+void accept_run(struct port *port, struct worker *worker, struct record *record, struct op *op,
+                uint32_t cancels)
+{
+    for (int taken = 0; op != NULL;) {
+        if (taken == CLIENTS_IN_A_ROW) {
+            native_of(op)->cancels = cancels;
+            worker_put_off(port, worker, op);
+            return;
+        }
+        struct sockaddr_storage from;
+        socklen_t len = sizeof from;
+        int fd = accept4((int)op->sock, (struct sockaddr *)&from, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int code = fd < 0 ? errno : 0;
+        if (code == EINTR)
+            continue;
+
+        os_mutex_lock(&record->lock);
+        if (!would_block(code)) {
+            enum err err = accept_error(code);
+            struct op *done = op;
+            op = NULL;
+            /* There may be more. After a lack of something there is: the client is still in
+             * the backlog, and the next ACCEPT that is submitted tries at once. */
+            record->flags |= READABLE;
+            if ((err == ERR_OK || err == ERR_ABORTED) && record->accepts.head != NULL) {
+                op = queue_pop(&record->accepts);
+                (void)record_take_readable(record);
+                cancels = record_cancels(record);
+            }
+            os_mutex_unlock(&record->lock);
+            taken++;
+            if (err == ERR_OK) {
+                done->accepted = fd;
+                if (bsd_to_addr(&from, len, &done->addr) != ERR_OK)
+                    done->addr = (struct addr){0}; /* no address is known, a client is */
+            }
+            worker_finish(port, worker, done, err, code);
+        } else if (record_cancels(record) != cancels) {
+            os_mutex_unlock(&record->lock);
+            worker_finish(port, worker, op, ERR_CANCELLED, 0);
+            return;
+        } else if (record->flags & READABLE) { /* an edge came meanwhile */
+            (void)record_take_readable(record);
+            os_mutex_unlock(&record->lock);
+        } else {
+            queue_push_front(&record->accepts, op);
+            os_mutex_unlock(&record->lock);
+            return;
+        }
+    }
+}
+
+void accept_start(struct port *port, struct worker *worker, struct record *record,
+                  struct op *op)
+{
+    os_mutex_lock(&record->lock);
+    assert((record->flags & OPEN) && "attached");
+    if (record->flags & READABLE) {
+        (void)record_take_readable(record);
+        uint32_t cancels = record_cancels(record);
+        os_mutex_unlock(&record->lock);
+        accept_run(port, worker, record, op, cancels);
+        return;
+    }
+    /* Clients that wait already come as an edge. */
+    int code = record_watch(port, record, op->sock, false);
+    if (code == 0)
+        queue_push(&record->accepts, op);
+    os_mutex_unlock(&record->lock);
+    if (code != 0)
+        worker_finish(port, worker, op, record_watch_error(code), code);
+}
