@@ -49,10 +49,11 @@ class Mark:
         return max(0.0, others_ns / 1e9 / (self.time_s - before.time_s) / os.cpu_count())
 
 
-def start_echo(place, build, cpus=None):
-    """An echo server of its own for each run. Returns it and its port."""
-    child = place.start("echo", [build / "pairload", "echo", "127.0.0.1:0"], cpus=cpus)
-    end = time.monotonic() + 10
+def start_echo(place, pairload, *, cpus=None, env=None, patience_s=10):
+    """An echo server of its own for each run; `pairload` is the words that start the program.
+    Returns it and its port."""
+    child = place.start("echo", [*pairload, "echo", "127.0.0.1:0"], cpus=cpus, env=env)
+    end = time.monotonic() + patience_s
     while time.monotonic() < end and not child.has_ended():
         said = child.log.read_text()
         if said.startswith("listening on ") and said.endswith("\n"):
@@ -186,7 +187,7 @@ class Bench:
     def run(self, relay, load, workers=None):
         """Starts server, relay and load. Returns the sample as a dict."""
         place = self.place
-        echo, upstream = start_echo(place, self.build, self.load_cpus)
+        echo, upstream = start_echo(place, [self.build / "pairload"], cpus=self.load_cpus)
         child = None
         try:
             child, port = relay.start(

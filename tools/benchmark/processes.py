@@ -216,14 +216,14 @@ class Workplace:
         self.children.append(child)
         return child
 
-    def stop(self, child, how=signal.SIGTERM):
+    def stop(self, child, how=signal.SIGTERM, patience_s=10.0):
         """Ends a child and everything below it. Returns its exit code."""
         if child in self.children:
             self.children.remove(child)
-        return self._end(child, how)
+        return self._end(child, how, patience_s)
 
     @staticmethod
-    def _end(child, how=signal.SIGTERM, patience_s=10):
+    def _end(child, how=signal.SIGTERM, patience_s=10.0):
         below = [] if child.has_ended() else children_of(child.popen.pid)
         if not child.has_ended():
             child.popen.send_signal(how)

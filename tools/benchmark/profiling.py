@@ -89,7 +89,7 @@ def _digest(text):
 
 def _profile(bench, relay, load):
     place = bench.place
-    echo, upstream = start_echo(place, bench.build)
+    echo, upstream = start_echo(place, [bench.build / "pairload"])
     child = None
     data = place.folder("perf") / "data"
     perf = []

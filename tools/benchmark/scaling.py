@@ -100,5 +100,5 @@ def _steepness_lines(rows):
     return [
         f"  steepness: {ours:.2f}; the peer that is cheapest at the end ({cheapest}) has "
         f"{peers[cheapest]:.2f}, the flattest ({flattest}) {peers[flattest]:.2f}: "
-        + ("not steeper" if ours <= peers[cheapest] else "STEEPER")
+        + ("not steeper" if round(ours, 2) <= round(peers[cheapest], 2) else "STEEPER")
     ]

@@ -113,7 +113,7 @@ class StraceCounter:
 
 def _count(bench, relay, load, counter, echoes):
     place = bench.place
-    echo, upstream = start_echo(place, bench.build)
+    echo, upstream = start_echo(place, [bench.build / "pairload"])
     child = None
     try:
         child, port = relay.start(place, upstream, bench.workers, bench.build)
