@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "footprint.h"
 #include "os/os.h"
 #include "pattern.h"
 #include "relay_run.h"
@@ -265,6 +266,8 @@ static void chaos_from_all_ends_leaves_nothing_behind(void **state)
     uint64_t accepts = relay_info(relay, "port.accept_submits_total") -
                        relay_info(relay, "port.accept_completions_total");
 
+    struct footprint before = footprint_take(relay);
+
     struct thread clients[CLIENTS], servers[UPSTREAMS];
     start_threads(servers, UPSTREAMS, 1000, be_upstream);
     start_threads(clients, CLIENTS, 0, be_client);
@@ -284,7 +287,10 @@ static void chaos_from_all_ends_leaves_nothing_behind(void **state)
     assert_int_equal(atomic_load(&chaos.unserved), 0);
     assert_true(killed > 0);
     assert_true(atomic_load(&chaos.received) > sessions);
-    relay_wait_nothing_left(relay);
+    if (test_on_wine()) /* which keeps the room for as many handles as there were once */
+        relay_wait_nothing_left(relay);
+    else
+        footprint_assert_same(relay, before);
     assert_int_equal(relay_info(relay, "port.accept_submits_total") -
                          relay_info(relay, "port.accept_completions_total"),
                      accepts);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "footprint.h"
 #include "load_run.h"
 #include "os/os.h"
 #include "relay_run.h"
@@ -150,41 +151,6 @@ static json_t *load(const struct many *many, const char *mode, const char *limit
     return load_run(&many->relay->addr, mode, limit, value, connections);
 }
 
-/* What the relay's process holds while it has nothing to do. */
-struct footprint {
-    uint64_t descriptors;
-    uint64_t resident;
-};
-
-/* A console connection that has just ended is still closed by the relay meanwhile. */
-static struct footprint take_footprint(struct relay_run *relay)
-{
-    relay_wait_nothing_left(relay);
-    struct footprint now = {.descriptors = UINT64_MAX};
-    for (unsigned i = 0; i < 20; i++) {
-        uint64_t descriptors = process_descriptors(relay->process);
-        if (descriptors < now.descriptors)
-            now.descriptors = descriptors;
-        os_sleep_ms(10);
-    }
-    now.resident = process_resident_bytes(relay->process);
-    return now;
-}
-
-/* Memory that came back is never the very same number of pages. */
-static void assert_back_where_it_began(struct relay_run *relay, struct footprint before)
-{
-    struct footprint after = take_footprint(relay);
-    print_message("resident: %" PRIu64 " KB before, %" PRIu64 " KB after\n",
-                  before.resident / 1024, after.resident / 1024);
-    if (test_on_wine()) /* which tells a power of two; a leak would be several times that */
-        assert_in_range(after.descriptors, 0, before.descriptors * 2);
-    else
-        assert_int_equal(after.descriptors, before.descriptors);
-    if (!test_under_sanitizer())
-        assert_in_range(after.resident, 0, before.resident + 2 * MB);
-}
-
 static void thousands_of_sessions_at_once_each_get_their_own_bytes_back(void **state)
 {
     uint64_t sessions = test_scaled(4500);
@@ -192,7 +158,7 @@ static void thousands_of_sessions_at_once_each_get_their_own_bytes_back(void **s
     json_decref(load(&many, "connect", "--count", test_scaled(500), 16));
     if (test_on_wine()) /* which keeps the room for as many handles as there were once */
         json_decref(load(&many, "idle", "--duration", 1, sessions));
-    struct footprint before = take_footprint(many.relay);
+    struct footprint before = footprint_take(many.relay);
 
     json_t *report = load(&many, "idle", "--duration", 2, sessions);
     assert_true(json_number_at(report, "connections_ended_in_order_total", 0) == sessions);
@@ -203,7 +169,7 @@ static void thousands_of_sessions_at_once_each_get_their_own_bytes_back(void **s
     assert_true(json_number_at(report, "messages_total", 0) == 10 * sessions);
     json_decref(report);
 
-    assert_back_where_it_began(many.relay, before);
+    footprint_assert_same(many.relay, before);
     end_many(&many);
 }
 
@@ -212,14 +178,14 @@ static void sessions_by_the_ten_thousands_leave_nothing_behind(void **state)
     uint64_t sessions = test_scaled(50000);
     struct many many = start_many(state);
     json_decref(load(&many, "connect", "--count", test_scaled(1000), 64));
-    struct footprint before = take_footprint(many.relay);
+    struct footprint before = footprint_take(many.relay);
     uint64_t total = relay_stat(many.relay, "sessions_total");
 
     json_t *report = load(&many, "connect", "--count", sessions, 64);
     assert_true(json_number_at(report, "connections_ended_in_order_total", 0) == sessions);
     json_decref(report);
 
-    assert_back_where_it_began(many.relay, before);
+    footprint_assert_same(many.relay, before);
     assert_true(relay_stat(many.relay, "sessions_total") == total + sessions);
     end_many(&many);
 }
