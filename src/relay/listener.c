@@ -47,43 +47,66 @@ static void log_starved(struct listener *listener, enum err err)
         listener->route->conf->name, addr_format(&listener->conf->addr, addr), err_text(err));
 }
 
-/* The machine is exhausted: the slot rests until the probe succeeds. */
-static void starve(struct listener *listener, struct worker *worker, struct accept_slot *slot)
+/* While it is starved, a listener looks again after a while, less and less often. */
+static void arm_retry(struct listener *listener, struct worker *worker)
 {
-    slot->resting = true;
-    bool was_starved = atomic_exchange(&listener->starved, true);
-    if (was_starved && !listener->probing)
-        return; /* the timer is armed */
-    listener->probing = false;
     uint32_t wait = listener->back_off_ms;
     listener->back_off_ms = wait * 2 < BACK_OFF_MAX_MS ? wait * 2 : BACK_OFF_MAX_MS;
     timers_arm(&worker->relay->timers, &listener->retry, worker->now_ms + wait);
 }
 
+/* The machine is exhausted: all ACCEPTs come to rest, so that none takes a client that can't
+ * be served. */
+static void starve(struct listener *listener, struct worker *worker)
+{
+    if (atomic_exchange(&listener->starved, true))
+        return; /* the timer is armed */
+    arm_retry(listener, worker);
+    if (listener->in_flight > 0)
+        port_cancel(listener->relay->port, listener->sock);
+}
+
+/* How many clients the machine has descriptors for, up to one for each ACCEPT. A client takes
+ * two of them: its own and its upstream's. */
+static unsigned clients_that_fit(const struct listener *listener)
+{
+    sock_t socks[2 * LISTENER_ACCEPTS];
+    unsigned count = 0;
+    while (count < 2 * LISTENER_ACCEPTS &&
+           sock_open((enum addr_family)listener->conf->addr.family, &socks[count]) == ERR_OK)
+        count++;
+    for (unsigned i = 0; i < count; i++)
+        sock_close(socks[i], SOCK_CLOSE_NORMAL);
+    return count / 2;
+}
+
+/* A starved listener takes what can be served: one client after the other while there is
+ * little, as before when there is enough. */
+static void recover(struct listener *listener)
+{
+    unsigned fit = clients_that_fit(listener);
+    if (fit == LISTENER_ACCEPTS) {
+        atomic_store(&listener->starved, false);
+        submit_resting(listener, LISTENER_ACCEPTS);
+    } else if (fit > 0 && listener->in_flight == 0) {
+        submit_resting(listener, 1);
+    }
+}
+
 static void on_retry(struct timer *timer, struct worker *worker)
 {
-    (void)worker;
     struct listener *listener =
         (struct listener *)((char *)timer - offsetof(struct listener, retry));
     os_mutex_lock(&listener->lock);
     if (!listener->stopping && atomic_load(&listener->starved)) {
-        listener->probing = true;
-        submit_resting(listener, 1);
+        recover(listener);
+        if (atomic_load(&listener->starved))
+            arm_retry(listener, worker);
     }
     os_mutex_unlock(&listener->lock);
 }
 
 static const struct timer_kind retry_timer = {.hold = NULL, .fire = on_retry};
-
-static void recover(struct listener *listener)
-{
-    if (!atomic_load_explicit(&listener->starved, memory_order_relaxed))
-        return;
-    atomic_store(&listener->starved, false);
-    listener->probing = false;
-    listener->back_off_ms = BACK_OFF_FIRST_MS;
-    submit_resting(listener, LISTENER_ACCEPTS);
-}
 
 /* Closes the socket once no ACCEPT is left. True when this call did it. */
 static bool close_if_over(struct listener *listener)
@@ -124,14 +147,19 @@ void listener_on_done(struct worker *worker, struct op *op)
 
     os_mutex_lock(&listener->lock);
     listener->in_flight--;
+    if (err == ERR_OK)
+        listener->back_off_ms = BACK_OFF_FIRST_MS;
     if (listener->stopping) {
         slot->resting = true;
     } else if (must_rest(err)) {
-        starve(listener, worker, slot);
+        slot->resting = true;
+        starve(listener, worker);
+    } else if (atomic_load_explicit(&listener->starved, memory_order_relaxed)) {
+        slot->resting = true;
+        if (err != ERR_CANCELLED)
+            recover(listener);
     } else {
         submit(listener, slot);
-        if (err == ERR_OK)
-            recover(listener);
     }
     bool closed = close_if_over(listener);
     os_mutex_unlock(&listener->lock);

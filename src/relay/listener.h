@@ -1,9 +1,10 @@
 /* listener.h - one listening socket of a route, with several ACCEPTs posted.
  *
  * A failed ACCEPT never ends a listener. An aborted client costs one more ACCEPT; when the
- * machine has no descriptors or memory left, the listener is starved: its ACCEPTs rest, one of
- * them tries again after 50 ms, then less and less often, at least once a second; the clients
- * wait in the system's backlog meanwhile. The first success wakes the others.
+ * machine has no descriptors or memory left, the listener is starved: its ACCEPTs rest, and it
+ * looks again after 50 ms, then less and less often, at least once a second. Meanwhile clients
+ * wait in the system's backlog. While descriptors are few it takes one client after the other,
+ * only when there is also a descriptor for its upstream, so that it need not turn one away.
  *
  * Threads: workers; listener_open() and listener_free() by the server. listener_stop() from any
  * worker.
@@ -42,9 +43,8 @@ struct listener {
     sock_t sock;                    /* SOCK_NONE once closed */
     unsigned in_flight;
     bool stopping;
-    bool probing;         /* one ACCEPT is out to see whether the need is over */
     _Atomic bool starved; /* read by the console without the lock */
-    uint32_t back_off_ms; /* until the next probe */
+    uint32_t back_off_ms; /* until the next look */
     struct timer retry;
     struct accept_slot slots[LISTENER_ACCEPTS];
 };

@@ -254,34 +254,81 @@ static void fail_all_accepts(struct fixture *fix)
     fixture_pump(fix);
 }
 
-static void without_descriptors_a_listener_rests_and_tries_less_and_less_often(void **state)
+static bool is_starved(struct fixture *fix)
 {
-    struct fixture *fix = *state;
-    fail_all_accepts(fix);
-    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 0);
-    assert_true(atomic_load(&fix->relay.routes[0].listeners[0]->starved));
-
-    unsigned probes = 0;
-    for (int i = 0; i < 100; i++) {
-        fixture_pass(fix, 100);
-        if (fake_port_waiting(fix->listener, OP_ACCEPT) > 0) {
-            assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 1);
-            probes++;
-            fail_all_accepts(fix);
-        }
-    }
-    /* 10 s: a few quick ones, then one a second. */
-    assert_in_range(probes, 9, 15);
+    return atomic_load(&fix->relay.routes[0].listeners[0]->starved);
 }
 
-static void the_first_success_wakes_a_starved_listener(void **state)
+/* The machine has this many descriptors left, however often somebody looks. */
+static void leave_descriptors(unsigned count)
+{
+    fake_port_fail(FAKE_SOCK_OPEN, count, 1000000, ERR_NO_DESCRIPTORS);
+}
+
+static void without_descriptors_a_listener_rests_and_looks_less_and_less_often(void **state)
 {
     struct fixture *fix = *state;
+    leave_descriptors(0);
     fail_all_accepts(fix);
-    fixture_pass(fix, 100);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 0);
+    assert_true(is_starved(fix));
+
+    unsigned before = fake_port_calls(FAKE_SOCK_OPEN);
+    fixture_pass(fix, 10000);
+    /* 10 s: a few quick ones, then one a second. */
+    assert_in_range(fake_port_calls(FAKE_SOCK_OPEN) - before, 9, 15);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 0);
+    leave_descriptors(1000000);
+}
+
+static void one_failed_accept_brings_all_to_rest(void **state)
+{
+    struct fixture *fix = *state;
+    leave_descriptors(0);
+    fake_port_finish(fixture_op(fix->listener, OP_ACCEPT), ERR_NO_DESCRIPTORS, 0);
+    fixture_pump(fix);
+    fixture_cancelled(fix);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 0);
+    leave_descriptors(1000000);
+}
+
+static void with_a_descriptor_for_one_side_only_no_client_is_taken(void **state)
+{
+    struct fixture *fix = *state;
+    leave_descriptors(0);
+    fail_all_accepts(fix);
+    leave_descriptors(1);
+    fixture_pass(fix, 60);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 0);
+    assert_true(is_starved(fix));
+    leave_descriptors(1000000);
+}
+
+static void with_few_descriptors_one_client_is_taken_after_the_other(void **state)
+{
+    struct fixture *fix = *state;
+    leave_descriptors(0);
+    fail_all_accepts(fix);
+    leave_descriptors(4);
+    fixture_pass(fix, 60);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 1);
+    leave_descriptors(5); /* one for this client's upstream, then as before */
     fixture_session(fix);
+    assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 1);
+    assert_true(is_starved(fix));
+    leave_descriptors(1000000);
+}
+
+static void when_descriptors_come_free_a_starved_listener_is_as_before(void **state)
+{
+    struct fixture *fix = *state;
+    leave_descriptors(0);
+    fail_all_accepts(fix);
+    leave_descriptors(1000000);
+    fixture_pass(fix, 60);
     assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), LISTENER_ACCEPTS);
-    assert_false(atomic_load(&fix->relay.routes[0].listeners[0]->starved));
+    assert_false(is_starved(fix));
+    fixture_session(fix);
 }
 
 static void without_a_descriptor_for_the_upstream_the_client_is_reset(void **state)
@@ -325,8 +372,11 @@ int main(void)
         SESSION_TEST(a_client_over_the_limit_of_the_route_is_reset_at_once),
         SESSION_TEST(a_client_over_the_limit_of_the_relay_is_reset_at_once),
         SESSION_TEST(an_aborted_client_costs_nothing_but_one_more_accept),
-        SESSION_TEST(without_descriptors_a_listener_rests_and_tries_less_and_less_often),
-        SESSION_TEST(the_first_success_wakes_a_starved_listener),
+        SESSION_TEST(without_descriptors_a_listener_rests_and_looks_less_and_less_often),
+        SESSION_TEST(one_failed_accept_brings_all_to_rest),
+        SESSION_TEST(with_a_descriptor_for_one_side_only_no_client_is_taken),
+        SESSION_TEST(with_few_descriptors_one_client_is_taken_after_the_other),
+        SESSION_TEST(when_descriptors_come_free_a_starved_listener_is_as_before),
         SESSION_TEST(without_a_descriptor_for_the_upstream_the_client_is_reset),
         SESSION_TEST(a_client_that_can_not_be_attached_is_reset),
     };
