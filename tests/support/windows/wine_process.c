@@ -64,11 +64,8 @@ bool wine_send_interrupt(int process)
     if (!CreateProcessW(L"Z:\\bin\\sh", command, NULL, NULL, FALSE, 0, NULL, NULL, &start,
                         &made))
         return false;
-    /* Wine gives no handles of a Linux program. */
-    if (made.hProcess != NULL)
-        CloseHandle(made.hProcess);
-    if (made.hThread != NULL)
-        CloseHandle(made.hThread);
+    /* Wine has no handles of a Linux program: what it gives is what stood on its stack, the
+     * number of any handle of this process. So they are not closed. */
     return true;
 }
 
