@@ -23,6 +23,7 @@ struct process_options {
     const char *dir;          /* where the output files are made */
     const char *name;         /* they are DIR/NAME.out and DIR/NAME.err */
     bool pipe_stdin;          /* process_write() will be used; else stdin is at its end */
+    bool no_streams;          /* no stdin, stdout and stderr at all: all three are closed */
     unsigned max_descriptors; /* Linux: soft and hard limit of the child; 0: as it is */
 };
 

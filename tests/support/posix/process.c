@@ -41,6 +41,11 @@ static _Noreturn void become(const struct process_options *options,
     dup2(ends->input, STDIN_FILENO);
     dup2(ends->output, STDOUT_FILENO);
     dup2(ends->errors, STDERR_FILENO);
+    if (options->no_streams) {
+        close(STDIN_FILENO);
+        close(STDOUT_FILENO);
+        close(STDERR_FILENO);
+    }
     if (options->max_descriptors > 0) {
         struct rlimit limit = {options->max_descriptors, options->max_descriptors};
         setrlimit(RLIMIT_NOFILE, &limit);

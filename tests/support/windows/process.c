@@ -134,11 +134,12 @@ enum err process_start(struct process **out, const struct process_options *optio
     wchar_t program[TEST_PATH_MAX];
     test_to_wide(options->args[0], program, TEST_PATH_MAX);
 
-    STARTUPINFOW start = {.cb = sizeof start,
-                          .dwFlags = STARTF_USESTDHANDLES,
-                          .hStdInput = input,
-                          .hStdOutput = output,
-                          .hStdError = errors};
+    STARTUPINFOW start = {.cb = sizeof start, .dwFlags = STARTF_USESTDHANDLES};
+    if (!options->no_streams) {
+        start.hStdInput = input;
+        start.hStdOutput = output;
+        start.hStdError = errors;
+    }
     PROCESS_INFORMATION made;
     if (!CreateProcessW(program, wide_line, NULL, NULL, TRUE, flags, NULL, NULL, &start,
                         &made)) {
