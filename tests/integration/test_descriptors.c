@@ -26,6 +26,21 @@ static bool is_served(sock_t client, uint32_t timeout_ms)
            net_receive_all(client, &byte, 1, timeout_ms) == ERR_OK;
 }
 
+/* The last of the others may still be on their way out and hold what it needs; then it is
+ * turned away and comes again, as a player would. */
+static bool newcomer_is_served(const struct relay_run *relay)
+{
+    uint64_t until = os_mono_ms() + NET_PATIENCE_MS;
+    bool served = false;
+    while (!served && os_mono_ms() < until) {
+        sock_t newcomer;
+        assert_int_equal(net_connect(&relay->addr, NET_PATIENCE_MS, &newcomer), ERR_OK);
+        served = is_served(newcomer, NET_PATIENCE_MS);
+        net_close(newcomer);
+    }
+    return served;
+}
+
 static void exhaustion_is_told_costs_little_and_heals(void **state)
 {
     if (test_on_windows()) {
@@ -68,8 +83,6 @@ static void exhaustion_is_told_costs_little_and_heals(void **state)
             clients[i] = SOCK_NONE;
         }
     uint64_t free_since = os_mono_ms();
-    sock_t fresh;
-    assert_int_equal(net_connect(&relay->addr, NET_PATIENCE_MS, &fresh), ERR_OK);
     unsigned healed = 0;
     uint64_t first_ms = UINT64_MAX;
     while (healed == 0 && os_mono_ms() - free_since < NET_PATIENCE_MS)
@@ -85,8 +98,7 @@ static void exhaustion_is_told_costs_little_and_heals(void **state)
 
     for (unsigned i = 0; i < CLIENTS; i++)
         net_close(clients[i]);
-    assert_true(is_served(fresh, NET_PATIENCE_MS));
-    net_close(fresh);
+    assert_true(newcomer_is_served(relay));
     relay_wait_nothing_left(relay);
     relay_end(relay);
     echo_stop(echo);
