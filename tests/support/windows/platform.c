@@ -23,6 +23,7 @@ bool test_on_wine(void)
 }
 
 #define LINUX_PORTS  28232 /* 32768 to 60999, unless the machine was told otherwise */
+#define FEW_PORTS    1000
 #define PORT_WAIT_MS 120000
 
 /* Connections of the whole machine in TIME_WAIT, as Linux tells; 0: it does not. */
@@ -41,6 +42,8 @@ void test_wait_for_ports(unsigned ports)
 {
     uint64_t start = os_mono_ms();
     unsigned most = ports < LINUX_PORTS ? LINUX_PORTS - ports : 0;
+    if (ports < FEW_PORTS)
+        return; /* so many are always left: a connection that ended holds a port only once */
     while (test_on_wine() && waiting_connections() > most &&
            os_mono_ms() - start < PORT_WAIT_MS)
         os_sleep_ms(500);
