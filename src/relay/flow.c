@@ -209,11 +209,10 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
     return flow->op.kind == OP_WRITE ? on_write(flow, worker) : on_read(flow, worker);
 }
 
-void flow_kill(struct flow *flow, struct worker *worker)
+void flow_kill(struct flow *flow)
 {
+    assert(flow->busy || flow->buffer.bytes == NULL);
     flow->state = FLOW_DEAD;
-    if (!flow->busy)
-        give_buffer(flow, worker);
 }
 
 void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_info *out)

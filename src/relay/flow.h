@@ -77,7 +77,7 @@ void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *wo
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker);
 
 /* Gives up: what is in flight still comes out, nothing follows. */
-void flow_kill(struct flow *flow, struct worker *worker);
+void flow_kill(struct flow *flow);
 
 /* Waits for its source; waits for its sink to take bytes. */
 static inline bool flow_reads(const struct flow *flow)

@@ -54,8 +54,8 @@ static void note_reason(struct pair *pair, enum reason reason)
 static void begin_closing(struct pair *pair, struct worker *worker)
 {
     pair->closing = true;
-    flow_kill(&pair->up, worker);
-    flow_kill(&pair->down, worker);
+    flow_kill(&pair->up);
+    flow_kill(&pair->down);
     if (pair->in_flight > 0) {
         port_cancel(worker->relay->port, pair->client.sock);
         if (pair->upstream.sock != SOCK_NONE)
@@ -272,7 +272,7 @@ static void on_side_failed(struct pair *pair, struct worker *worker, struct side
     begin_ending(pair, worker);
     flow_from(pair, side)->source_broken = true;
     /* Nobody is left to take what flows towards it. */
-    flow_kill(flow_from(pair, other_side(pair, side)), worker);
+    flow_kill(flow_from(pair, other_side(pair, side)));
 }
 
 static void on_finished(struct pair *pair, struct worker *worker, const struct flow *flow)
