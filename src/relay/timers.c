@@ -58,7 +58,8 @@ int timers_wait_ms(struct timers *timers, unsigned number)
 void timers_on_wake(struct timers *timers, unsigned number)
 {
     atomic_store(&timers->guard, number);
-    atomic_store(&timers->wake_posted, false);
+    /* An exchange, so that what was armed before a message was found on its way is seen. */
+    (void)atomic_exchange(&timers->wake_posted, false);
 }
 
 /* Takes one due timer out, with its owner held, and publishes when the next one is due. */

@@ -210,6 +210,7 @@ static void silence_ends_a_session_after_idle_timeout(void **state)
     fixture_arrive(fix, s.upstream, "tick");
     fixture_taken(fix, s.client);
     fixture_pass(fix, 19000);
+    fixture_cancelled(fix);
     assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
     fixture_pass(fix, 1100);
     fixture_cancelled(fix);
@@ -240,6 +241,7 @@ static void idle_timeout_0_never_ends_a_session(void **state)
     fix->route_conf.idle_timeout_ms = 0;
     struct session s = fixture_session(fix);
     fixture_pass(fix, 3600000);
+    fixture_cancelled(fix);
     assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
 }
 
@@ -252,6 +254,7 @@ static void a_half_closed_session_ends_when_the_other_side_stays_silent(void **s
     fixture_arrive(fix, s.upstream, "still sending");
     fixture_taken(fix, s.client);
     fixture_pass(fix, 29000);
+    fixture_cancelled(fix);
     assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
     fixture_pass(fix, 1500);
     fixture_cancelled(fix);

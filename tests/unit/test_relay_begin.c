@@ -1,4 +1,5 @@
-/* How a pair comes into being while others look on. */
+/* What lies between a pair and others: it comes into being while they look on, and the port
+ * overhears it once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -43,12 +44,44 @@ static void a_pair_that_can_be_found_is_locked_until_its_first_connect_has_begun
     assert_int_equal(fake_port_waiting(SOCK_NONE, OP_CONNECT), 1);
 }
 
+static unsigned cancels_to_lose;
+
+void __real_port_cancel(struct port *port, sock_t sock);
+void __wrap_port_cancel(struct port *port, sock_t sock);
+
+void __wrap_port_cancel(struct port *port, sock_t sock)
+{
+    if (cancels_to_lose > 0)
+        cancels_to_lose--;
+    else
+        __real_port_cancel(port, sock);
+}
+
+/* A pair that waited for ever for what was not cancelled would keep the relay from stopping. */
+static void what_is_not_cancelled_is_cancelled_again(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    struct pair *pair = table_find(&fix->relay.table, 1);
+    assert_true(pair_end(pair, REASON_KILLED));
+    pair_unhold(pair);
+    cancels_to_lose = 4; /* two times both sides */
+    fixture_pass(fix, 1900);
+    assert_false(fake_port_cancel_asked(fixture_op(s.client, OP_READ)));
+    fixture_pass(fix, 1000);
+    fixture_cancelled(fix);
+    assert_int_equal(cancels_to_lose, 0);
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             a_pair_that_can_be_found_is_locked_until_its_first_connect_has_begun, fixture_setup,
             fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_cancelled_is_cancelled_again, fixture_setup,
+                                        fixture_teardown),
     };
     return cmocka_run_group_tests_name("relay_begin", tests, NULL, NULL);
 }

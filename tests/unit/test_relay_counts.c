@@ -35,6 +35,15 @@ static void without_descriptors_the_first_try_refuses_and_a_further_one_fails(vo
     assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 1);
 }
 
+static void a_socket_that_can_not_be_attached_is_closed_again(void **state)
+{
+    struct fixture *fix = *state;
+    fake_port_fail(FAKE_PORT_ATTACH, 1, 1, ERR_NOMEM); /* the client's can */
+    assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_NO_MEMORY), 1);
+    assert_int_equal(fake_sock_open_count(), 1); /* the listener's */
+}
+
 static void a_connect_that_ends_for_lack_of_memory_is_a_session_that_failed(void **state)
 {
     struct fixture *fix = *state;
@@ -120,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         COUNT_TEST(without_descriptors_the_first_try_refuses_and_a_further_one_fails),
+        COUNT_TEST(a_socket_that_can_not_be_attached_is_closed_again),
         COUNT_TEST(a_connect_that_ends_for_lack_of_memory_is_a_session_that_failed),
         COUNT_TEST(without_local_ports_a_session_fails_after_its_tries),
         COUNT_TEST(without_memory_for_a_buffer_both_sides_are_reset),

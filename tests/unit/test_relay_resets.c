@@ -81,6 +81,70 @@ static void a_write_that_fails_of_itself_ends_the_session_at_once(void **state)
     assert_int_equal(fixture_counter(fix, STAT_BYTES_DOWN), 3);
 }
 
+/* ---- what no operation reports ---- */
+
+static bool is_ending(sock_t sock, enum op_kind kind)
+{
+    const struct flow *flow = fixture_op(sock, kind)->owner;
+    struct server_session_info info;
+    assert_true(pair_get_info(flow->pair, false, &info));
+    return info.ending;
+}
+
+static void a_reset_of_the_client_behind_a_stalled_upstream_is_noticed(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fixture_arrive(fix, s.client, "not taken");
+    fake_sock(s.client)->peer_reset = true;
+    fixture_pass(fix, 12000);
+    assert_true(is_ending(s.upstream, OP_WRITE));
+    fixture_pass(fix, 30000); /* it is never taken */
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
+}
+
+static void a_reset_of_the_upstream_behind_a_stalled_client_is_noticed(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fixture_arrive(fix, s.upstream, "not taken");
+    fake_sock(s.upstream)->peer_reset = true;
+    fixture_pass(fix, 12000);
+    assert_true(is_ending(s.client, OP_WRITE));
+    fixture_pass(fix, 30000);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_UPSTREAM_RESET), 1);
+}
+
+static void a_reset_of_the_upstream_after_its_fin_is_noticed(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fixture_arrive_fin(fix, s.upstream);
+    fake_sock(s.upstream)->peer_reset = true;
+    fixture_pass(fix, 500);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_UPSTREAM_RESET), 1);
+}
+
+static void half_close_timeout_begins_with_the_fin(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fixture_pass(fix, 100000);
+    fixture_arrive_fin(fix, s.client);
+    fixture_pass(fix, 29000);
+    fixture_cancelled(fix);
+    assert_true(is_open(s.client));
+    fixture_pass(fix, 1500);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_reasons(fix, REASON_HALF_CLOSE_TIMEOUT), 1);
+}
+
 /* ---- slow readers ---- */
 
 static void a_reset_waits_for_a_reader_that_is_slow_but_goes_on(void **state)
@@ -226,6 +290,10 @@ int main(void)
         RESET_TEST(an_upstream_that_is_given_up_at_the_deadline_is_reset),
         RESET_TEST(a_read_that_the_system_has_no_memory_for_resets_both_sides),
         RESET_TEST(a_write_that_fails_of_itself_ends_the_session_at_once),
+        RESET_TEST(a_reset_of_the_client_behind_a_stalled_upstream_is_noticed),
+        RESET_TEST(a_reset_of_the_upstream_behind_a_stalled_client_is_noticed),
+        RESET_TEST(a_reset_of_the_upstream_after_its_fin_is_noticed),
+        RESET_TEST(half_close_timeout_begins_with_the_fin),
         RESET_TEST(a_reset_waits_for_a_reader_that_is_slow_but_goes_on),
         RESET_TEST(a_half_closed_session_waits_for_a_reader_that_is_slow_but_goes_on),
         RESET_TEST(a_session_with_a_reader_that_is_slow_but_goes_on_is_not_idle),
