@@ -150,14 +150,21 @@ static struct {
     bool closed; /* for good; the reader has ended */
 } piped;
 
+/* The end of a pipe is an error ("ReadFile function"); but Wine reads 0 bytes from the end of
+ * one that a program of the host wrote to, again and again. Both fail here then. */
+static bool pipe_is_open(HANDLE in)
+{
+    return GetFileType(in) == FILE_TYPE_PIPE && PeekNamedPipe(in, NULL, 0, NULL, NULL, NULL);
+}
+
 static void read_pipe(void *arg)
 {
     (void)arg;
     for (;;) {
         DWORD got = 0;
         bool ok = ReadFile(piped.in, piped.bytes, sizeof piped.bytes, &got, NULL) != 0;
-        if (ok && got == 0 && GetFileType(piped.in) == FILE_TYPE_PIPE)
-            continue; /* someone wrote nothing; the end of a pipe is an error */
+        if (ok && got == 0 && pipe_is_open(piped.in))
+            continue; /* someone wrote nothing */
         piped.begin = 0;
         piped.end = got;
         piped.closed = !ok || got == 0;
