@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import machine, plot, profiling, scaling, summary, syscalls, windows
+from . import machine, plot, profiling, scaling, summary, syscalls, tables, windows
 from .loads import LOAD_BY_NAME, LOADS, WINDOWS_LOADS
 from .measure import Bench, rounds
 from .processes import BenchError, Workplace
@@ -62,6 +62,7 @@ def _arguments(argv):
     add("--workers", type=_positive(int), default=2, metavar="N", help="a relay (default 2)")
     add("--loads", type=_words(loads), metavar="A,B", help=", ".join(loads))
     add("--peers", type=_words(peers), default=peers, metavar="A,B", help=", ".join(peers))
+    add("--patient", action="store_true", help="wait for a quiet machine, repeat disturbed runs")
     add("--no-syscalls", action="store_true", help="leave out the pass that counts system calls")
     add("--scaling", action="store_true", help="CPU per message at 10 to 9,000 connections, 1 and 2 workers")
     add("--profile", action="store_true", help="where the CPU time goes, by function (perf)")
@@ -71,6 +72,7 @@ def _arguments(argv):
         help="the Windows program under Wine, against a relay on Node.js for Windows",
     )
     add("--json", type=Path, metavar="FILE", help="keep the result, with every sample")
+    add("--markdown", type=Path, metavar="FILE", help="the same tables as Markdown")
     add("--plot", type=_plot_file, metavar="FILE", help="bars of the result, .svg or .png")
     add("--from", type=Path, dest="source", metavar="FILE", help="show a kept result again")
     add("--build", type=Path, metavar="DIR", help="take the programs built there as they are")
@@ -119,6 +121,7 @@ def _measure(args):
     result = _head(args, relays, {r.name: r.find_version(build) for r in relays if r.command})
     with Workplace() as place:
         bench = Bench(place, build, args.workers, args.seconds, _say)
+        bench.patient = args.patient
         if args.scaling:
             result["scaling"] = scaling.measure(bench, relays[:-1], args.rounds)
         elif args.profile:
@@ -153,6 +156,7 @@ def _measure_windows(args):
             result = _head(args, relays, versions)
             result["settings"]["about"]["wine"] = windows.ABOUT
             bench = windows.bench(place, wine, build, args.workers, args.seconds, _say)
+            bench.patient = args.patient
             result["samples"] = rounds(bench, loads, relays, args.rounds)
         finally:
             wine.end()
@@ -179,36 +183,44 @@ def _head(args, relays, versions):
     return result
 
 
-def _show(result):
-    """Prints the tables. Returns whether every budget was met."""
-    lines = machine.head_lines(result["machine"], result["versions"], result["settings"])
-    for entry in result.get("summary", []):
-        lines += summary.load_lines(entry)
-        if entry["others_share"] > BUSY_SHARE:
-            lines.append(f"  doubtful: {entry['others_share']:.0%} of the machine went to others")
-    if "syscalls" in result:
-        lines += syscalls.lines(result["syscalls"], summary.grid)
-    lines += scaling.lines(result.get("scaling", []))
-    lines += profiling.lines(result.get("profile", []))
-    lines += summary.budget_lines(result.get("summary", []))
-    print("\n".join(lines))
+def _tables(result):
+    """All there is to show of a result."""
+    entries = result.get("summary", [])
+    made = [summary.load_table(entry) for entry in entries]
+    if result.get("syscalls", {}).get("entries"):
+        made.append(syscalls.table(result["syscalls"]))
+    if any(entry["budgets"] for entry in entries):
+        made.append(summary.budget_table(entries))
+    return made + scaling.tables(result.get("scaling", [])) + profiling.tables(
+        result.get("profile", [])
+    )
+
+
+def _all_met(result):
     verdicts = [v["met"] for entry in result.get("summary", []) for v in entry["budgets"]]
-    return all(met is True for met in verdicts)
+    calls = [syscalls.is_met(entry) for entry in result.get("syscalls", {}).get("entries", [])]
+    return all(verdicts) and False not in calls
 
 
 def _run(args):
     if args.source:
         result = json.loads(args.source.read_text())
+        if "samples" in result:
+            result["summary"] = summary.summarise(result["samples"], result["settings"])
     else:
         if not args.no_setup:
             _set_up("bench-windows" if args.windows else "bench")
         result = (_measure_windows if args.windows else _measure)(args)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
-    met = _show(result)
+    head = machine.head_lines(result["machine"], result["versions"], result["settings"])
+    made = _tables(result)
+    print(tables.as_text(head, made))
+    if args.markdown:
+        args.markdown.write_text(tables.as_markdown(head, made))
     if args.plot:
         plot.draw(result, args.plot)
-    return 0 if met else 1
+    return 0 if _all_met(result) else 1
 
 
 def _on_signal(number, _frame):

@@ -32,7 +32,7 @@ def revision(root):
 
 
 def busy_share(seconds=1.0):
-    """How busy the machine is before the measurement."""
+    """How busy the machine is while this waits."""
     before, begin = machine_busy_ns(), time.monotonic()
     time.sleep(seconds)
     return (machine_busy_ns() - before) / 1e9 / (time.monotonic() - begin) / os.cpu_count()

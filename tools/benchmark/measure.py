@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from .machine import busy_share
 from .processes import (
     BenchError,
     Usage,
@@ -20,6 +21,9 @@ from .processes import (
 )
 
 GRACE_S = 90  # for connecting, and for what is on its way at the end
+QUIET_SHARE = 0.05  # of the machine, used by others
+QUIET_WAIT_S = 120
+QUIET_TRIES = 5
 
 
 class Refused(Exception):
@@ -182,16 +186,34 @@ class Bench:
         self.say = say
         self.relay_cpus = None  # processors it is kept on; None: any
         self.load_cpus = None
+        self.patient = False  # waits for a quiet machine, and repeats what was disturbed
         self.helpers = []  # Children that work for the relay, and whose time is its time
 
-    def run(self, relay, load, workers=None):
+    def run(self, relay, load):
         """Starts server, relay and load. Returns the sample as a dict."""
+        if not self.patient:
+            return self._run_once(relay, load)
+        tries = []
+        while len(tries) < QUIET_TRIES:
+            self._wait_for_quiet()
+            tries.append(self._run_once(relay, load))
+            if tries[-1]["refused"] or tries[-1]["others_share"] <= QUIET_SHARE:
+                return tries[-1]
+        return min(tries, key=lambda sample: sample["others_share"])
+
+    @staticmethod
+    def _wait_for_quiet():
+        end = time.monotonic() + QUIET_WAIT_S
+        while busy_share(0.3) > QUIET_SHARE and time.monotonic() < end:
+            pass
+
+    def _run_once(self, relay, load):
         place = self.place
         echo, upstream = start_echo(place, [self.build / "pairload"], cpus=self.load_cpus)
         child = None
         try:
             child, port = relay.start(
-                place, upstream, workers or self.workers, self.build, self.relay_cpus
+                place, upstream, self.workers, self.build, self.relay_cpus
             )
             return self._run(load, child, port)
         except (BenchError, Refused) as refusal:

@@ -180,6 +180,9 @@ class Workplace:
         return self
 
     def __exit__(self, *_):
+        # Asking once more must not leave anything behind.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         for child in reversed(self.children):
             self._end(child)
         self.children.clear()

@@ -14,7 +14,8 @@ from collections import Counter
 from .loads import LOAD_BY_NAME
 from .measure import Refused, figures_of, run_load, start_echo, why_refused
 from .processes import BenchError, usage_of
-from .summary import grid
+from .summary import OURS
+from .tables import Table
 
 LOADS = ("pingpong-64", "bulk", "connect")
 FREQUENCY = 2999
@@ -149,48 +150,42 @@ def profile(bench, relays, wanted):
     return entries
 
 
-def lines(entries):
-    out = []
+def tables(entries):
+    """For each load where each relay's time goes, and pairport's functions."""
+    made = []
     for name in dict.fromkeys(entry["load"] for entry in entries):
-        out += _load_lines(LOAD_BY_NAME[name], [e for e in entries if e["load"] == name])
-    return out
+        of_load = [entry for entry in entries if entry["load"] == name]
+        made.append(_parts_table(LOAD_BY_NAME[name], of_load))
+        made += [
+            _functions_table(entry)
+            for entry in of_load
+            if entry["relay"] == OURS and not entry["refused"]
+        ]
+    return made
 
 
-def _load_lines(load, entries):
-    good = [entry for entry in entries if not entry["refused"]]
-    out = ["", load.title]
-    out += [
-        f"  {entry['relay']}: not counted, {entry['refused']}"
-        for entry in entries
-        if entry["refused"]
-    ]
-    if not good:
-        return out
-    unit = good[0]["figure"].removeprefix("cpu_us_per_")
-    table = [[f"CPU us/{unit}, under perf", *PARTS, "all", "in receive and send"]]
-    for entry in good:
+def _parts_table(load, entries):
+    made = Table(load.title)
+    for entry in entries:
+        if entry["refused"]:
+            made.notes.append(f"{entry['relay']}: not counted, {entry['refused']}")
+            continue
+        if not made.rows:
+            unit = entry["figure"].removeprefix("cpu_us_per_").replace("mb", "MB")
+            made.rows.append([f"CPU us/{unit}, under perf", *PARTS, "all", "in receive and send"])
         cells = [f"{entry['parts'][part] * entry['cpu_us']:.2f}" for part in PARTS]
         inside = entry["parts"]["receive"] + entry["parts"]["send"]
-        table.append([entry["relay"], *cells, f"{entry['cpu_us']:.2f}", f"{inside:.0%}"])
-    out += ["  " + line for line in grid(table)]
-    for entry in good:
-        if entry["relay"] != "pairport":
-            continue
-        out += ["", f"  pairport by function, of {entry['samples']} samples"]
-        rows = [["user", "", "kernel", ""]]
-        for i in range(max(len(entry["user"]), len(entry["kernel"]))):
-            row = []
-            for side in ("user", "kernel"):
-                function, share = entry[side][i] if i < len(entry[side]) else ("", None)
-                row += [function[:40], f"{share:.1%}" if share is not None else ""]
-            rows.append(row)
-        out += ["    " + line for line in _two_columns(rows)]
-    return out
+        made.rows.append([entry["relay"], *cells, f"{entry['cpu_us']:.2f}", f"{inside:.0%}"])
+    return made
 
 
-def _two_columns(rows):
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return [
-        f"{a:<{widths[0]}}  {b:>{widths[1]}}    {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
-        for a, b, c, d in rows
-    ]
+def _functions_table(entry):
+    made = Table(f"{OURS} by function, of {entry['samples']} samples", left=(0, 2))
+    made.rows = [["user", "", "kernel", ""]]
+    for i in range(max(len(entry["user"]), len(entry["kernel"]))):
+        row = []
+        for side in ("user", "kernel"):
+            function, share = entry[side][i] if i < len(entry[side]) else ("", None)
+            row += [function[:40], f"{share:.1%}" if share is not None else ""]
+        made.rows.append(row)
+    return made

@@ -4,7 +4,8 @@ from statistics import median
 
 from .loads import PER_MESSAGE, Load
 from .measure import rounds
-from .summary import NO_PEERS, OURS, grid
+from .summary import NO_PEERS, OURS
+from .tables import Table
 
 CONNECTIONS = (10, 100, 1000, 9000)
 WORKERS = (1, 2)
@@ -54,51 +55,47 @@ def _shown(value, suffix=""):
     return f"{value:.2f}{suffix}" if value is not None else "-"
 
 
-def lines(entries):
+def tables(entries):
     """A table for each number of workers, and whether the curve is as flat as the best peer's."""
-    out = []
-    for entry in entries:
-        samples = entry["samples"]
-        workers = entry["workers"]
-        relays = [r for r in dict.fromkeys(s["relay"] for s in samples) if r != "direct"]
-        relays.sort(key=lambda relay: relay != OURS)
-        rows = {r: [_cell(samples, r, c, FIGURE) for c in CONNECTIONS] for r in relays}
-        best = []
-        for i in range(len(CONNECTIONS)):
-            peers = [rows[r][i] for r in relays if r not in NO_PEERS and rows[r][i]]
-            best.append(min(peers) if peers else None)
-        head = [f"{connections:,}" for connections in CONNECTIONS]
-        table = [["connections", *head, f"{head[-1]} : {head[0]}"]]
-        for relay, row in rows.items():
-            table.append([relay, *map(_shown, row), _shown(_growth(row))])
-        ours = rows.get(OURS, [None] * len(CONNECTIONS))
-        ratios = [a / b if a and b else None for a, b in zip(ours, best)]
-        table.append(["pairport to the best peer", *(_shown(r, " x") for r in ratios), ""])
-        out += [
-            "",
-            f"ping-pong of 128 B, CPU us/message, {workers} worker{'s' if workers > 1 else ''}",
-        ]
-        out += ["  " + line for line in grid(table)]
-        out += _refused_lines(samples)
-        out += _steepness_lines(rows)
-    return out
+    return [_table(entry) for entry in entries]
 
 
-def _refused_lines(samples):
+def _table(entry):
+    samples, workers = entry["samples"], entry["workers"]
+    relays = [r for r in dict.fromkeys(s["relay"] for s in samples) if r != "direct"]
+    relays.sort(key=lambda relay: relay != OURS)
+    costs = {r: [_cell(samples, r, c, FIGURE) for c in CONNECTIONS] for r in relays}
+    best = []
+    for i in range(len(CONNECTIONS)):
+        peers = [costs[r][i] for r in relays if r not in NO_PEERS and costs[r][i]]
+        best.append(min(peers) if peers else None)
+    head = [f"{connections:,}" for connections in CONNECTIONS]
+    made = Table(f"Ping-pong of 128 B, CPU us/message, {workers} worker{'s' if workers > 1 else ''}")
+    made.rows = [["connections", *head, f"{head[-1]} : {head[0]}"]]
+    for relay, row in costs.items():
+        made.rows.append([relay, *map(_shown, row), _shown(_growth(row))])
+    ours = costs.get(OURS, [None] * len(CONNECTIONS))
+    ratios = [a / b if a and b else None for a, b in zip(ours, best)]
+    made.rows.append(["pairport to the best peer", *(_shown(r, " x") for r in ratios), ""])
+    made.notes = [*_refusals(samples), _steepness(costs)]
+    return made
+
+
+def _refusals(samples):
     reasons = {(s["relay"], s["load"]): s["refused"] for s in samples if s["refused"]}
-    return [f"  {relay}, {load}: not counted, {why}" for (relay, load), why in reasons.items()]
+    return [f"{relay}, {load}: not counted, {why}" for (relay, load), why in reasons.items()]
 
 
-def _steepness_lines(rows):
-    ours = _growth(rows[OURS]) if OURS in rows else None
-    peers = {relay: growth for relay, row in rows.items() if (growth := _growth(row))}
+def _steepness(costs):
+    ours = _growth(costs[OURS]) if OURS in costs else None
+    peers = {relay: growth for relay, row in costs.items() if (growth := _growth(row))}
     peers.pop(OURS, None)
     if ours is None or not peers:
-        return ["  steepness: not compared, a point is missing"]
+        return "steepness: not compared, a point is missing"
     flattest = min(peers, key=peers.get)
-    cheapest = min(peers, key=lambda relay: rows[relay][-1])
-    return [
-        f"  steepness: {ours:.2f}; the peer that is cheapest at the end ({cheapest}) has "
-        f"{peers[cheapest]:.2f}, the flattest ({flattest}) {peers[flattest]:.2f}: "
-        + ("not steeper" if round(ours, 2) <= round(peers[cheapest], 2) else "STEEPER")
-    ]
+    cheapest = min(peers, key=lambda relay: costs[relay][-1])
+    verdict = "not steeper" if round(ours, 2) <= round(peers[cheapest], 2) else "STEEPER"
+    return (
+        f"steepness: {ours:.2f}; the peer that is cheapest at the end ({cheapest}) has "
+        f"{peers[cheapest]:.2f}, the flattest ({flattest}) {peers[flattest]:.2f}: {verdict}"
+    )

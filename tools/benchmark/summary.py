@@ -3,6 +3,7 @@
 from statistics import median
 
 from .loads import FIGURES, LOAD_BY_NAME
+from .tables import Table
 
 OURS = "pairport"
 NO_PEERS = (OURS, "direct")
@@ -135,19 +136,11 @@ def judge(samples, load, budget, rows, refusals):
     return verdict
 
 
-# ---- text ----
+# ---- tables ----
 
-
-def grid(rows):
-    """Rows of words as lines with columns, the first one left-aligned, the others right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            word.ljust(width) if i == 0 else word.rjust(width)
-            for i, (word, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    ]
+RATES = ("mb_per_s", "messages_per_s", "connections_per_s")
+BOUND_SHARE = 0.85  # of the rate without a relay; above it the load generator is the limit
+DOUBTFUL_SHARE = 0.05  # of the machine, used by others
 
 
 def shown(figure, value):
@@ -157,23 +150,39 @@ def shown(figure, value):
     return f"{value * kind.scale:,.{kind.digits}f}"
 
 
-def load_lines(entry):
-    """The table of one load."""
+def _bound(load, medians):
+    """Relays that the load generator could not keep busy."""
+    rate = next((figure for figure in load.figures if figure in RATES), None)
+    limit = medians.get("direct", {}).get(rate)
+    if rate is None or limit is None or load.mode == "paced":
+        return []
+    return [
+        relay
+        for relay, row in medians.items()
+        if relay != "direct" and row.get(rate, 0) > BOUND_SHARE * limit
+    ]
+
+
+def load_table(entry):
+    """What was measured under one load."""
     load = LOAD_BY_NAME[entry["load"]]
-    lines = ["", load.title]
-    table = [["", *(FIGURES[figure].title for figure in load.figures)]]
+    table = Table(load.title, [["", *(FIGURES[figure].title for figure in load.figures)]])
     for relay, row in entry["medians"].items():
         if relay not in entry["refused"]:
-            table.append([relay, *(shown(figure, row.get(figure)) for figure in load.figures)])
-    lines += ["  " + line for line in grid(table)]
+            table.rows.append([relay, *(shown(figure, row.get(figure)) for figure in load.figures)])
     for relay, why in entry["refused"].items():
-        lines.append(f"  {relay}: not counted, {why}")
-    return lines
+        table.notes.append(f"{relay}: not counted, {why}")
+    if bound := _bound(load, entry["medians"]):
+        table.notes.append(
+            f"as fast as without a relay, so the rate says nothing: {', '.join(bound)}"
+        )
+    if entry["others_share"] > DOUBTFUL_SHARE:
+        table.notes.append(f"doubtful: {entry['others_share']:.0%} of the machine went to others")
+    return table
 
 
 def _budget_row(entry, verdict):
     figure = verdict["figure"]
-    name = f"{entry['load']}, {FIGURES[figure].title}"
     ratio = "-"
     if verdict["ratio"] is not None:
         low, high = verdict["ratio_range"]
@@ -185,22 +194,20 @@ def _budget_row(entry, verdict):
     else:
         budget = f"at most {verdict['budget_ratio']:.2f} x"
     peer = verdict["best_peer"] or ""
-    met = {True: "met", False: "MISSED", None: verdict["why_not"]}[verdict["met"]]
     return [
-        name,
+        f"{entry['load']}, {FIGURES[figure].title}",
         shown(figure, verdict["value"]),
         f"{peer} {shown(figure, verdict['best_value'])}".strip(),
         ratio,
         budget,
-        met,
+        {True: "met", False: "MISSED", None: verdict["why_not"]}[verdict["met"]],
     ]
 
 
-def budget_lines(entries):
-    """All budgets in one table; '-' is where no ratio can be given, with the reason."""
-    table = [["", OURS, "best peer", "ratio (range)", "budget", ""]]
+def budget_table(entries):
+    """All budgets; '-' is where no ratio can be given, with the reason."""
+    table = Table("Budgets: pairport to the best peer, median (and range) of the rounds")
+    table.rows = [["", OURS, "best peer", "ratio", "budget", ""]]
     for entry in entries:
-        table += [_budget_row(entry, verdict) for verdict in entry["budgets"]]
-    if len(table) == 1:
-        return []
-    return ["", "budgets: pairport to the best peer", *("  " + line for line in grid(table))]
+        table.rows += [_budget_row(entry, verdict) for verdict in entry["budgets"]]
+    return table

@@ -15,6 +15,7 @@ import time
 from .loads import LOAD_BY_NAME
 from .measure import Refused, run_load, start_echo, why_refused
 from .processes import BenchError
+from .tables import Table
 
 LOADS = ("pingpong-1", "pingpong-64", "pingpong-1000")
 FEW, MANY = 20_000, 60_000  # echoes
@@ -147,6 +148,7 @@ def _per_message(bench, relay, load, counter):
         "waits": rate(WAITS),
     }
     figures["others"] = figures["all"] - sum(figures[k] for k in ("receives", "sends", "waits"))
+    figures["by_name"] = {name: rate([name]) for name in many if name != "all" and many[name]}
     return figures
 
 
@@ -173,23 +175,31 @@ def count(bench, relays, wanted):
 BUDGET = 2.1  # a receive and a send; waits are shared by a batch
 
 
-def lines(result, grid):
-    """The table of all counted loads, with the budget of pairport."""
-    if not result["entries"]:
-        return []
+def table(result):
+    """All counted loads, with the budget of pairport."""
     columns = ("receives", "sends", "waits", "others", "all")
-    table = [["", *columns, ""]]
+    made = Table(f"System calls per relayed message ({result['counter']})")
+    made.rows = [["", *columns, "without waits", "budget"]]
     for entry in result["entries"]:
         name = f"{entry['load']}, {entry['relay']}"
         if entry["refused"]:
-            table.append([name, *("-" for _ in columns), f"not counted, {entry['refused']}"])
+            made.notes.append(f"{name}: not counted, {entry['refused']}")
             continue
-        word = ""
+        cells = [f"{abs(entry[column]):.2f}" for column in columns]
+        cells.append(f"{without_waits(entry):.2f}")
+        verdict = ""
         if entry["relay"] == "pairport":
-            without_waits = entry["all"] - entry["waits"]
-            word = "met" if without_waits <= BUDGET else "MISSED"
-            word = f"{without_waits:.2f} without waits, at most {BUDGET}: {word}"
-        table.append([name, *(f"{entry[column]:.2f}" for column in columns), word])
-    return ["", f"system calls per relayed message ({result['counter']})"] + [
-        "  " + line for line in grid(table)
-    ]
+            verdict = f"at most {BUDGET}: {'met' if is_met(entry) else 'MISSED'}"
+        made.rows.append([name, *cells, verdict])
+    return made
+
+
+def without_waits(entry):
+    return entry["all"] - entry["waits"]
+
+
+def is_met(entry):
+    """Whether pairport stays within its budget; None for another relay."""
+    if entry["relay"] != "pairport":
+        return None
+    return not entry["refused"] and without_waits(entry) <= BUDGET
