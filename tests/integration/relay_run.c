@@ -54,6 +54,11 @@ static int run_program(const char *built, const char *dir, const char *const *ar
     return process_run(&options, 10 * NET_PATIENCE_MS, output, errors);
 }
 
+void pairport_path(char path[TEST_PATH_MAX])
+{
+    test_program_path(PAIRPORT_PROGRAM, path);
+}
+
 int run_pairport(const char *dir, const char *const *args, char **output, char **errors)
 {
     return run_program(PAIRPORT_PROGRAM, dir, args, output, errors);
@@ -181,6 +186,8 @@ static bool try_start(struct relay_run *relay, const struct relay_setup *setup)
     const struct process_options options = {.args = args,
                                             .dir = relay->dir,
                                             .name = "relay",
+                                            .pipe_stdin = setup->pipe_stdin,
+                                            .no_streams = setup->no_streams,
                                             .max_descriptors = setup->max_descriptors};
     assert_int_equal(process_start(&relay->process, &options), ERR_OK);
     if (wait_ready(relay))

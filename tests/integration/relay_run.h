@@ -30,7 +30,9 @@ struct relay_setup {
     const char *route_keys;   /* lines of [route test], or NULL */
     const char *listen;       /* its address, "127.0.0.1" when NULL; "*" for dual stack */
     const char *more;         /* further sections, or NULL; "%PORT2%" stands for a free port */
-    unsigned max_descriptors; /* as in struct process_options */
+    bool pipe_stdin;          /* as in struct process_options */
+    bool no_streams;          /* likewise */
+    unsigned max_descriptors; /* likewise */
 };
 
 struct relay_run {
@@ -100,6 +102,8 @@ bool relay_wait_log(struct relay_run *relay, const char *text);
 unsigned relay_count_log(const struct relay_run *relay, const char *text);
 
 /* ---- other programs ---- */
+
+void pairport_path(char path[TEST_PATH_MAX]);
 
 /* Runs the built program to its end in `dir`; see process_run(). `args` begin with what comes
  * after the program's path and end with NULL. */
