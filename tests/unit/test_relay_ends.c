@@ -298,7 +298,7 @@ static void with_a_descriptor_for_one_side_only_no_client_is_taken(void **state)
     leave_descriptors(0);
     fail_all_accepts(fix);
     leave_descriptors(1);
-    fixture_pass(fix, 60);
+    fixture_pass(fix, 100);
     assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 0);
     assert_true(is_starved(fix));
     leave_descriptors(1000000);
@@ -310,7 +310,7 @@ static void with_few_descriptors_one_client_is_taken_after_the_other(void **stat
     leave_descriptors(0);
     fail_all_accepts(fix);
     leave_descriptors(4);
-    fixture_pass(fix, 60);
+    fixture_pass(fix, 100);
     assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 1);
     leave_descriptors(5); /* one for this client's upstream, then as before */
     fixture_session(fix);
@@ -325,7 +325,7 @@ static void when_descriptors_come_free_a_starved_listener_is_as_before(void **st
     leave_descriptors(0);
     fail_all_accepts(fix);
     leave_descriptors(1000000);
-    fixture_pass(fix, 60);
+    fixture_pass(fix, 100);
     assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), LISTENER_ACCEPTS);
     assert_false(is_starved(fix));
     fixture_session(fix);

@@ -169,7 +169,7 @@ static void a_starved_listener_that_tries_stops(void **state)
     struct fixture *fix = *state;
     starve(fix);
     fake_port_fail(FAKE_SOCK_OPEN, 2, 1, ERR_NO_DESCRIPTORS); /* enough for one client */
-    fixture_pass(fix, 60);
+    fixture_pass(fix, 100);
     assert_int_equal(fake_port_waiting(fix->listener, OP_ACCEPT), 1);
     expect_stops_now(fix);
 }
