@@ -64,7 +64,11 @@ def _arguments(argv):
     add("--peers", type=_words(peers), default=peers, metavar="A,B", help=", ".join(peers))
     add("--patient", action="store_true", help="wait for a quiet machine, repeat disturbed runs")
     add("--no-syscalls", action="store_true", help="leave out the pass that counts system calls")
-    add("--scaling", action="store_true", help="CPU per message at 10 to 9,000 connections, 1 and 2 workers")
+    add(
+        "--scaling",
+        action="store_true",
+        help="CPU per message at 10 to 9,000 connections, with 1 and 2 workers",
+    )
     add("--profile", action="store_true", help="where the CPU time goes, by function (perf)")
     add(
         "--windows",

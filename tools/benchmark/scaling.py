@@ -70,7 +70,8 @@ def _table(entry):
         peers = [costs[r][i] for r in relays if r not in NO_PEERS and costs[r][i]]
         best.append(min(peers) if peers else None)
     head = [f"{connections:,}" for connections in CONNECTIONS]
-    made = Table(f"Ping-pong of 128 B, CPU us/message, {workers} worker{'s' if workers > 1 else ''}")
+    plural = "s" if workers > 1 else ""
+    made = Table(f"Ping-pong of 128 B, CPU us/message, {workers} worker{plural}")
     made.rows = [["connections", *head, f"{head[-1]} : {head[0]}"]]
     for relay, row in costs.items():
         made.rows.append([relay, *map(_shown, row), _shown(_growth(row))])

@@ -49,7 +49,8 @@ class PerfCounter:
     few, many = FEW, MANY
 
     def start(self, place, pids):
-        events = ["raw_syscalls:sys_enter", *(f"syscalls:sys_enter_{name}" for name in self.known())]
+        named = (f"syscalls:sys_enter_{name}" for name in self.known())
+        events = ["raw_syscalls:sys_enter", *named]
         self._place = place
         self._out = place.folder("perf") / "counts"
         self._child = place.start(

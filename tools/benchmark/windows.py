@@ -67,7 +67,8 @@ class Wine:
             raise BenchError("one processor is not enough to keep relay and load apart")
         self._place = place
         self.program = _first("/usr/lib/wine/wine64", "wine64", "wine")
-        self._server = _first("/usr/lib/wine/wineserver64", "/usr/lib/wine/wineserver", "wineserver")
+        folder = Path("/usr/lib/wine")
+        self._server = _first(folder / "wineserver64", folder / "wineserver", "wineserver")
         self.env = {
             "WINEPREFIX": str(place.folder("wine")),
             "WINEDEBUG": "-all",
@@ -91,7 +92,8 @@ class Wine:
             raise BenchError(f"no Wine prefix: {boot.last_words()}")
 
     def version(self):
-        run = subprocess.run([self.program, "--version"], capture_output=True, text=True, check=False)
+        argv = [self.program, "--version"]
+        run = subprocess.run(argv, capture_output=True, text=True, check=False)
         return run.stdout.strip().removeprefix("wine-")
 
     def end(self):
