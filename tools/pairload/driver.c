@@ -10,6 +10,7 @@
 #define CONNECTING_MAX 64
 
 #define RETRY_US 10000  /* from a failed connection to the next try of MODE_CONNECT */
+#define AFTER_US 100000 /* with a warm-up: how long the load goes on after "measured" */
 #define SCAN_US  250000 /* how often interruptions and stalled connections are looked for */
 
 bool driver_take_message(struct driver *driver)
@@ -257,13 +258,23 @@ static void follow_window(struct driver *driver)
         fputs(measuring ? "measuring\n" : "measured\n", stderr);
 }
 
+/* When the run is to end. Whoever looks on needs a moment after the end of what is measured and
+ * must not see the connections close in it. */
+static uint64_t stop_us(const struct driver *driver)
+{
+    return driver->options->warm_up_ms > 0 && driver->end_us < UINT64_MAX
+               ? driver->end_us + AFTER_US
+               : driver->end_us;
+}
+
 /* How long port_wait() may sleep, in milliseconds. */
 static int time_to_act(const struct driver *driver)
 {
     uint64_t next_us = driver->scanned_us + SCAN_US;
     bool exact = false;
-    if (!driver->finishing && driver->end_us < next_us)
-        next_us = driver->end_us;
+    uint64_t end_us = driver->measuring ? driver->end_us : stop_us(driver);
+    if (!driver->finishing && end_us < next_us)
+        next_us = end_us;
     uint64_t start_us = atomic_load(&driver->window->start_us);
     if (driver->now_us < start_us && start_us < next_us)
         next_us = start_us;
@@ -288,7 +299,7 @@ static void act(struct driver *driver)
     else if (driver->options->mode == MODE_IDLE && driver->end_us == UINT64_MAX &&
              driver->begun == driver->conn_count && driver->connecting == 0)
         driver->end_us = driver->now_us + driver->options->duration_ms * 1000;
-    bool over = driver->now_us >= driver->end_us || atomic_load(driver->interrupted);
+    bool over = driver->now_us >= stop_us(driver) || atomic_load(driver->interrupted);
     if (driver->options->mode == MODE_PACED && driver->budget == 0)
         over = true;
     if (over && !driver->finishing)

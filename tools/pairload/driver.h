@@ -43,7 +43,8 @@ struct driver {
 
     uint64_t start_us;   /* when the first connect began */
     uint64_t now_us;     /* read once a turn */
-    uint64_t end_us;     /* no message begins after it; UINT64_MAX: there is no such time */
+    uint64_t end_us;     /* what is measured ends, and without a warm-up no more messages begin;
+                            UINT64_MAX: there is no such time */
     bool established;    /* all of `conns` have been connected, or have failed to */
     bool measuring;      /* what comes now counts */
     uint64_t budget;     /* messages that may still begin */
