@@ -20,6 +20,16 @@ sock_t upstream_listen(enum addr_family family, struct addr *addr)
     return listener;
 }
 
+void upstream_deaf(struct net_deaf *deaf)
+{
+    if (test_on_windows() && !test_on_wine()) {
+        print_message("not shown: Windows refuses what does not fit a backlog, so no listener "
+                      "leaves a connect without an answer\n");
+        skip();
+    }
+    assert_int_equal(net_deaf_open(ADDR_IPV4, deaf), ERR_OK);
+}
+
 struct addr local_addr(sock_t sock)
 {
     struct addr addr;
@@ -128,7 +138,26 @@ void expect_passed(uint64_t since_ms, uint64_t at_least_ms)
         fail_msg("only %" PRIu64 " ms have passed, not %" PRIu64, passed, at_least_ms);
 }
 
+void expect_exit(struct relay_run *relay)
+{
+    int code = -1;
+    assert_true(process_wait(relay->process, NET_PATIENCE_MS, &code));
+    assert_int_equal(code, 0);
+    relay->ended = true;
+}
+
 /* ---- what the relay says ---- */
+
+void tell(struct relay_run *relay, const char *command, int code, const char *answer)
+{
+    char *output, *errors;
+    int ended = relay_console(relay, command, &output, &errors);
+    assert_string_equal(code == 0 ? output : errors, answer);
+    assert_string_equal(code == 0 ? errors : output, "");
+    assert_int_equal(ended, code);
+    free(output);
+    free(errors);
+}
 
 void expect_log(struct relay_run *relay, const char *format, ...)
 {

@@ -42,6 +42,9 @@ void session_expect_reset(struct session *session);
 /* Gives both ends up, in whatever state they are. */
 void session_drop(struct session *session);
 
+/* An upstream that does not answer. Skips the test where the system cannot have one. */
+void upstream_deaf(struct net_deaf *deaf);
+
 sock_t connect_client(const struct addr *relay);
 
 /* A client that the relay resets, before it gets a byte. `addr` (may be NULL) gets its address,
@@ -54,6 +57,13 @@ void expect_end(sock_t sock, enum net_end end, uint64_t bytes);
 /* `len` bytes of a fixed pattern: sends them, receives and compares them. */
 void send_bytes(sock_t sock, size_t len);
 void expect_bytes(sock_t sock, size_t len);
+
+/* Runs a command of the console. `answer` is all that it prints: to stdout when the exit code
+ * is 0, else to stderr. */
+void tell(struct relay_run *relay, const char *command, int code, const char *answer);
+
+/* The relay ends by itself, in order; relay_end() has nothing to do then. */
+void expect_exit(struct relay_run *relay);
 
 /* Waits until the relay's log holds the formatted text. */
 void expect_log(struct relay_run *relay, const char *format, ...) STR_PRINTF(2, 3);

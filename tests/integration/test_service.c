@@ -38,17 +38,6 @@ static int tear_down(void **state)
     return code;
 }
 
-static void tell(struct relay_run *relay, const char *command, int code, const char *answer)
-{
-    char *output, *errors;
-    int ended = relay_console(relay, command, &output, &errors);
-    assert_string_equal(code == 0 ? output : errors, answer);
-    assert_string_equal(code == 0 ? errors : output, "");
-    assert_int_equal(ended, code);
-    free(output);
-    free(errors);
-}
-
 static void one_session(const struct addr *relay, sock_t listener)
 {
     struct session session = session_open(relay, listener);

@@ -46,18 +46,10 @@ static void expect_no_entry(struct relay_run *relay)
     }
 }
 
-/* The relay ends by itself, in order. */
-static void expect_exit(struct relay_run *relay)
-{
-    int code = -1;
-    assert_true(process_wait(relay->process, NET_PATIENCE_MS, &code));
-    assert_int_equal(code, 0);
-    relay->ended = true;
-    expect_log(relay, " notice stopped after ");
-}
-
+/* The relay has stopped, and so many sessions have ended, all of them so. */
 static void expect_ended(const struct relay_run *relay, const char *ends, unsigned count)
 {
+    assert_int_equal(relay_count_log(relay, " notice stopped after "), 1);
     assert_int_equal(relay_count_log(relay, ends), count);
     assert_int_equal(relay_count_log(relay, " ended: route="), count);
 }
@@ -92,6 +84,7 @@ static void a_relay_without_sessions_stops_at_once(void **state)
     struct relay_run *relay = start(state, &upstream, "stop_timeout = 1h\n");
     send_stop(relay);
     expect_exit(relay);
+    expect_ended(relay, "reason=", 0);
     assert_int_equal(relay_count_log(relay, "stopping:"), 0);
     net_close(listener);
 }
@@ -116,16 +109,6 @@ static void a_half_closed_session_may_finish_its_other_half(void **state)
     net_close(listener);
 }
 
-static void open_deaf(struct net_deaf *deaf)
-{
-    if (test_on_windows() && !test_on_wine()) {
-        print_message("not shown: Windows refuses what does not fit a backlog, so no listener "
-                      "leaves a connect without an answer\n");
-        skip();
-    }
-    assert_int_equal(net_deaf_open(ADDR_IPV4, deaf), ERR_OK);
-}
-
 /* Connects a client whose upstream does not answer yet. */
 static sock_t connect_client_to_deaf(struct relay_run *relay)
 {
@@ -138,7 +121,7 @@ static sock_t connect_client_to_deaf(struct relay_run *relay)
 static void a_session_that_is_still_connecting_may_go_on(void **state)
 {
     struct net_deaf deaf;
-    open_deaf(&deaf);
+    upstream_deaf(&deaf);
     const struct relay_setup setup = {.upstreams = &deaf.addr,
                                       .upstream_count = 1,
                                       .relay_keys = "stop_timeout = 1h\n",
@@ -252,7 +235,7 @@ static void a_second_signal_ends_all_sessions_now(void **state)
 static void a_second_signal_ends_a_session_that_is_still_connecting(void **state)
 {
     struct net_deaf deaf;
-    open_deaf(&deaf);
+    upstream_deaf(&deaf);
     const struct relay_setup setup = {.upstreams = &deaf.addr,
                                       .upstream_count = 1,
                                       .relay_keys = "stop_timeout = 1h\n",
@@ -289,23 +272,13 @@ static void a_session_between_two_tries_to_connect_is_ended_at_once(void **state
 
 /* ---- by the console ---- */
 
-static void tell(struct relay_run *relay, const char *command, const char *answer)
-{
-    char *output, *errors;
-    assert_int_equal(relay_console(relay, command, &output, &errors), 0);
-    assert_string_equal(output, answer);
-    assert_string_equal(errors, "");
-    free(output);
-    free(errors);
-}
-
 static void shutdown_lets_sessions_finish_and_can_be_watched(void **state)
 {
     struct addr upstream;
     sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
     struct relay_run *relay = start(state, &upstream, "stop_timeout = 1h\n");
     struct session session = session_open(&relay->addr, listener);
-    tell(relay, "shutdown",
+    tell(relay, "shutdown", 0,
          "stopping: 1 session may go on for 1h; `shutdown now` ends them at once\n");
     expect_log(relay, " notice console: shutdown\n");
     expect_no_entry(relay);
@@ -330,7 +303,7 @@ static void shutdown_now_ends_all_sessions_now(void **state)
     sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
     struct relay_run *relay = start(state, &upstream, "stop_timeout = 1h\n");
     struct states states = open_states(relay, listener);
-    tell(relay, "shutdown now", "stopping now\n");
+    tell(relay, "shutdown now", 0, "stopping now\n");
     expect_states_reset(relay, &states);
     expect_log(relay, " notice console: shutdown now\n");
     net_close(listener);
@@ -343,10 +316,10 @@ static void a_second_shutdown_ends_all_sessions_now(void **state)
     struct relay_run *relay = start(state, &upstream, "stop_timeout = 1h\n");
     struct session first = session_open(&relay->addr, listener);
     struct session second = session_open(&relay->addr, listener);
-    tell(relay, "shutdown",
+    tell(relay, "shutdown", 0,
          "stopping: 2 sessions may go on for 1h; `shutdown now` ends them at once\n");
     session_check(&first);
-    tell(relay, "shutdown", "stopping now\n");
+    tell(relay, "shutdown", 0, "stopping now\n");
     session_expect_reset(&first);
     session_expect_reset(&second);
     expect_exit(relay);
@@ -359,8 +332,9 @@ static void shutdown_without_sessions_stops_at_once(void **state)
     struct addr upstream;
     sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
     struct relay_run *relay = start(state, &upstream, "stop_timeout = 1h\n");
-    tell(relay, "shutdown", "stopping now\n");
+    tell(relay, "shutdown", 0, "stopping now\n");
     expect_exit(relay);
+    expect_ended(relay, "reason=", 0);
     net_close(listener);
 }
 

@@ -36,16 +36,6 @@ static struct addr free_addr(void)
     return addr;
 }
 
-static void open_deaf(struct net_deaf *deaf)
-{
-    if (test_on_windows() && !test_on_wine()) {
-        print_message("not shown: Windows refuses what does not fit a backlog, so no listener "
-                      "leaves a connect without an answer\n");
-        skip();
-    }
-    assert_int_equal(net_deaf_open(ADDR_IPV4, deaf), ERR_OK);
-}
-
 /* ---- which one ---- */
 
 static void sessions_go_to_the_upstreams_in_turn(void **state)
@@ -101,7 +91,7 @@ static void an_upstream_may_be_a_name(void **state)
 static void an_upstream_that_does_not_answer_is_given_up_after_connect_timeout(void **state)
 {
     struct net_deaf deaf;
-    open_deaf(&deaf);
+    upstream_deaf(&deaf);
     const struct relay_setup setup = {.upstreams = &deaf.addr,
                                       .upstream_count = 1,
                                       .route_keys =
@@ -132,8 +122,8 @@ static void an_upstream_that_does_not_answer_is_given_up_after_connect_timeout(v
 static void every_try_has_connect_timeout_for_itself(void **state)
 {
     struct net_deaf deaf[2];
-    open_deaf(&deaf[0]);
-    open_deaf(&deaf[1]);
+    upstream_deaf(&deaf[0]);
+    upstream_deaf(&deaf[1]);
     const struct addr upstreams[] = {deaf[0].addr, deaf[1].addr};
     const struct relay_setup setup = {.upstreams = upstreams,
                                       .upstream_count = 2,
@@ -262,7 +252,7 @@ static void what_a_client_sent_early_reaches_the_next_upstream_after_a_refusal(v
 static void what_a_client_sent_early_reaches_the_next_upstream_after_a_timeout(void **state)
 {
     struct net_deaf deaf;
-    open_deaf(&deaf);
+    upstream_deaf(&deaf);
     check_second_upstream(state, &deaf.addr);
     net_deaf_close(&deaf);
 }
