@@ -256,13 +256,22 @@ uint64_t process_cpu_us(const struct process *process)
 
 /* Wine has GetProcessHandleCount() for show only. The system's table of processes tells, as
  * the size of the process's handle table there: a power of two that grows and shrinks. */
+typedef NTSTATUS WINAPI query_system(SYSTEM_INFORMATION_CLASS what, PVOID out, ULONG size,
+                                     PULONG needed);
+
 static uint64_t handles_by_table(DWORD id)
 {
+    /* Linked, ntdll would also lend its own few functions of the C library to every test. */
+    union {
+        FARPROC found;
+        query_system *query;
+    } system = {.found =
+                    GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "NtQuerySystemInformation")};
     ULONG size = 1 << 20;
     char *table = malloc(size);
     uint64_t handles = 0;
-    if (table != NULL &&
-        NtQuerySystemInformation(SystemProcessInformation, table, size, NULL) == 0) {
+    if (table != NULL && system.found != NULL &&
+        system.query(SystemProcessInformation, table, size, NULL) == 0) {
         const char *at = table;
         const SYSTEM_PROCESS_INFORMATION *info;
         do {
