@@ -146,6 +146,32 @@ void expect_exit(struct relay_run *relay)
     relay->ended = true;
 }
 
+/* ---- relays ---- */
+
+struct two_routes start_two_routes(void **state)
+{
+    struct two_routes two;
+    char text[ADDR_TEXT_MAX], more[256];
+    for (unsigned i = 0; i < 2; i++)
+        two.listeners[i] = upstream_listen(ADDR_IPV4, &two.upstreams[i]);
+    str_format(more, sizeof more,
+               "[route other]\nlisten = 127.0.0.1:%%PORT2%%\nupstream = %s\n",
+               addr_format(&two.upstreams[1], text));
+    const struct relay_setup setup = {
+        .upstreams = &two.upstreams[0], .upstream_count = 1, .more = more};
+    two.relay = relay_start(state, &setup);
+    two.other = net_loopback(ADDR_IPV4, two.relay->port2);
+    return two;
+}
+
+void end_two_routes(struct two_routes *two)
+{
+    relay_wait_nothing_left(two->relay);
+    relay_end(two->relay);
+    net_close(two->listeners[0]);
+    net_close(two->listeners[1]);
+}
+
 /* ---- what the relay says ---- */
 
 void tell(struct relay_run *relay, const char *command, int code, const char *answer)

@@ -42,6 +42,17 @@ void session_expect_reset(struct session *session);
 /* Gives both ends up, in whatever state they are. */
 void session_drop(struct session *session);
 
+/* A relay with the routes 'test' and 'other', each with an upstream of its own. */
+struct two_routes {
+    struct relay_run *relay;
+    struct addr upstreams[2];
+    sock_t listeners[2]; /* of the upstreams */
+    struct addr other;   /* where the second route listens */
+};
+struct two_routes start_two_routes(void **state);
+/* Waits until nothing is left of any session, and ends the relay. */
+void end_two_routes(struct two_routes *two);
+
 /* An upstream that does not answer. Skips the test where the system cannot have one. */
 void upstream_deaf(struct net_deaf *deaf);
 

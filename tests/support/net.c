@@ -235,11 +235,9 @@ void net_deaf_close(struct net_deaf *deaf)
 /* True when the accepted connection is one of those that fill the backlog. */
 static bool is_fill(const struct net_deaf *deaf, sock_t accepted)
 {
-    struct any_sockaddr peer = {.len = sizeof peer.u};
-    if (getpeername((system_sock)accepted, &peer.u.plain, &peer.len) != 0)
-        return false;
     struct addr peer_addr;
-    from_system(&peer, &peer_addr);
+    if (net_peer_addr(accepted, &peer_addr) != ERR_OK)
+        return false;
     for (unsigned i = 0; i < NET_DEAF_FILL; i++) {
         struct addr own;
         if (deaf->fill[i] != SOCK_NONE && net_local_addr(deaf->fill[i], &own) == ERR_OK &&
@@ -417,6 +415,15 @@ enum err net_local_addr(sock_t sock, struct addr *out)
 {
     struct any_sockaddr name = {.len = sizeof name.u};
     if (getsockname((system_sock)sock, &name.u.plain, &name.len) != 0)
+        return system_error();
+    from_system(&name, out);
+    return ERR_OK;
+}
+
+enum err net_peer_addr(sock_t sock, struct addr *out)
+{
+    struct any_sockaddr name = {.len = sizeof name.u};
+    if (getpeername((system_sock)sock, &name.u.plain, &name.len) != 0)
         return system_error();
     from_system(&name, out);
     return ERR_OK;

@@ -88,6 +88,7 @@ bool net_wait_reset(sock_t sock, uint32_t timeout_ms);
 void net_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes); /* 0: leave */
 void net_set_nodelay(sock_t sock);
 enum err net_local_addr(sock_t sock, struct addr *out);
+enum err net_peer_addr(sock_t sock, struct addr *out);
 
 void net_finish(sock_t sock); /* half-close: FIN after what was sent */
 void net_close(sock_t sock);  /* SOCK_NONE is fine */
