@@ -91,7 +91,7 @@ void lifecycle_part_begins(struct relay *relay)
 
 void lifecycle_part_ended(struct relay *relay)
 {
-    if (atomic_fetch_sub(&relay->lifecycle.parts, 1) == 1 && relay->lifecycle.running)
+    if (atomic_fetch_sub(&relay->lifecycle.parts, 1) == 1)
         port_post(relay->port, &relay->lifecycle.exit);
 }
 
@@ -180,7 +180,6 @@ enum err lifecycle_start(struct relay *relay)
 {
     struct lifecycle *life = &relay->lifecycle;
     enum err err;
-    life->running = true;
     unsigned started = start_workers(relay, &err);
 
     os_mutex_lock(&life->lock);

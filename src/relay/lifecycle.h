@@ -33,7 +33,6 @@ struct lifecycle {
 
     struct os_mutex lock; /* guards what follows */
     struct os_cond changed;
-    bool running;       /* lifecycle_start() was called */
     unsigned workers;   /* threads there are, or were */
     unsigned entered;   /* workers that have begun, or failed to */
     unsigned leaving;   /* workers that have got the EXIT message, or failed to begin */

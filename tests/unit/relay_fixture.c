@@ -70,7 +70,6 @@ int fixture_setup(void **state)
     assert_int_equal(port_enter(fix->relay.port), ERR_OK);
     fix->worker = &fix->relay.workers[0];
     fix->worker->now_ms = fix->relay.started_ms;
-    fix->relay.lifecycle.running = true;
 
     struct relay_route *route = &fix->relay.routes[0];
     for (size_t i = 0; i < 2; i++) {
@@ -114,12 +113,22 @@ static void check_sums(struct fixture *fix)
     histogram_summarise(stat_length_ms(fix->relay.stat, route->scope), &lengths);
     assert_int_equal(lengths.count, ended);
 
+    uint64_t connected = 0;
     for (size_t i = 0; i < 2; i++) {
-        stat_read(fix->relay.stat, route->upstreams[i].scope, &sums);
+        size_t scope = route->upstreams[i].scope;
+        stat_read(fix->relay.stat, scope, &sums);
+        ended = 0;
         for (int reason = 0; reason < REASON_COUNT; reason++)
-            sums.counters[STAT_SESSIONS] -= sums.reasons[reason];
-        assert_int_equal(sums.counters[STAT_SESSIONS], 0);
+            ended += sums.reasons[reason];
+        assert_int_equal(ended, sums.counters[STAT_SESSIONS]);
+        histogram_summarise(stat_length_ms(fix->relay.stat, scope), &lengths);
+        assert_int_equal(lengths.count, ended);
+        histogram_summarise(stat_connect_us(fix->relay.stat, scope), &lengths);
+        assert_int_equal(lengths.count, ended);
+        connected += ended;
     }
+    histogram_summarise(stat_connect_us(fix->relay.stat, route->scope), &lengths);
+    assert_int_equal(lengths.count, connected);
 }
 
 int fixture_teardown(void **state)

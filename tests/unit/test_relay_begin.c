@@ -44,6 +44,29 @@ static void a_pair_that_can_be_found_is_locked_until_its_first_connect_has_begun
     assert_int_equal(fake_port_waiting(SOCK_NONE, OP_CONNECT), 1);
 }
 
+static bool looks_free;
+
+bool __real_quota_is_full(const struct quota *quota);
+bool __wrap_quota_is_full(const struct quota *quota);
+
+bool __wrap_quota_is_full(const struct quota *quota)
+{
+    return !looks_free && __real_quota_is_full(quota);
+}
+
+static void who_loses_the_last_place_to_another_gives_back_what_was_taken(void **state)
+{
+    struct fixture *fix = *state;
+    fix->relay.quota.limit = 1;
+    fixture_session(fix);
+    looks_free = true;
+    assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
+    looks_free = false;
+    assert_int_equal(fixture_reasons(fix, REASON_LIMIT_SESSIONS), 1);
+    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 1);
+    assert_int_equal(atomic_load(&fix->relay.quota.used), 1);
+}
+
 static unsigned cancels_to_lose;
 
 void __real_port_cancel(struct port *port, sock_t sock);
@@ -74,11 +97,28 @@ static void what_is_not_cancelled_is_cancelled_again(void **state)
     assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
 }
 
+static void a_connect_that_is_not_cancelled_at_its_deadline_is_cancelled_again(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_accept(fix);
+    cancels_to_lose = 1;
+    fixture_pass(fix, 5100);
+    assert_int_equal(cancels_to_lose, 0);
+    fixture_pass(fix, 300);
+    assert_true(fake_port_cancel_asked(fixture_op(SOCK_NONE, OP_CONNECT)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             a_pair_that_can_be_found_is_locked_until_its_first_connect_has_begun, fixture_setup,
+            fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            who_loses_the_last_place_to_another_gives_back_what_was_taken, fixture_setup,
+            fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_connect_that_is_not_cancelled_at_its_deadline_is_cancelled_again, fixture_setup,
             fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_not_cancelled_is_cancelled_again, fixture_setup,
                                         fixture_teardown),

@@ -35,6 +35,15 @@ static void without_descriptors_the_first_try_refuses_and_a_further_one_fails(vo
     assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 1);
 }
 
+static void without_memory_for_the_upstreams_socket_the_listener_rests(void **state)
+{
+    struct fixture *fix = *state;
+    fake_port_fail(FAKE_SOCK_OPEN, 0, 1, ERR_NOMEM);
+    fixture_accept(fix);
+    assert_int_equal(fixture_reasons(fix, REASON_NO_MEMORY), 1);
+    assert_true(atomic_load(&fix->relay.routes[0].listeners[0]->starved));
+}
+
 static void a_socket_that_can_not_be_attached_is_closed_again(void **state)
 {
     struct fixture *fix = *state;
@@ -129,6 +138,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         COUNT_TEST(without_descriptors_the_first_try_refuses_and_a_further_one_fails),
+        COUNT_TEST(without_memory_for_the_upstreams_socket_the_listener_rests),
         COUNT_TEST(a_socket_that_can_not_be_attached_is_closed_again),
         COUNT_TEST(a_connect_that_ends_for_lack_of_memory_is_a_session_that_failed),
         COUNT_TEST(without_local_ports_a_session_fails_after_its_tries),

@@ -97,6 +97,7 @@ static void a_relay_without_sessions_stops_at_once(void **state)
     assert_false(is_over(fix)); /* its ACCEPTs come out first */
     fixture_cancelled(fix);
     assert_true(is_over(fix));
+    assert_int_equal(fixture_counter(fix, STAT_ACCEPT_FAILURES), 0);
 }
 
 static void stopping_now_ends_a_session_that_connects(void **state)
@@ -174,6 +175,50 @@ static void a_starved_listener_that_tries_stops(void **state)
     expect_stops_now(fix);
 }
 
+/* A worker may arm its timer just when another one stops it. */
+static void the_timer_of_a_listener_that_was_stopped_does_nothing(void **state)
+{
+    struct fixture *fix = *state;
+    starve(fix);
+    expect_stops_now(fix);
+    timers_arm(&fix->relay.timers, &fix->relay.routes[0].listeners[0]->retry, 0);
+    fixture_pass(fix, 50);
+    assert_int_equal(fake_port_in_flight(), 0);
+}
+
+static void a_start_has_something_looked_at_every_second(void **state)
+{
+    struct fixture *fix = *state;
+    lifecycle_on_wake(fix->worker, &fix->relay.lifecycle.start);
+    for (int i = 0; i < 3; i++) {
+        assert_true(wheel_is_armed(&fix->relay.lifecycle.second.entry));
+        fixture_pass(fix, 1100);
+    }
+}
+
+/* The thread of a worker, on the fake port: nobody else touches that meanwhile. */
+static void the_last_worker_leaves_neither_messages_nor_buffers_behind(void **state)
+{
+    struct fixture *fix = *state;
+    struct relay *relay = &fix->relay;
+    struct buffer buffer = buffers_take(&relay->buffers, &fix->worker->cache, 100);
+    buffers_give(&relay->buffers, &fix->worker->cache, &buffer);
+    port_leave(relay->port);
+
+    /* In its last turn a timer fires that arms itself again and posts a message for that. */
+    timers_arm(&relay->timers, &relay->lifecycle.second, 0);
+    port_post(relay->port, &relay->lifecycle.exit);
+    assert_int_equal(worker_start(fix->worker), ERR_OK);
+    worker_join(fix->worker);
+    assert_int_equal(fake_port_ready(), 0);
+    assert_int_equal(fix->worker->cache.classes[0].count, 0);
+    assert_true(lifecycle_is_stopped(relay));
+
+    assert_int_equal(port_enter(relay->port), ERR_OK);
+    relay->lifecycle.leaving = 0;
+    relay->lifecycle.left = 0;
+}
+
 static void an_accept_that_fails_while_the_relay_stops_is_not_tried_again(void **state)
 {
     struct fixture *fix = *state;
@@ -198,6 +243,7 @@ static void a_second_stop_does_not_wait_for_the_sessions(void **state)
     fixture_pass(fix, 5000);
     assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
     lifecycle_stop(&fix->relay, false);
+    assert_true(atomic_load(&fix->relay.lifecycle.stop_at_ms) <= os_mono_ms());
     atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms);
     fixture_pass(fix, 50);
     fixture_cancelled(fix);
@@ -277,6 +323,9 @@ int main(void)
         STOP_TEST(stopping_now_ends_a_reset_that_waits_for_its_bytes),
         STOP_TEST(a_starved_listener_that_rests_stops),
         STOP_TEST(a_starved_listener_that_tries_stops),
+        STOP_TEST(the_timer_of_a_listener_that_was_stopped_does_nothing),
+        STOP_TEST(a_start_has_something_looked_at_every_second),
+        STOP_TEST(the_last_worker_leaves_neither_messages_nor_buffers_behind),
         STOP_TEST(an_accept_that_fails_while_the_relay_stops_is_not_tried_again),
         STOP_TEST(a_second_stop_does_not_wait_for_the_sessions),
         STOP_TEST(two_stops_before_the_first_was_handled_are_as_good),
