@@ -192,10 +192,12 @@ enum err log_output_start(const char *path)
         if (err != ERR_OK)
             return err;
     }
-    if (output.file != NULL)
-        fclose(output.file); /* of an earlier run, for lines that came late */
     /* Not every C library leaves stderr unbuffered when it is no terminal: Wine's does not. */
     setvbuf(stderr, NULL, _IONBF, 0);
+    /* A signal may already ask for the file to be opened again. */
+    os_mutex_lock(&output.lock);
+    if (output.file != NULL)
+        fclose(output.file); /* of an earlier run, for lines that came late */
     str_format(output.path, sizeof output.path, "%s", path);
     output.file = file;
     output.stopping = false;
@@ -208,8 +210,10 @@ enum err log_output_start(const char *path)
         output.file = NULL;
         if (file != NULL)
             fclose(file);
-        return err;
     }
+    os_mutex_unlock(&output.lock);
+    if (err != ERR_OK)
+        return err;
     log_set_output(
         &(struct log_output){.now_us = os_wall_us, .mono_ms = os_mono_ms, .write = put_line});
     return ERR_OK;
@@ -227,10 +231,14 @@ static bool wait_change(uint64_t deadline)
 
 enum err log_output_reopen(void)
 {
-    if (output.path[0] == '\0')
+    char path[CONF_PATH_MAX];
+    os_mutex_lock(&output.lock);
+    str_format(path, sizeof path, "%s", output.path);
+    os_mutex_unlock(&output.lock);
+    if (path[0] == '\0')
         return ERR_UNSUPPORTED;
     FILE *file;
-    enum err err = open_file(output.path, &file);
+    enum err err = open_file(path, &file);
     if (err != ERR_OK)
         return err;
     uint64_t deadline = os_mono_ms() + REOPEN_WAIT_MS;
