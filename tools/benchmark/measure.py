@@ -156,6 +156,8 @@ def figures_of(load, result, used, before_bytes, after_bytes):
     if load.mode in ("pingpong", "paced", "connect"):
         latency = result["latency_us"]
         figures |= {f"{p}_us": latency[p] for p in ("p50", "p99", "p999")}
+    if load.mode == "paced":
+        figures["late_p999_us"] = result["lateness_us"]["p999"]
     if used is None:
         return figures
     cpu_us = used["cpu_ns"] / 1e3
@@ -232,8 +234,6 @@ class Bench:
             marks.append(Mark.now(pids, self.place.pids()))
 
         argv = load.command(self.build / "pairload", port, self.seconds)
-        if load.spin:
-            argv.append("--spin")
         result = run_load(
             self.place,
             argv,
@@ -259,15 +259,16 @@ class Bench:
         }
 
 
-def rounds(bench, loads, relays, count):
+def rounds(bench, loads, relays, count, unable=None):
     """Runs everything `count` times, one relay after the other and each time another one first.
 
     Returns the samples. What failed is tried once more at once: a relay that then fails again
     can't do the load and is left out of it from there on; one that fails only now and then stays
-    in, and makes the load's comparison void.
+    in, and makes the load's comparison void. `unable` has the (relay, load) that are known to fail
+    and gets those that do.
     """
     samples = []
-    unable = set()
+    unable = set() if unable is None else unable
 
     def add(number, load, relay):
         sample = bench.run(relay, load)

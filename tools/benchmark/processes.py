@@ -212,7 +212,9 @@ class Workplace:
                 stderr=stderr or out,
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
-                start_new_session=True,  # Ctrl-C is ours, and we end them
+                # Ctrl-C is ours, and we end them. The session stays the same: the kernel may share
+                # the processors among sessions first, and then priorities don't count.
+                process_group=0,
                 preexec_fn=_die_with_parent,
             )
         child = Child(name, popen, log)

@@ -27,11 +27,11 @@ def _load(connections):
 def measure(bench, relays, count):
     """Returns one entry a number of workers: {"workers", "samples"}."""
     loads = [_load(connections) for connections in CONNECTIONS]
-    entries = []
+    entries, unable = [], set()
     for workers in WORKERS:
         bench.workers = workers
         bench.say(f"{workers} worker{'s' if workers > 1 else ''} a relay")
-        samples = rounds(bench, loads, [r for r in relays if not r.loads], count)
+        samples = rounds(bench, loads, [r for r in relays if not r.loads], count, unable)
         entries.append({"workers": workers, "samples": samples})
     return entries
 
