@@ -98,7 +98,7 @@ static void a_log_that_was_moved_away_is_opened_again(void **state)
     const struct relay_setup setup = {
         .upstreams = &upstream, .upstream_count = 1, .relay_keys = text};
     struct relay_run *relay = relay_start(state, &setup);
-    assert_int_equal(count_in_file(path, " notice pairport " PAIRPORT_VERSION " ("), 1);
+    wait_file(path, " notice pairport " PAIRPORT_VERSION " (");
     log_session(relay, listener, path, 1);
 
     /* Moved away it is still the log, until it is opened again. */

@@ -2,10 +2,10 @@
 
 #include <sockets.h>
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "os/os.h"
-#include "support/random.h"
 
 struct any_sockaddr {
     union {
@@ -90,10 +90,13 @@ static bool is_free(enum addr_family family, uint16_t port)
 
 uint16_t net_free_port(void)
 {
-    struct random random;
-    random_init(&random, os_random(), 0);
-    for (unsigned tries = 0; tries < 1000; tries++) {
-        uint16_t port = (uint16_t)random_between(&random, 10240, 32000);
+    enum { FIRST = 10240, COUNT = 21760, TRIES = 1000 };
+    static _Atomic uint32_t turn; /* 0 before the first call */
+    uint32_t begin = 0;
+    uint32_t somewhere = (uint32_t)(os_random() % COUNT) + 1;
+    atomic_compare_exchange_strong(&turn, &begin, somewhere);
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        uint16_t port = (uint16_t)(FIRST + atomic_fetch_add(&turn, 1) % COUNT);
         if (is_free(ADDR_IPV4, port) && is_free(ADDR_IPV6, port))
             return port;
     }

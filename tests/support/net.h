@@ -26,7 +26,8 @@ struct addr net_loopback(enum addr_family family, uint16_t port);
 bool net_has_ipv6(void); /* ::1 can be bound */
 
 /* A port that nobody listens on now, outside the range from which systems take the local ports
- * of outgoing connections; free for IPv4 and IPv6. 0: none was found. */
+ * of outgoing connections; free for IPv4 and IPv6, and another one at every call. 0: none was
+ * found. */
 uint16_t net_free_port(void);
 
 /* Listens; with port 0 the system picks one. `bound` (may be NULL) gets the real address.
