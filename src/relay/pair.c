@@ -401,12 +401,8 @@ static void look_at_data(struct pair *pair, struct worker *worker)
         cut(pair, worker, REASON_IDLE_TIMEOUT);
         return;
     }
-    /* A stall is looked at before the timeout, too: what was unsent then, the last look
-     * compares. */
-    uint64_t half = idle_timeout / 2;
-    uint64_t due = half < LOOK_DATA_MS && quiet < half ? half : idle_timeout;
-    if (idle_timeout > 0 && due - quiet < next + SECOND_MS)
-        arm(pair, worker, due - quiet);
+    if (idle_timeout > 0 && idle_timeout - quiet < next + SECOND_MS)
+        arm(pair, worker, idle_timeout - quiet);
     else
         arm_on_second(pair, worker, next);
 }
@@ -475,7 +471,7 @@ static const struct timer_kind pair_timer = {.hold = on_timer_hold, .fire = on_t
 bool pair_end(struct pair *pair, enum reason reason)
 {
     os_mutex_lock(&pair->lock);
-    bool asked = !pair->released && !pair->closing && !pair->end_wanted;
+    bool asked = !pair->closing && !pair->end_wanted;
     if (asked) {
         note_reason(pair, reason);
         pair->end_wanted = true;

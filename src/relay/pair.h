@@ -9,7 +9,9 @@
  * that came before it were delivered (or half_close_timeout passed without any progress).
  *
  * While no READ waits on a side (connecting, after its FIN, while a stalled sink holds its
- * flow), nothing would report that it was reset; then a timer looks, a few times a second.
+ * flow), nothing would report that it was reset; then a timer looks: a few times a second while
+ * connecting and half-closed, once a second at a stall, which it finds within ten. It also sees
+ * whether the system of a slow sink sends on what it was given: that is progress, too.
  *
  * Threads: workers call with no lock held; every function locks the pair itself. A hold keeps
  * the memory of a pair for somebody who found it in the table or by its timer.

@@ -230,7 +230,7 @@ static void a_worker_whose_clock_lags_behind_ends_no_session(void **state)
     pair->last_byte_ms = fix->worker->now_ms + 1000;
     pair_unhold(pair);
     fixture_pass(fix, 900);
-
+    fixture_cancelled(fix);
     assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
     assert_int_equal(fixture_reasons(fix, REASON_IDLE_TIMEOUT), 0);
 }

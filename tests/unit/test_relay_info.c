@@ -161,6 +161,18 @@ static void who_found_a_session_keeps_its_memory_and_nothing_else(void **state)
     assert_int_equal(fix->relay.pairs.used, 0);
 }
 
+static void keepalive_is_asked_for_once(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.keepalive_idle_ms = 60000;
+    struct session s = fixture_session(fix);
+    fixture_pass(fix, 1000);
+    assert_int_equal(fake_sock(s.client)->keepalive_idle_ms, 60000);
+    fake_sock(s.client)->keepalive_idle_ms = 0;
+    fixture_pass(fix, 30000);
+    assert_int_equal(fake_sock(s.client)->keepalive_idle_ms, 0);
+}
+
 /* Its worker took it from the wheel, then waited for the lock while the pair ended. */
 static void a_timer_that_fires_after_the_end_does_nothing(void **state)
 {
@@ -188,6 +200,7 @@ int main(void)
         INFO_TEST(a_side_that_finished_is_shown),
         INFO_TEST(a_session_that_is_asked_to_end_shows_it_and_can_not_be_asked_again),
         INFO_TEST(who_found_a_session_keeps_its_memory_and_nothing_else),
+        INFO_TEST(keepalive_is_asked_for_once),
         INFO_TEST(a_timer_that_fires_after_the_end_does_nothing),
     };
     return cmocka_run_group_tests_name("relay_info", tests, NULL, NULL);

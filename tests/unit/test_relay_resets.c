@@ -96,8 +96,9 @@ static void a_reset_of_the_client_behind_a_stalled_upstream_is_noticed(void **st
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
     fixture_arrive(fix, s.client, "not taken");
+    fixture_pass(fix, 12000); /* the stall was found */
     fake_sock(s.client)->peer_reset = true;
-    fixture_pass(fix, 12000);
+    fixture_pass(fix, 2100);
     assert_true(is_ending(s.upstream, OP_WRITE));
     fixture_pass(fix, 30000); /* it is never taken */
     fixture_cancelled(fix);
@@ -110,8 +111,9 @@ static void a_reset_of_the_upstream_behind_a_stalled_client_is_noticed(void **st
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
     fixture_arrive(fix, s.upstream, "not taken");
-    fake_sock(s.upstream)->peer_reset = true;
     fixture_pass(fix, 12000);
+    fake_sock(s.upstream)->peer_reset = true;
+    fixture_pass(fix, 2100);
     assert_true(is_ending(s.client, OP_WRITE));
     fixture_pass(fix, 30000);
     fixture_cancelled(fix);
@@ -166,6 +168,50 @@ static void a_reset_waits_for_a_reader_that_is_slow_but_goes_on(void **state)
     fixture_pass(fix, 1500);
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+}
+
+static void a_reader_whose_system_gets_more_and_more_unsent_makes_no_progress(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fixture_arrive_error(fix, s.client, ERR_RESET);
+    for (int i = 0; i < 31; i++) {
+        fake_sock(s.upstream)->unsent_bytes++;
+        fixture_pass(fix, 1000);
+    }
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+}
+
+static void a_reset_follows_soon_when_the_last_bytes_are_out(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fake_sock(s.upstream)->unsent_bytes = 10;
+    fixture_arrive_error(fix, s.client, ERR_RESET);
+    fixture_pass(fix, 200);
+    fixture_cancelled(fix);
+    assert_true(is_open(s.upstream));
+    fake_sock(s.upstream)->unsent_bytes = 0;
+    fixture_pass(fix, 60);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+}
+
+static void what_a_lost_host_had_sent_is_delivered_as_before_a_reset(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fake_sock(s.upstream)->unsent_bytes = 10;
+    fixture_arrive_error(fix, s.client, ERR_TIMEDOUT);
+    fixture_pass(fix, 1000);
+    fixture_cancelled(fix);
+    assert_true(is_open(s.upstream));
+    fake_sock(s.upstream)->unsent_bytes = 0;
+    fixture_pass(fix, 300);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_LOST), 1);
 }
 
 static void a_half_closed_session_waits_for_a_reader_that_is_slow_but_goes_on(void **state)
@@ -296,6 +342,9 @@ int main(void)
         RESET_TEST(a_reset_of_the_upstream_after_its_fin_is_noticed),
         RESET_TEST(half_close_timeout_begins_with_the_fin),
         RESET_TEST(a_reset_waits_for_a_reader_that_is_slow_but_goes_on),
+        RESET_TEST(a_reader_whose_system_gets_more_and_more_unsent_makes_no_progress),
+        RESET_TEST(a_reset_follows_soon_when_the_last_bytes_are_out),
+        RESET_TEST(what_a_lost_host_had_sent_is_delivered_as_before_a_reset),
         RESET_TEST(a_half_closed_session_waits_for_a_reader_that_is_slow_but_goes_on),
         RESET_TEST(a_session_with_a_reader_that_is_slow_but_goes_on_is_not_idle),
         RESET_TEST(a_reset_that_waits_is_over_when_the_other_side_resets_as_well),
