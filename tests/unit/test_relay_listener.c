@@ -1,0 +1,127 @@
+/* The listener: what it asks of its socket, and how it rests when the machine lacks something. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "relay/listener.h"
+#include "relay_fixture.h"
+
+/* ---- its socket ---- */
+
+static void a_listener_asks_for_what_its_route_says(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.nodelay = false;
+    fix->route_conf.backlog = 77;
+    const struct conf_listen conf = {
+        .addr = {.family = ADDR_IPV6, .port = 7001},
+        .dual_stack = true,
+    };
+    struct listener *listener;
+    assert_int_equal(listener_open(&listener, &fix->relay, &fix->relay.routes[0], &conf),
+                     ERR_OK);
+    const struct fake_sock *dual = fake_sock(fake_sock_latest());
+    assert_true(dual->dual_stack);
+    assert_int_equal(dual->backlog, 77);
+    assert_false(dual->nodelay);
+    assert_int_equal(dual->local.port, 7001);
+    listener_free(listener);
+    assert_int_equal(dual->state, FAKE_SOCK_ENDED);
+
+    const struct fake_sock *plain = fake_sock(fix->listener);
+    assert_false(plain->dual_stack);
+    assert_int_equal(plain->backlog, 16);
+    assert_true(plain->nodelay);
+}
+
+static void a_listener_that_can_not_be_opened_leaves_nothing(void **state)
+{
+    struct fixture *fix = *state;
+    struct listener *listener = NULL;
+    uint32_t parts = atomic_load(&fix->relay.lifecycle.parts);
+    fake_port_fail(FAKE_SOCK_LISTEN, 0, 1, ERR_IN_USE);
+    assert_int_equal(
+        listener_open(&listener, &fix->relay, &fix->relay.routes[0], &fix->listen_conf),
+        ERR_IN_USE);
+    fake_port_fail(FAKE_PORT_ATTACH, 0, 1, ERR_NOMEM);
+    assert_int_equal(
+        listener_open(&listener, &fix->relay, &fix->relay.routes[0], &fix->listen_conf),
+        ERR_NOMEM);
+    assert_null(listener);
+    assert_int_equal(fake_sock_open_count(), 1);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), parts);
+}
+
+/* ---- what it lacks ---- */
+
+static void leave_descriptors(unsigned count)
+{
+    fake_port_fail(FAKE_SOCK_OPEN, count, 1000000, ERR_NO_DESCRIPTORS);
+}
+
+static void fail_one_accept(struct fixture *fix)
+{
+    fake_port_finish(fixture_op(fix->listener, OP_ACCEPT), ERR_NO_DESCRIPTORS, 0);
+    fixture_pump(fix);
+    fixture_cancelled(fix);
+}
+
+static unsigned accepts(const struct fixture *fix)
+{
+    return fake_port_waiting(fix->listener, OP_ACCEPT);
+}
+
+static void a_lack_that_is_over_at_once_is_waited_out_all_the_same(void **state)
+{
+    struct fixture *fix = *state;
+    fail_one_accept(fix); /* others are cancelled, which is no reason to go on */
+    assert_int_equal(accepts(fix), 0);
+    fixture_pass(fix, 30);
+    assert_int_equal(accepts(fix), 0);
+    fixture_pass(fix, 70);
+    assert_int_equal(accepts(fix), LISTENER_ACCEPTS);
+}
+
+static void a_client_taken_in_between_makes_the_next_lack_a_new_one(void **state)
+{
+    struct fixture *fix = *state;
+    for (int i = 0; i < 6; i++) { /* it looks less and less often */
+        fail_one_accept(fix);
+        fixture_pass(fix, 2000);
+    }
+    fixture_session(fix);
+    fail_one_accept(fix);
+    fixture_pass(fix, 100);
+    assert_int_equal(accepts(fix), LISTENER_ACCEPTS);
+}
+
+static void while_one_client_is_waited_for_no_further_one_is_asked_for(void **state)
+{
+    struct fixture *fix = *state;
+    fail_one_accept(fix);
+    for (int i = 0; i < 20; i++) {
+        leave_descriptors(4);
+        fixture_pass(fix, 500);
+        assert_true(accepts(fix) <= 1);
+    }
+    assert_int_equal(accepts(fix), 1);
+    leave_descriptors(1000000);
+}
+
+#define LISTENER_TEST(name)                                                                    \
+    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LISTENER_TEST(a_listener_asks_for_what_its_route_says),
+        LISTENER_TEST(a_listener_that_can_not_be_opened_leaves_nothing),
+        LISTENER_TEST(a_lack_that_is_over_at_once_is_waited_out_all_the_same),
+        LISTENER_TEST(a_client_taken_in_between_makes_the_next_lack_a_new_one),
+        LISTENER_TEST(while_one_client_is_waited_for_no_further_one_is_asked_for),
+    };
+    return cmocka_run_group_tests_name("relay_listener", tests, NULL, NULL);
+}
