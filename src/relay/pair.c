@@ -1,9 +1,8 @@
 #include "relay/pair.h"
 
 #include <assert.h>
-#include <string.h>
+#include <stddef.h>
 
-#include "base/log.h"
 #include "relay/connecting.h"
 #include "relay/elapsed.h"
 #include "relay/pair_private.h"
@@ -32,106 +31,6 @@ static struct flow *flow_from(struct pair *pair, const struct side *side)
 static struct side *other_side(struct pair *pair, const struct side *side)
 {
     return side == &pair->client ? &pair->upstream : &pair->client;
-}
-
-/* The first event that decides the end gives the reason. One side's FIN does not decide yet:
- * what goes wrong after it is worth more. */
-static void note_reason(struct pair *pair, enum reason reason)
-{
-    if (pair->reason != REASON_NONE && pair->reason != REASON_CLIENT_FIN &&
-        pair->reason != REASON_UPSTREAM_FIN)
-        return;
-    if (pair->reason != REASON_NONE &&
-        (reason == REASON_CLIENT_FIN || reason == REASON_UPSTREAM_FIN))
-        return;
-    pair->reason = reason;
-    pair->reason_phase = pair->phase;
-}
-
-/* ---- the end ---- */
-
-/* Nothing is submitted from here on; what is in flight comes out, then the pair is released. */
-static void begin_closing(struct pair *pair, struct worker *worker)
-{
-    pair->closing = true;
-    flow_kill(&pair->up);
-    flow_kill(&pair->down);
-    if (pair->in_flight > 0) {
-        port_cancel(worker->relay->port, pair->client.sock);
-        if (pair->upstream.sock != SOCK_NONE)
-            port_cancel(worker->relay->port, pair->upstream.sock);
-    }
-}
-
-/* The relay or an operator ends the session: neither side may take its stream for complete. */
-static void cut(struct pair *pair, struct worker *worker, enum reason reason)
-{
-    note_reason(pair, reason);
-    pair->client.abort = true;
-    pair->upstream.abort = true;
-    begin_closing(pair, worker);
-}
-
-static void close_side(struct relay *relay, struct side *side)
-{
-    if (side->sock == SOCK_NONE)
-        return;
-    port_close_socket(relay->port, side->sock,
-                      side->abort ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
-    side->sock = SOCK_NONE;
-}
-
-static void log_end(const struct pair *pair, uint64_t now_ms)
-{
-    if (!log_on(LOG_INFO))
-        return;
-    char client[ADDR_TEXT_MAX], upstream[ADDR_TEXT_MAX];
-    log_info("session %llu ended: route='%s' client=%s upstream=%s reason=%s phase=%s "
-             "bytes_up=%llu bytes_down=%llu duration_ms=%llu connect_us=%llu tries=%u",
-             (unsigned long long)pair->id, pair->route->conf->name,
-             addr_format(&pair->client.peer, client),
-             addr_format(&pair->upstream.peer, upstream), reason_word(pair->reason),
-             phase_word(pair->reason_phase), (unsigned long long)pair->up.bytes,
-             (unsigned long long)pair->down.bytes,
-             (unsigned long long)elapsed_ms(now_ms, pair->started_ms),
-             (unsigned long long)pair->connect_us, pair->cursor.tries);
-}
-
-/* The only place where a pair ends. Until nothing is in flight the system may still write into
- * its memory. True when the caller has to bury it, without the lock. */
-static bool release(struct pair *pair, struct worker *worker)
-{
-    assert(pair->up.buffer.bytes == NULL && pair->down.buffer.bytes == NULL);
-    close_side(worker->relay, &pair->client);
-    close_side(worker->relay, &pair->upstream);
-    pair->released = true;
-    return true;
-}
-
-/* After release(), without the lock: out of the table, the timers and the counts. */
-static void bury(struct pair *pair, struct worker *worker)
-{
-    struct relay *relay = worker->relay;
-    struct relay_route *route = pair->route;
-    uint64_t length_ms = elapsed_ms(worker->now_ms, pair->started_ms);
-
-    table_remove(&relay->table, pair);
-    timers_disarm(&relay->timers, &pair->timer);
-    log_end(pair, worker->now_ms);
-
-    stat_add_reason(relay->stat, worker->number, route->scope, pair->reason);
-    if (!reason_is_refusal(pair->reason))
-        histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
-    if (pair->counted_upstream) {
-        struct relay_upstream *upstream = &route->upstreams[pair->upstream_index];
-        stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
-        histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
-        quota_give(&upstream->quota);
-    }
-    quota_give(&route->quota);
-    quota_give(&relay->quota);
-    pair_unhold(pair);
-    lifecycle_part_ended(relay);
 }
 
 /* ---- what follows from the state ---- */
@@ -192,13 +91,13 @@ static void pass_reset_on(struct pair *pair, struct worker *worker)
     struct side *broken = pair->client.reset ? &pair->client : &pair->upstream;
     struct side *other = other_side(pair, broken);
     if (other->reset || other->sock == SOCK_NONE || pair->phase == PHASE_CONNECT) {
-        begin_closing(pair, worker);
+        pair_begin_closing(pair, worker);
         return;
     }
     bool rest_moves = flow_from(pair, broken)->state == FLOW_OPEN;
     bool delivered = is_delivered(pair, worker, other) && !rest_moves;
     if (delivered || ending_is_overdue(pair, worker->now_ms)) {
-        begin_closing(pair, worker);
+        pair_begin_closing(pair, worker);
         return;
     }
     bool soon = !rest_moves && quiet_ms(pair, worker->now_ms) < LOOK_FLUSH_FOR_MS;
@@ -211,11 +110,13 @@ static bool review(struct pair *pair, struct worker *worker)
     if (!pair->closing && (pair->client.reset || pair->upstream.reset))
         pass_reset_on(pair, worker);
     if (!pair->closing && pair->up.state == FLOW_SHUT && pair->down.state == FLOW_SHUT)
-        begin_closing(pair, worker);
+        pair_begin_closing(pair, worker);
     if (!pair->closing)
         return false;
-    if (pair->in_flight == 0)
-        return release(pair, worker);
+    if (pair->in_flight == 0) {
+        pair_release(pair, worker);
+        return true;
+    }
     arm(pair, worker, LOOK_CLOSE_MS);
     return false;
 }
@@ -226,7 +127,7 @@ static void leave(struct pair *pair, struct worker *worker, bool released)
     os_mutex_unlock(&pair->lock);
     connecting_log(worker);
     if (released)
-        bury(pair, worker);
+        pair_bury(pair, worker);
 }
 
 /* ---- events ---- */
@@ -263,10 +164,10 @@ static void on_side_failed(struct pair *pair, struct worker *worker, struct side
         return;
     enum reason reason = failure_reason(side == &pair->client, err);
     if (!is_of_the_peer(reason)) {
-        cut(pair, worker, reason); /* both peers live, and nothing can be passed on */
+        pair_cut(pair, worker, reason); /* both peers live, and nothing can be passed on */
         return;
     }
-    note_reason(pair, reason);
+    pair_note_reason(pair, reason);
     side->reset = true;
     other_side(pair, side)->abort = true;
     begin_ending(pair, worker);
@@ -277,7 +178,7 @@ static void on_side_failed(struct pair *pair, struct worker *worker, struct side
 
 static void on_finished(struct pair *pair, struct worker *worker, const struct flow *flow)
 {
-    note_reason(pair, flow == &pair->up ? REASON_CLIENT_FIN : REASON_UPSTREAM_FIN);
+    pair_note_reason(pair, flow == &pair->up ? REASON_CLIENT_FIN : REASON_UPSTREAM_FIN);
     pair->phase = PHASE_HALF_CLOSED;
     begin_ending(pair, worker);
     arm(pair, worker, LOOK_SOON_MS);
@@ -296,7 +197,7 @@ static void on_connect_step(struct pair *pair, struct worker *worker, struct con
     switch (step.state) {
     case CONNECT_RUNS: break; /* its completion or the timer goes on */
     case CONNECT_STANDS: start_flows(pair, worker); break;
-    case CONNECT_FAILED: cut(pair, worker, step.reason); break;
+    case CONNECT_FAILED: pair_cut(pair, worker, step.reason); break;
     }
 }
 
@@ -398,7 +299,7 @@ static void look_at_data(struct pair *pair, struct worker *worker)
     uint64_t idle_timeout = pair->route->conf->idle_timeout_ms;
     uint64_t quiet = quiet_ms(pair, worker->now_ms);
     if (idle_timeout > 0 && quiet >= idle_timeout) {
-        cut(pair, worker, REASON_IDLE_TIMEOUT);
+        pair_cut(pair, worker, REASON_IDLE_TIMEOUT);
         return;
     }
     if (idle_timeout > 0 && idle_timeout - quiet < next + SECOND_MS)
@@ -411,7 +312,7 @@ static void look_at_half_closed(struct pair *pair, struct worker *worker)
 {
     look_at_sinks(pair, worker);
     if (ending_is_overdue(pair, worker->now_ms)) {
-        cut(pair, worker, REASON_HALF_CLOSE_TIMEOUT);
+        pair_cut(pair, worker, REASON_HALF_CLOSE_TIMEOUT);
         return;
     }
     look_for_reset(pair, worker, &pair->client);
@@ -423,11 +324,11 @@ static void look(struct pair *pair, struct worker *worker)
 {
     if (pair->end_wanted) {
         pair->end_wanted = false;
-        cut(pair, worker, pair->reason);
+        pair_cut(pair, worker, pair->reason);
         return;
     }
     if (pair->closing) {
-        begin_closing(pair, worker);
+        pair_begin_closing(pair, worker);
         return;
     }
     if (pair->client.reset || pair->upstream.reset) {
@@ -467,19 +368,6 @@ static void on_timer(struct timer *timer, struct worker *worker)
 }
 
 static const struct timer_kind pair_timer = {.hold = on_timer_hold, .fire = on_timer};
-
-bool pair_end(struct pair *pair, enum reason reason)
-{
-    os_mutex_lock(&pair->lock);
-    bool asked = !pair->closing && !pair->end_wanted;
-    if (asked) {
-        note_reason(pair, reason);
-        pair->end_wanted = true;
-        timers_arm(&pair->relay->timers, &pair->timer, 0);
-    }
-    os_mutex_unlock(&pair->lock);
-    return asked;
-}
 
 void pair_init_timer(struct pair *pair)
 {

@@ -15,4 +15,23 @@ void pair_init_timer(struct pair *pair);
  * this returns; the reason says why, REASON_NONE when it is not. Without the lock. */
 enum reason pair_first_connect(struct pair *pair, struct worker *worker);
 
+/* ---- the end; with the lock but the last ---- */
+
+/* The first event that decides the end gives the reason. One side's FIN does not decide yet:
+ * what goes wrong after it is worth more. */
+void pair_note_reason(struct pair *pair, enum reason reason);
+
+/* Nothing is submitted from here on; what is in flight comes out, then the pair is released. */
+void pair_begin_closing(struct pair *pair, struct worker *worker);
+
+/* The relay or an operator ends the session: neither side may take its stream for complete. */
+void pair_cut(struct pair *pair, struct worker *worker, enum reason reason);
+
+/* The only place where a pair ends: it is closing and nothing is in flight. Before that the
+ * system may still write into its memory. */
+void pair_release(struct pair *pair, struct worker *worker);
+
+/* After pair_release(), without the lock: out of the table, the timers and the counts. */
+void pair_bury(struct pair *pair, struct worker *worker);
+
 #endif

@@ -1,0 +1,113 @@
+/* How a pair ends; see pair.h. */
+#include <assert.h>
+
+#include "base/log.h"
+#include "relay/elapsed.h"
+#include "relay/pair.h"
+#include "relay/pair_private.h"
+#include "relay/relay.h"
+#include "relay/worker.h"
+
+void pair_note_reason(struct pair *pair, enum reason reason)
+{
+    if (pair->reason != REASON_NONE && pair->reason != REASON_CLIENT_FIN &&
+        pair->reason != REASON_UPSTREAM_FIN)
+        return;
+    if (pair->reason != REASON_NONE &&
+        (reason == REASON_CLIENT_FIN || reason == REASON_UPSTREAM_FIN))
+        return;
+    pair->reason = reason;
+    pair->reason_phase = pair->phase;
+}
+
+void pair_begin_closing(struct pair *pair, struct worker *worker)
+{
+    pair->closing = true;
+    flow_kill(&pair->up);
+    flow_kill(&pair->down);
+    if (pair->in_flight > 0) {
+        port_cancel(worker->relay->port, pair->client.sock);
+        if (pair->upstream.sock != SOCK_NONE)
+            port_cancel(worker->relay->port, pair->upstream.sock);
+    }
+}
+
+void pair_cut(struct pair *pair, struct worker *worker, enum reason reason)
+{
+    pair_note_reason(pair, reason);
+    pair->client.abort = true;
+    pair->upstream.abort = true;
+    pair_begin_closing(pair, worker);
+}
+
+static void close_side(struct relay *relay, struct side *side)
+{
+    if (side->sock == SOCK_NONE)
+        return;
+    port_close_socket(relay->port, side->sock,
+                      side->abort ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
+    side->sock = SOCK_NONE;
+}
+
+static void log_end(const struct pair *pair, uint64_t now_ms)
+{
+    if (!log_on(LOG_INFO))
+        return;
+    char client[ADDR_TEXT_MAX], upstream[ADDR_TEXT_MAX];
+    log_info("session %llu ended: route='%s' client=%s upstream=%s reason=%s phase=%s "
+             "bytes_up=%llu bytes_down=%llu duration_ms=%llu connect_us=%llu tries=%u",
+             (unsigned long long)pair->id, pair->route->conf->name,
+             addr_format(&pair->client.peer, client),
+             addr_format(&pair->upstream.peer, upstream), reason_word(pair->reason),
+             phase_word(pair->reason_phase), (unsigned long long)pair->up.bytes,
+             (unsigned long long)pair->down.bytes,
+             (unsigned long long)elapsed_ms(now_ms, pair->started_ms),
+             (unsigned long long)pair->connect_us, pair->cursor.tries);
+}
+
+void pair_release(struct pair *pair, struct worker *worker)
+{
+    assert(pair->closing && pair->in_flight == 0 && !pair->released);
+    assert(pair->up.buffer.bytes == NULL && pair->down.buffer.bytes == NULL);
+    close_side(worker->relay, &pair->client);
+    close_side(worker->relay, &pair->upstream);
+    pair->released = true;
+}
+
+void pair_bury(struct pair *pair, struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    struct relay_route *route = pair->route;
+    uint64_t length_ms = elapsed_ms(worker->now_ms, pair->started_ms);
+
+    table_remove(&relay->table, pair);
+    timers_disarm(&relay->timers, &pair->timer);
+    log_end(pair, worker->now_ms);
+
+    stat_add_reason(relay->stat, worker->number, route->scope, pair->reason);
+    if (!reason_is_refusal(pair->reason))
+        histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
+    if (pair->counted_upstream) {
+        struct relay_upstream *upstream = &route->upstreams[pair->upstream_index];
+        stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
+        histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
+        quota_give(&upstream->quota);
+    }
+    quota_give(&route->quota);
+    quota_give(&relay->quota);
+    pair_unhold(pair);
+    lifecycle_part_ended(relay);
+}
+
+bool pair_end(struct pair *pair, enum reason reason)
+{
+    os_mutex_lock(&pair->lock);
+    bool asked = !pair->closing && !pair->end_wanted;
+    if (asked) {
+        pair_note_reason(pair, reason);
+        pair->end_wanted = true;
+        timers_arm(&pair->relay->timers, &pair->timer, 0);
+    }
+    os_mutex_unlock(&pair->lock);
+    return asked;
+}
