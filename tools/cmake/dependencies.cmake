@@ -41,7 +41,7 @@ macro(add_source_build name)
     set(CMAKE_POLICY_VERSION_MINIMUM 3.5) # it may ask for an older CMake than this one supports
     set(CMAKE_WARN_DEPRECATED OFF)
     set(CMAKE_MESSAGE_LOG_LEVEL WARNING) # its many checks are not our news
-    add_subdirectory(${${name}_SOURCE_DIR} ${${name}_BINARY_DIR} EXCLUDE_FROM_ALL)
+    add_subdirectory(${${name}_SOURCE_DIR} ${${name}_BINARY_DIR} EXCLUDE_FROM_ALL SYSTEM)
     unset(CMAKE_WARN_DEPRECATED)
     unset(CMAKE_MESSAGE_LOG_LEVEL)
 endmacro()
