@@ -100,7 +100,7 @@ static void a_reset_of_the_client_behind_a_stalled_upstream_is_noticed(void **st
     fake_sock(s.client)->peer_reset = true;
     fixture_pass(fix, 2100);
     assert_true(is_ending(s.upstream, OP_WRITE));
-    fixture_pass(fix, 30000); /* it is never taken */
+    fixture_pass(fix, 32000); /* it is never taken */
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
@@ -115,7 +115,7 @@ static void a_reset_of_the_upstream_behind_a_stalled_client_is_noticed(void **st
     fake_sock(s.upstream)->peer_reset = true;
     fixture_pass(fix, 2100);
     assert_true(is_ending(s.client, OP_WRITE));
-    fixture_pass(fix, 30000);
+    fixture_pass(fix, 32000);
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_UPSTREAM_RESET), 1);
