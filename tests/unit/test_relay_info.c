@@ -161,6 +161,34 @@ static void who_found_a_session_keeps_its_memory_and_nothing_else(void **state)
     assert_int_equal(fix->relay.pairs.used, 0);
 }
 
+static void all_sessions_are_found_however_many_there_are(void **state)
+{
+    struct fixture *fix = *state;
+    enum { COUNT = 300 };
+    fix->relay.quota.limit = COUNT;
+    fix->relay.routes[0].quota.limit = COUNT;
+    for (int i = 0; i < COUNT; i++)
+        fixture_session(fix);
+
+    struct pair **pairs;
+    size_t count;
+    bool seen[COUNT + 1] = {false};
+    assert_int_equal(table_all(&fix->relay.table, &pairs, &count), ERR_OK);
+    assert_int_equal(count, COUNT);
+    for (size_t i = 0; i < count; i++) {
+        assert_in_range(pairs[i]->id, 1, COUNT);
+        assert_false(seen[pairs[i]->id]);
+        seen[pairs[i]->id] = true;
+        pair_unhold(pairs[i]);
+    }
+    free(pairs);
+    struct pair *last = table_find(&fix->relay.table, COUNT);
+    assert_non_null(last);
+    assert_int_equal(last->id, COUNT);
+    pair_unhold(last);
+    assert_null(table_find(&fix->relay.table, COUNT + 1));
+}
+
 static void keepalive_is_asked_for_once(void **state)
 {
     struct fixture *fix = *state;
@@ -200,6 +228,7 @@ int main(void)
         INFO_TEST(a_side_that_finished_is_shown),
         INFO_TEST(a_session_that_is_asked_to_end_shows_it_and_can_not_be_asked_again),
         INFO_TEST(who_found_a_session_keeps_its_memory_and_nothing_else),
+        INFO_TEST(all_sessions_are_found_however_many_there_are),
         INFO_TEST(keepalive_is_asked_for_once),
         INFO_TEST(a_timer_that_fires_after_the_end_does_nothing),
     };
