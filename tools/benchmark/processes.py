@@ -186,7 +186,11 @@ class Workplace:
         for child in reversed(self.children):
             self._end(child)
         self.children.clear()
-        shutil.rmtree(self.path, ignore_errors=True)
+        for _ in range(50):  # somebody's last words may still be written
+            shutil.rmtree(self.path, ignore_errors=True)
+            if not self.path.exists():
+                break
+            time.sleep(0.1)
 
     def pids(self):
         """This process and all it has started."""

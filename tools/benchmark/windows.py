@@ -81,13 +81,22 @@ class Wine:
         self.server = place.start(
             "wineserver", [self._server, "-f", "-p"], cpus=[RELAY_CPU], env=self.env
         )
-        boot = place.start(
+        try:
+            self._boot()
+        except BaseException:  # interruptions too: what runs in the prefix is not our child
+            self.end()
+            raise
+
+    def _boot(self):
+        boot = self._place.start(
             "wineboot", [self.program, "wineboot", "--init"], cpus=[RELAY_CPU], env=self.env
         )
         try:
             code = boot.popen.wait(180)
         except subprocess.TimeoutExpired:
             code = -1
+        finally:
+            self._place.stop(boot)  # what still starts would start a server of its own
         if code != 0:
             raise BenchError(f"no Wine prefix: {boot.last_words()}")
 
