@@ -168,7 +168,7 @@ class Child:
 class Workplace:
     """The temporary folder and the processes of a measurement."""
 
-    path: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="pairport-bench-")))
+    path: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix=f"pairport-bench-{os.getpid()}-")))
     children: list = field(default_factory=list)
     started: int = 0
 
