@@ -178,9 +178,10 @@ void tell(struct relay_run *relay, const char *command, int code, const char *an
 {
     char *output, *errors;
     int ended = relay_console(relay, command, &output, &errors);
-    assert_string_equal(code == 0 ? output : errors, answer);
-    assert_string_equal(code == 0 ? errors : output, "");
-    assert_int_equal(ended, code);
+    if (ended != code || strcmp(code == 0 ? output : errors, answer) != 0 ||
+        *(code == 0 ? errors : output) != '\0')
+        fail_msg("'%s' ended with %d, output '%s', errors '%s'", command, ended, output,
+                 errors);
     free(output);
     free(errors);
 }

@@ -95,6 +95,8 @@ static void a_client_over_the_relays_limit_is_reset_and_counted(void **state)
     assert_int_equal(relay_stat(relay, "sessions_refused_total"), 3);
 
     /* They are no sessions, and no upstream heard of them. */
+    assert_int_equal(route_stat(relay, "test", "sessions_open"), 2);
+    assert_int_equal(route_stat(relay, "other", "sessions_open"), 1);
     assert_int_equal(relay_stat(relay, "sessions_total"), 3);
     assert_int_equal(relay_stat(relay, "sessions_peak"), 3);
     assert_int_equal(relay_stat(relay, "connects_total"), 3);

@@ -5,6 +5,7 @@
 #include <psapi.h>
 #include <winternl.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +144,7 @@ enum err process_start(struct process **out, const struct process_options *optio
     PROCESS_INFORMATION made;
     if (!CreateProcessW(program, wide_line, NULL, NULL, TRUE, flags, NULL, NULL, &start,
                         &made)) {
+        fprintf(stderr, "CreateProcessW: error %lu\n", GetLastError());
         err = test_windows_error();
         close_handle(process->input);
         free(process);
