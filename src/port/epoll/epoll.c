@@ -193,6 +193,7 @@ enum err port_enter(struct port *port)
     list_push(&port->workers, &worker->link);
     os_mutex_unlock(&port->lock);
     self = worker;
+    reserve_enter(port);
     return ERR_OK;
 }
 
@@ -209,6 +210,7 @@ void port_leave(struct port *port)
     assert(worker != NULL && "only a worker leaves");
     self = NULL;
     inbox_splice(port, &worker->ready);
+    reserve_leave(port);
 
     os_mutex_lock(&port->lock);
     list_remove(&worker->link);

@@ -4,7 +4,8 @@
  * cache line; an operation that cannot be done at once is parked there until an edge comes.
  *
  *   epoll.c    the port: open, enter, post; ready lists and the inbox
- *   wait.c     port_wait(): which worker waits for epoll, and which ones sleep meanwhile
+ *   wait.c     port_wait(): events and results
+ *   reserve.c  which workers serve, and which ones sleep meanwhile
  *   records.c  the table of records: attach, close, registration with epoll
  *   ops.c      operations of every kind: submit, cancel, what an edge sets going
  *   stream.c   READ and WRITE, and what goes at once without them
@@ -46,6 +47,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -157,9 +159,10 @@ struct worker {
     alignas(CACHE_LINE) struct port *port;
     struct queue ready; /* finished or unfinished operations, this worker's alone */
     unsigned ready_count;
-    unsigned turns;   /* calls of port_wait() since epoll was last asked */
-    unsigned handed;  /* operations handed out since then */
-    struct list link; /* in port->workers */
+    unsigned turns;          /* calls of port_wait() since epoll was last asked */
+    unsigned handed;         /* operations handed out since then */
+    uint64_t extra_until_us; /* monotonic: it came to help and goes back then; 0: it stays */
+    struct list link;        /* in port->workers */
     struct counters counters;
 };
 
@@ -169,13 +172,24 @@ struct port {
     bool shared;  /* for several workers; else the reserve below does not exist */
     _Atomic(struct record *) *chunks; /* [CHUNKS]; a chunk is made once and stays */
 
-    /* who waits, see wait.c */
+    /* who serves, see reserve.c */
     alignas(CACHE_LINE) atomic_bool sentry; /* a worker waits for epoll */
-    atomic_uint reserves;                   /* workers that sleep, or are about to */
-    atomic_bool timer_set;                  /* timer_fd will wake one of them */
+    atomic_uint serving;                    /* workers that are not in reserve */
+    atomic_uint reserves;                   /* workers that sleep there, or are about to */
+    atomic_uint fetches;                    /* times that epoll was asked */
+    atomic_bool watch_set;                  /* timer_fd will wake one of the reserve */
     atomic_bool called;                     /* call_fd does */
+    atomic_uint_fast64_t watch_after_us;    /* not before then, monotonic */
+    unsigned half;                          /* of the processors, rounded down */
     int reserve_fd;                         /* the epoll instance they sleep on */
     int timer_fd, call_fd;                  /* edge-triggered there and never read */
+    struct os_mutex watch_lock;             /* guards `watch` */
+    struct watch {
+        unsigned fetches;  /* as they were at the last look */
+        unsigned busy;     /* looks in a row that found the post empty */
+        uint64_t began_us; /* monotonic, and what was idle then, at the look that counts */
+        uint64_t began_idle_us;
+    } watch;
 
     alignas(CACHE_LINE) struct os_mutex lock; /* guards the rest */
     struct queue inbox;                       /* for any worker, see inbox_splice() */
@@ -222,12 +236,36 @@ enum err watch_counter(int epoll_fd, int fd, uint64_t data);
 /* Writes to such an eventfd: one of those who wait for it wakes up. */
 void wake_one(int fd);
 
+/* ---- reserve.c ---- */
+
+enum err reserve_open(struct port *port);
+void reserve_close(struct port *port);
+
+/* A worker begins, and ends, to serve. */
+void reserve_enter(struct port *port);
+void reserve_leave(struct port *port);
+
+/* True: the worker came to help, its time is over, and others serve. */
+bool reserve_is_due(struct port *port, struct worker *worker);
+
+/* Sleeps until the worker is needed, or timeout_ms is over (-1: never). At once, when nobody
+ * else serves. */
+void reserve_sleep(struct port *port, struct worker *worker, int timeout_ms);
+
+/* Takes the post of the one who waits for epoll; false: it is taken. */
+bool reserve_take_post(struct port *port);
+void reserve_leave_post(struct port *port);
+
+/* There is more to do at once than one worker should. */
+void reserve_call(struct port *port);
+
 /* ---- wait.c ---- */
 
 #define INBOX_DATA UINT64_MAX /* epoll's word for the event_fd; no socket has this number */
 
-enum err reserve_open(struct port *port);
-void reserve_close(struct port *port);
+/* One call of epoll_wait that is counted. */
+int wait_on(struct worker *worker, int epoll_fd, struct epoll_event *events, int max,
+            int timeout_ms);
 
 /* ---- records.c ---- */
 
