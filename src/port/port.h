@@ -19,7 +19,8 @@
  *  - WAKE     comes out in some worker.
  *  At most one READ and one WRITE or CONNECT are in flight on a socket.
  *
- * What need not wait can be had without an operation: port_receive_now(), port_send_now().
+ * What need not wait can be had without an operation: port_receive_now(), port_send_now() and,
+ * both in one, port_move_now().
  *
  * Threads: port_wait() from threads that called port_enter(). port_submit() from those, or
  * from a thread that outlives the operation (Windows cancels a thread's operations when it
@@ -72,6 +73,23 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
  * an attached and connected socket without a WRITE in flight, and len > 0. */
 enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t len,
                        uint32_t *sent);
+
+/* What port_move_now() did. */
+struct port_move {
+    uint32_t got;  /* received; 0: FIN */
+    uint32_t sent; /* of these, taken by the other socket */
+    const unsigned char
+        *rest;         /* the got - sent bytes that it did not take, in the caller's `buf` */
+    enum err send_err; /* of the other socket, if it failed; the rest is then lost */
+    bool drained;      /* nothing was left to receive; false: perhaps more is there */
+};
+
+/* Receives what is there, up to len bytes, and sends it to the other socket, both at once and
+ * without an operation. Where the system can, much is moved without being copied. Returns as
+ * port_receive_now(), for `from`; *move is complete when that is ERR_OK. `buf` has room for len
+ * bytes. Needs what port_receive_now() needs of `from` and port_send_now() of `to`. */
+enum err port_move_now(struct port *port, sock_t from, sock_t to, unsigned char *buf,
+                       uint32_t len, struct port_move *move);
 
 /* Asks that everything in flight on the socket comes out soon, with ERR_CANCELLED or with its
  * real result. The caller guards the socket against being closed meanwhile. */

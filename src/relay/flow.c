@@ -116,40 +116,44 @@ static uint32_t first_room(const struct flow *flow)
     return most < FLOW_ROOM_FIRST ? most : FLOW_ROOM_FIRST;
 }
 
-static void grow_room(struct flow *flow)
+static uint32_t grow_room(struct flow *flow)
 {
     uint32_t most = flow->pair->route->conf->buffer_bytes;
     flow->room = flow->room < most / FLOW_ROOM_FACTOR ? flow->room * FLOW_ROOM_FACTOR : most;
+    return flow->room;
 }
 
 /* Moves bytes as long as they come and go at once, within limits: others want their turn. */
 static enum flow_event pump(struct flow *flow, struct worker *worker)
 {
     struct port *port = worker->relay->port;
+    uint32_t room = flow->room;
     for (uint32_t moved = 0; moved < FLOW_TURN_BYTES;) {
-        uint32_t got, sent;
-        uint32_t room = flow->room;
-        enum err err = port_receive_now(port, flow->source, worker->scratch, room, &got);
+        struct port_move move;
+        enum err err =
+            port_move_now(port, flow->source, flow->sink, worker->scratch, room, &move);
         if (err == ERR_AGAIN)
             break;
-        if (err == ERR_OK && got == 0 && flow->source_broken)
+        if (err == ERR_OK && move.got == 0 && flow->source_broken)
             err = ERR_RESET;
         if (err != ERR_OK)
             return die(flow, worker, FLOW_SOURCE_FAILED, err);
-        if (got == 0)
+        if (move.got == 0)
             return finish(flow);
 
-        err = port_send_now(port, flow->sink, worker->scratch, got, &sent);
-        if (sent > 0)
-            count_bytes(flow, worker, sent);
-        if (err != ERR_OK)
-            return die(flow, worker, FLOW_SINK_FAILED, err);
-        if (sent < got)
-            return keep_rest(flow, worker, worker->scratch + sent, got - sent);
-        if (got < room)
-            break; /* that was all, or the next READ says at once that it was not */
-        grow_room(flow);
-        moved += got;
+        if (move.sent > 0)
+            count_bytes(flow, worker, move.sent);
+        if (move.send_err != ERR_OK)
+            return die(flow, worker, FLOW_SINK_FAILED, move.send_err);
+        if (move.sent < move.got)
+            return keep_rest(flow, worker, move.rest, move.got - move.sent);
+        if (move.drained)
+            break; /* or the next READ says at once that it was not all */
+        moved += move.got;
+        if (move.got == room)
+            room = grow_room(flow);
+        else
+            room = first_room(flow); /* most likely nothing is left */
     }
     return wait_for_bytes(flow, worker);
 }

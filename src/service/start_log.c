@@ -10,10 +10,12 @@
  * port, console and its clients, and some to spare for what libraries open for a moment. */
 #define DESCRIPTOR_RESERVE 48
 #define PER_SESSION        2
+#define PER_WORKER         2 /* a pipe */
 
 static uint64_t fixed_descriptors(const struct conf *conf)
 {
-    uint64_t count = DESCRIPTOR_RESERVE;
+    uint64_t workers = conf->workers > 0 ? conf->workers : os_cpu_count();
+    uint64_t count = DESCRIPTOR_RESERVE + PER_WORKER * workers;
     for (size_t i = 0; i < conf->route_count; i++)
         count += conf->routes[i].listen_count;
     return count;

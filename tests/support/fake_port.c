@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/list.h"
+#include "port/move.h"
 #include "support/fake.h"
 
 #define RUBBISH 0xA5
@@ -369,6 +370,12 @@ enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t
     used->room -= size;
     *sent = (uint32_t)size;
     return ERR_OK;
+}
+
+enum err port_move_now(struct port *port, sock_t from, sock_t to, unsigned char *buf,
+                       uint32_t len, struct port_move *move)
+{
+    return port_move_by_copy(port, from, to, buf, len, move);
 }
 
 void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how)

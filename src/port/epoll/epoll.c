@@ -193,6 +193,7 @@ enum err port_enter(struct port *port)
     list_push(&port->workers, &worker->link);
     os_mutex_unlock(&port->lock);
     self = worker;
+    splice_open(worker);
     reserve_enter(port);
     return ERR_OK;
 }
@@ -211,6 +212,7 @@ void port_leave(struct port *port)
     self = NULL;
     inbox_splice(port, &worker->ready);
     reserve_leave(port);
+    splice_close(worker);
 
     os_mutex_lock(&port->lock);
     list_remove(&worker->link);

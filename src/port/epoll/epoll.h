@@ -9,6 +9,7 @@
  *   records.c  the table of records: attach, close, registration with epoll
  *   ops.c      operations of every kind: submit, cancel, what an edge sets going
  *   stream.c   READ and WRITE, and what goes at once without them
+ *   splice.c   much that goes from one socket to another, without being copied
  *   opening.c  CONNECT and ACCEPT
  *
  * How an edge is never lost, although system calls are made without the record's lock:
@@ -162,7 +163,11 @@ struct worker {
     unsigned turns;          /* calls of port_wait() since epoll was last asked */
     unsigned handed;         /* operations handed out since then */
     uint64_t extra_until_us; /* monotonic: it came to help and goes back then; 0: it stays */
-    struct list link;        /* in port->workers */
+    struct pipe {
+        int out, in;
+        uint32_t room; /* bytes; 0: there is none */
+    } pipe;            /* owned, of splice.c; empty between its calls */
+    struct list link;  /* in port->workers */
     struct counters counters;
 };
 
@@ -317,6 +322,12 @@ void op_resume(struct port *port, struct worker *worker, struct op *op);
  * what record_watch() registered. */
 void op_on_edge(struct port *port, struct worker *worker, uint64_t data, uint32_t events);
 
+/* ---- splice.c ---- */
+
+/* Makes the worker's pipe, if the system has the descriptors; closes it, if there is one. */
+void splice_open(struct worker *worker);
+void splice_close(struct worker *worker);
+
 /* ---- stream.c and opening.c ----
  * An operation is started once, by start, and run once more whenever it was parked and an edge
  * has come. `cancels` is what record_cancels() said when the operation was submitted or left
@@ -327,6 +338,11 @@ void read_run(struct port *port, struct worker *worker, struct record *record, s
               bool unsure, uint32_t cancels);
 void write_run(struct port *port, struct worker *worker, struct record *record, struct op *op,
                uint32_t cancels);
+/* The end of what can be received: 0 bytes, or an errno. Gives the errno to report, 0 for FIN. */
+int end_of_stream(struct record *record, int code);
+
+/* A send failed with this errno: remembers a reset, which the kernel tells only once. */
+void send_failed(struct port *port, sock_t sock, int code);
 void connect_start(struct port *port, struct worker *worker, struct record *record,
                    struct op *op, uint32_t cancels);
 void connect_end(struct port *port, struct worker *worker, struct op *op, uint32_t events);

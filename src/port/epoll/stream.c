@@ -35,8 +35,7 @@ static void park_read(struct port *port, struct worker *worker, struct record *r
         worker_finish(port, worker, op, record_watch_error(code), code);
 }
 
-/* The end of what can be received: 0 bytes, or an error. Gives the errno to report, 0 for FIN. */
-static int end_of_stream(struct record *record, int code)
+int end_of_stream(struct record *record, int code)
 {
     /* A send that failed may have taken the reset away from us; then FIN would be a lie. */
     if (code == ECONNRESET)
@@ -160,6 +159,12 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
 
 /* ---- WRITE ---- */
 
+void send_failed(struct port *port, sock_t sock, int code)
+{
+    if (code == ECONNRESET || code == EPIPE)
+        atomic_store_explicit(&record_of(port, sock)->reset, true, memory_order_relaxed);
+}
+
 /* Bytes taken, or -1 with errno. */
 static ssize_t transmit(struct port *port, struct worker *worker, sock_t sock, const void *buf,
                         uint32_t len)
@@ -169,10 +174,10 @@ static ssize_t transmit(struct port *port, struct worker *worker, sock_t sock, c
         count_up(port, worker, writes);
         if (sent >= 0)
             return sent;
-        if (errno == ECONNRESET || errno == EPIPE)
-            atomic_store_explicit(&record_of(port, sock)->reset, true, memory_order_relaxed);
-        if (errno != EINTR)
+        if (errno != EINTR) {
+            send_failed(port, sock, errno);
             return -1;
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 #include "os/windows/error.h"
 #include "port/iocp/faults.h"
 #include "port/iocp/iocp.h"
+#include "port/move.h"
 
 enum part {
     PART_PENDING, /* the system has it: not ours any more */
@@ -118,4 +119,10 @@ enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t
     int code = WSAGetLastError();
     /* Without room, or without memory for it right now, the WRITE that follows waits. */
     return code == WSAEWOULDBLOCK || code == WSAENOBUFS ? ERR_OK : error_from_wsa(code);
+}
+
+enum err port_move_now(struct port *port, sock_t from, sock_t to, unsigned char *buf,
+                       uint32_t len, struct port_move *move)
+{
+    return port_move_by_copy(port, from, to, buf, len, move);
 }
