@@ -13,7 +13,7 @@ from . import machine, plot, profiling, scaling, summary, syscalls, tables, wind
 from .loads import LOAD_BY_NAME, LOADS, WINDOWS_LOADS
 from .measure import Bench, rounds
 from .processes import BenchError, Workplace
-from .relays import DIRECT, PAIRPORT, PEERS
+from .relays import DIRECT, FLOOR, PAIRPORT, PEERS
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSY_SHARE = 0.05  # of the machine, by others; above it numbers are doubtful
@@ -94,7 +94,7 @@ def _set_up(mode):
         raise BenchError("can't set up")
 
 
-def _build(preset="linux", targets=("pairport", "pairload")):
+def _build(preset="linux", targets=("pairport", "pairload", "floor")):
     """Builds what is measured. Returns where it is."""
     log = ROOT / f"build/bench-build-{preset}.log"
     log.parent.mkdir(exist_ok=True)
@@ -120,7 +120,8 @@ def _prefer_us():
 
 def _measure(args):
     build = args.build.resolve() if args.build else _build()
-    relays = [PAIRPORT, *(peer for peer in PEERS if peer.name in args.peers), DIRECT]
+    peers = [peer for peer in PEERS if peer.name in args.peers]
+    relays = [PAIRPORT, *peers, FLOOR, DIRECT]
     loads = [load for load in LOADS if load.name in (args.loads or LOAD_BY_NAME)]
     result = _head(args, relays, {r.name: r.find_version(build) for r in relays if r.command})
     with Workplace() as place:

@@ -92,6 +92,10 @@ def _rinetd(setting):
     return ["rinetd", "-f", "-c", conf]
 
 
+def _floor(setting):
+    return [setting.build / "floor", setting.port, setting.upstream]
+
+
 @dataclass(frozen=True)
 class Relay:
     """A program that is measured."""
@@ -129,6 +133,14 @@ class Relay:
 
 PAIRPORT = Relay("pairport", _pairport, "all defaults", ("{build}/pairport", "version"))
 DIRECT = Relay("direct", None, "no relay, straight to the server")
+# What one receive and one send a message cost without a relay around them: no relay that sends and
+# receives by system calls is much cheaper, see floor.c.
+FLOOR = Relay(
+    "floor",
+    _floor,
+    "one thread that receives and sends and does nothing else: what the kernel alone costs",
+    loads=("pingpong-64", "pingpong-1000", "connect"),
+)
 PEERS = (
     Relay("haproxy", _haproxy, "mode tcp, otherwise its defaults", ("haproxy", "-v")),
     # It only splices what streams, so it is another program in that load alone.

@@ -6,7 +6,8 @@ from .loads import FIGURES, LOAD_BY_NAME
 from .tables import Table
 
 OURS = "pairport"
-NO_PEERS = (OURS, "direct")
+FLOOR = "floor"
+NO_PEERS = (OURS, FLOOR, "direct")
 
 
 def _values(samples, load, relay, figure):
@@ -79,6 +80,13 @@ def _relay_order(settings):
     return lambda sample: order.index(sample["relay"])
 
 
+def _ratios(samples, load, figure, relay, peer):
+    """A relay's figure to a peer's, for each round that has both."""
+    ours = _values(samples, load, relay, figure)
+    theirs = _values(samples, load, peer, figure)
+    return [ours[r] / theirs[r] for r in ours if theirs.get(r, 0) > 0]
+
+
 def judge(samples, load, budget, rows, refusals):
     """One budget: the figure of pairport, the best peer's, their ratio and whether it is met.
 
@@ -96,6 +104,7 @@ def judge(samples, load, budget, rows, refusals):
         "best_value": None,
         "ratio": None,
         "ratio_range": None,
+        "floor_ratio": None,  # of what does nothing but receive and send, to the same peer
         "met": None,
         "why_not": None,
     }
@@ -119,9 +128,10 @@ def judge(samples, load, budget, rows, refusals):
     if peers:
         best = (max if budget.least_ratio else min)(peers, key=peers.get)
         verdict["best_peer"], verdict["best_value"] = best, peers[best]
-        ours = _values(samples, load, OURS, figure)
-        theirs = _values(samples, load, best, figure)
-        ratios = [ours[r] / theirs[r] for r in ours if theirs.get(r, 0) > 0]
+        ratios = _ratios(samples, load, figure, OURS, best)
+        floors = _ratios(samples, load, figure, FLOOR, best)
+        if floors and FLOOR not in refusals and figure.startswith("cpu_us"):
+            verdict["floor_ratio"] = median(floors)
         if ratios:
             verdict["ratio"] = median(ratios)
             verdict["ratio_range"] = [min(ratios), max(ratios)]
@@ -199,6 +209,7 @@ def _budget_row(entry, verdict):
         shown(figure, verdict["value"]),
         f"{peer} {shown(figure, verdict['best_value'])}".strip(),
         ratio,
+        f"{floor:.2f}" if (floor := verdict.get("floor_ratio")) else "",
         budget,
         {True: "met", False: "MISSED", None: verdict["why_not"]}[verdict["met"]],
     ]
@@ -207,7 +218,7 @@ def _budget_row(entry, verdict):
 def budget_table(entries):
     """All budgets; '-' is where no ratio can be given, with the reason."""
     table = Table("Budgets: pairport to the best peer, median (and range) of the rounds")
-    table.rows = [["", OURS, "best peer", "ratio", "budget", ""]]
+    table.rows = [["", OURS, "best peer", "ratio", "floor", "budget", ""]]
     for entry in entries:
         table.rows += [_budget_row(entry, verdict) for verdict in entry["budgets"]]
     return table
