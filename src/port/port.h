@@ -29,6 +29,7 @@
 #ifndef PAIRPORT_PORT_PORT_H
 #define PAIRPORT_PORT_PORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -57,6 +58,11 @@ enum err port_attach(struct port *port, sock_t sock);
 
 /* Detaches and closes a socket. Needs: nothing in flight on it. */
 void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how);
+
+/* Whether the bytes that a READ with len > 0 waits for come into its buffer without a further
+ * call. False: the system only says that they are there, and each READ receives them by a call
+ * of its own; then a READ with len 0 costs no more and holds no buffer. Never changes. */
+bool port_reads_into_buffers(void);
 
 /* Starts the operation. Never blocks and never fails: an error comes out of port_wait(). */
 void port_submit(struct port *port, struct op *op);

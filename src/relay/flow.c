@@ -19,12 +19,24 @@
  * many slow sinks do not hold much memory. */
 #define FLOW_SLOW_MS 50
 
+/* Hot is a flow whose bytes came within this time of being waited for. That is less than the
+ * pause between two updates of a slow game; below, few receive calls would be saved. */
+#define FLOW_HOT_MS 250
+
+/* A READ that has waited in a buffer for so long gives it back. */
+#define FLOW_IDLE_MS 2000
+
 /* Moved in one turn before others have theirs. */
 #define FLOW_TURN_BYTES (1024 * 1024u)
 
 static bool is_up(const struct flow *flow)
 {
     return flow == &flow->pair->up;
+}
+
+static const struct flow *opposite_of(const struct flow *flow)
+{
+    return is_up(flow) ? &flow->pair->down : &flow->pair->up;
 }
 
 static void submit(struct flow *flow, struct worker *worker, enum op_kind kind, sock_t sock)
@@ -50,24 +62,52 @@ static enum flow_event die(struct flow *flow, struct worker *worker, enum flow_e
     return event;
 }
 
-/* Waits, without a buffer, until the source has something. */
-static enum flow_event wait_for_bytes(struct flow *flow, struct worker *worker)
+/* The room of a flow's own buffer for messages. */
+static uint32_t message_room(const struct flow *flow)
+{
+    uint32_t most = flow->pair->route->conf->buffer_bytes;
+    return most < BUFFER_SMALLEST ? most : BUFFER_SMALLEST;
+}
+
+/* Gives the READ that follows a buffer, if the flow is hot and there is one. */
+static void choose_room(struct flow *flow, struct worker *worker, uint32_t moved)
+{
+    uint32_t room = message_room(flow);
+    bool hot =
+        moved > 0 && moved < room && elapsed_ms(worker->now_ms, flow->waiting_ms) < FLOW_HOT_MS;
+    if (!hot)
+        give_buffer(flow, worker);
+    else if (flow->buffer.bytes == NULL)
+        flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, room);
+    if (flow->buffer.bytes != NULL) {
+        flow->op.buf = flow->buffer.bytes;
+        flow->op.len = room;
+    }
+    flow->recalled = false;
+    flow->waiting_ms = worker->now_ms;
+}
+
+/* Waits until the source has something; `moved` bytes were sent on since the last wait. */
+static enum flow_event wait_for_bytes(struct flow *flow, struct worker *worker, uint32_t moved)
 {
     flow->op.buf = NULL;
     flow->op.len = 0;
+    if (worker->relay->reads_into_buffers)
+        choose_room(flow, worker, moved);
     submit(flow, worker, OP_READ, flow->source);
     return FLOW_GOES_ON;
 }
 
 /* FIN: everything before it was taken by the sink's system, so it can follow at once. */
-static enum flow_event finish(struct flow *flow)
+static enum flow_event finish(struct flow *flow, struct worker *worker)
 {
-    const struct pair *pair = flow->pair;
-    const struct flow *opposite = is_up(flow) ? &pair->down : &pair->up;
+    if (flow->source_broken)
+        return die(flow, worker, FLOW_SOURCE_FAILED, ERR_RESET);
     flow->state = FLOW_SHUT;
+    give_buffer(flow, worker);
     /* The second FIN of a session goes out with the close that follows. A sink that is gone
      * already shows in the opposite flow; nothing is left to do here. */
-    if (opposite->state != FLOW_SHUT)
+    if (opposite_of(flow)->state != FLOW_SHUT)
         (void)sock_shutdown_send(flow->sink);
     return FLOW_FINISHED;
 }
@@ -95,6 +135,17 @@ static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes
     flow->pair->last_byte_ms = worker->now_ms;
 }
 
+/* Waits until the sink has taken these bytes of the flow's buffer. */
+static enum flow_event send_rest(struct flow *flow, struct worker *worker, unsigned char *rest,
+                                 uint32_t len)
+{
+    flow->waiting_ms = worker->now_ms;
+    flow->op.buf = rest;
+    flow->op.len = len;
+    submit(flow, worker, OP_WRITE, flow->sink);
+    return FLOW_GOES_ON;
+}
+
 /* The sink has no room for all of it right now: keeps the rest and waits. */
 static enum flow_event keep_rest(struct flow *flow, struct worker *worker,
                                  const unsigned char *rest, uint32_t len)
@@ -103,11 +154,7 @@ static enum flow_event keep_rest(struct flow *flow, struct worker *worker,
     if (flow->buffer.bytes == NULL)
         return die(flow, worker, FLOW_NO_MEMORY, ERR_NOMEM);
     memcpy(flow->buffer.bytes, rest, len);
-    flow->waiting_ms = worker->now_ms;
-    flow->op.buf = flow->buffer.bytes;
-    flow->op.len = len;
-    submit(flow, worker, OP_WRITE, flow->sink);
-    return FLOW_GOES_ON;
+    return send_rest(flow, worker, flow->buffer.bytes, len);
 }
 
 static uint32_t first_room(const struct flow *flow)
@@ -123,23 +170,22 @@ static uint32_t grow_room(struct flow *flow)
     return flow->room;
 }
 
-/* Moves bytes as long as they come and go at once, within limits: others want their turn. */
-static enum flow_event pump(struct flow *flow, struct worker *worker)
+/* Moves bytes as long as they come and go at once, within limits: others want their turn, of
+ * which `moved` bytes are used up already. */
+static enum flow_event pump(struct flow *flow, struct worker *worker, uint32_t moved)
 {
     struct port *port = worker->relay->port;
     uint32_t room = flow->room;
-    for (uint32_t moved = 0; moved < FLOW_TURN_BYTES;) {
+    while (moved < FLOW_TURN_BYTES) {
         struct port_move move;
         enum err err =
             port_move_now(port, flow->source, flow->sink, worker->scratch, room, &move);
         if (err == ERR_AGAIN)
             break;
-        if (err == ERR_OK && move.got == 0 && flow->source_broken)
-            err = ERR_RESET;
         if (err != ERR_OK)
             return die(flow, worker, FLOW_SOURCE_FAILED, err);
         if (move.got == 0)
-            return finish(flow);
+            return finish(flow, worker);
 
         if (move.sent > 0)
             count_bytes(flow, worker, move.sent);
@@ -147,22 +193,46 @@ static enum flow_event pump(struct flow *flow, struct worker *worker)
             return die(flow, worker, FLOW_SINK_FAILED, move.send_err);
         if (move.sent < move.got)
             return keep_rest(flow, worker, move.rest, move.got - move.sent);
+        moved += move.got;
         if (move.drained)
             break; /* or the next READ says at once that it was not all */
-        moved += move.got;
         if (move.got == room)
             room = grow_room(flow);
         else
             room = first_room(flow); /* most likely nothing is left */
     }
-    return wait_for_bytes(flow, worker);
+    return wait_for_bytes(flow, worker, moved);
+}
+
+/* A message came into the flow's own buffer, or FIN. */
+static enum flow_event on_message(struct flow *flow, struct worker *worker)
+{
+    uint32_t got = flow->op.bytes;
+    if (got == 0)
+        return finish(flow, worker);
+    uint32_t sent;
+    enum err err =
+        port_send_now(worker->relay->port, flow->sink, flow->buffer.bytes, got, &sent);
+    if (err != ERR_OK)
+        return die(flow, worker, FLOW_SINK_FAILED, err);
+    if (sent > 0)
+        count_bytes(flow, worker, sent);
+    if (sent < got)
+        return send_rest(flow, worker, flow->buffer.bytes + sent, got - sent);
+    if (got < flow->op.len)
+        return wait_for_bytes(flow, worker, got); /* most likely nothing is left */
+    give_buffer(flow, worker);
+    return pump(flow, worker, got);
 }
 
 static enum flow_event on_read(struct flow *flow, struct worker *worker)
 {
-    if (flow->op.err != ERR_OK)
-        return die(flow, worker, FLOW_SOURCE_FAILED, flow->op.err);
-    return pump(flow, worker);
+    const struct op *op = &flow->op;
+    if (op->err == ERR_OK)
+        return op->len == 0 ? pump(flow, worker, 0) : on_message(flow, worker);
+    if (op->err == ERR_CANCELLED && flow->recalled)
+        return wait_for_bytes(flow, worker, 0);
+    return die(flow, worker, FLOW_SOURCE_FAILED, op->err);
 }
 
 static enum flow_event on_write(struct flow *flow, struct worker *worker)
@@ -176,7 +246,7 @@ static enum flow_event on_write(struct flow *flow, struct worker *worker)
     give_buffer(flow, worker);
     if (elapsed_ms(worker->now_ms, flow->waiting_ms) >= FLOW_SLOW_MS)
         flow->room = first_room(flow);
-    return pump(flow, worker);
+    return pump(flow, worker, 0);
 }
 
 void flow_init(struct flow *flow, struct pair *pair)
@@ -197,7 +267,7 @@ void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *wo
     flow->state = FLOW_OPEN;
     flow->window_ms = worker->now_ms;
     flow->room = first_room(flow);
-    wait_for_bytes(flow, worker);
+    wait_for_bytes(flow, worker, 0);
 }
 
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
@@ -211,6 +281,17 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
     }
     assert(flow->state == FLOW_OPEN);
     return flow->op.kind == OP_WRITE ? on_write(flow, worker) : on_read(flow, worker);
+}
+
+void flow_look(struct flow *flow, struct worker *worker)
+{
+    if (!flow_reads(flow) || flow->buffer.bytes == NULL || flow->recalled ||
+        elapsed_ms(worker->now_ms, flow->waiting_ms) < FLOW_IDLE_MS)
+        return;
+    if (flow_writes(opposite_of(flow)))
+        return; /* on the same socket: it would be cancelled as well */
+    flow->recalled = true;
+    port_cancel(worker->relay->port, flow->source);
 }
 
 void flow_kill(struct flow *flow)

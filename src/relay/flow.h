@@ -13,6 +13,16 @@
  *
  *   FIN from the source: shutdown of the sink, SHUT; an error of either end: DEAD.
  *
+ * Where the port itself puts bytes into the buffer of a READ (port_reads_into_buffers()), that
+ * saves the receive call of each message, but a buffer lies idle while it waits. So there a
+ * flow waits in this way while it is hot: while what comes is small, and comes soon after it
+ * began to wait. READ N, with room for N bytes, takes the place of READ 0:
+ *
+ *   OPEN  READ N ──┬──> bytes, less than N: send ──┬──> all sent: back to READ N, same buffer
+ *                  │                               └──> some left: WRITE, from this buffer
+ *                  ├──> N bytes: send, then receive, send as above
+ *                  └──> nothing for seconds: is cancelled, then READ 0, without a buffer
+ *
  * Threads: call with the lock of its pair held.
  */
 #ifndef PAIRPORT_RELAY_FLOW_H
@@ -37,7 +47,7 @@ enum flow_state {
 };
 
 struct flow {
-    struct op op; /* in flight: READ of length 0 while nothing waits, WRITE while something
+    struct op op; /* in flight: READ while nothing waits to be sent, WRITE while something
                      does; the down flow's also carries the CONNECT */
     struct pair *pair;
     sock_t source;
@@ -46,12 +56,14 @@ struct flow {
     bool source_broken;    /* the source was reset: what looks like its FIN is none */
     bool busy;             /* a READ or WRITE was submitted and its result not taken yet; unlike
                               op.in_flight, which the port clears, guarded by the pair's lock */
+    bool recalled;         /* the running READ was asked to come out without bytes */
     enum err err;          /* why it is DEAD */
     uint32_t room;         /* how much is received at once: grows while the sink keeps up */
-    struct buffer buffer;  /* owned; holds what the running WRITE sends */
+    struct buffer buffer;  /* owned; what the running WRITE sends, or the room of a READ */
     uint64_t bytes;        /* taken by the sink since the session began */
     uint64_t writes;       /* WRITE operations that took them */
-    uint64_t waiting_ms;   /* clock when the running WRITE was submitted */
+    uint64_t waiting_ms;   /* clock when the running operation was submitted; of a READ
+                              only where the port reads into buffers */
     uint64_t window_ms;    /* clock when the current rate window began */
     uint64_t window_bytes; /* moved in it */
     uint64_t bytes_per_s;  /* of the last full window */
@@ -75,6 +87,9 @@ void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *wo
 
 /* Takes the flow's finished READ or WRITE and submits what follows. */
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker);
+
+/* Once in a while, in its pair's timer: an idle flow is made to hold no buffer. */
+void flow_look(struct flow *flow, struct worker *worker);
 
 /* Gives up: what is in flight still comes out, nothing follows. */
 void flow_kill(struct flow *flow);

@@ -289,6 +289,8 @@ static void set_keepalive(struct pair *pair)
 static void look_at_data(struct pair *pair, struct worker *worker)
 {
     set_keepalive(pair);
+    flow_look(&pair->up, worker);
+    flow_look(&pair->down, worker);
     uint64_t next = LOOK_DATA_MS;
     if (flow_writes(&pair->up) || flow_writes(&pair->down)) {
         look_at_sinks(pair, worker);
@@ -315,6 +317,8 @@ static void look_at_half_closed(struct pair *pair, struct worker *worker)
         pair_cut(pair, worker, REASON_HALF_CLOSE_TIMEOUT);
         return;
     }
+    flow_look(&pair->up, worker);
+    flow_look(&pair->down, worker);
     look_for_reset(pair, worker, &pair->client);
     look_for_reset(pair, worker, &pair->upstream);
     arm(pair, worker, LOOK_SOON_MS);

@@ -114,6 +114,7 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     enum err err = port_open(&relay->port, relay->worker_count);
     if (err != ERR_OK)
         return err;
+    relay->reads_into_buffers = port_reads_into_buffers();
     timers_init(&relay->timers, relay->port, relay->started_ms);
     table_init(&relay->table);
     buffers_init(&relay->buffers);

@@ -51,6 +51,7 @@ struct relay_route {
 struct relay {
     const struct conf *conf; /* not owned */
     struct port *port;
+    bool reads_into_buffers; /* see port_reads_into_buffers() */
     struct stat *stat;
     struct timers timers;
     struct table table;

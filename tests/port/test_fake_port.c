@@ -268,6 +268,45 @@ static void bytes_of_a_read_in_flight_are_rubbish(void **state)
     close_normally(sock);
 }
 
+static void a_read_is_finished_by_what_has_arrived(void **state)
+{
+    (void)state;
+    sock_t sock = open_connection();
+    struct op read = make_op(OP_READ, sock, 4);
+    port_submit(port, &read);
+    assert_false(fake_port_finish_arrived(&read));
+    fake_sock_arrive(sock, "abcde", 5);
+    assert_true(fake_port_finish_arrived(&read));
+    assert_int_equal(port_wait(port, done, 4, 0), 1);
+    assert_int_equal(read.bytes, 4);
+    assert_memory_equal(buf, "abcd", 4);
+
+    fake_sock(sock)->coming_end = ERR_RESET;
+    static const struct {
+        uint32_t len, bytes;
+        enum err err;
+    } rows[] = {{0, 0, ERR_OK}, {4, 1, ERR_OK}, {4, 0, ERR_RESET}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        read.len = rows[i].len;
+        port_submit(port, &read);
+        assert_true(fake_port_finish_arrived(&read));
+        assert_int_equal(port_wait(port, done, 4, 0), 1);
+        assert_int_equal(read.bytes, rows[i].bytes);
+        assert_int_equal(read.err, rows[i].err);
+        if (read.bytes > 0)
+            assert_int_equal(buf[0], 'e');
+    }
+    close_normally(sock);
+}
+
+static void how_the_port_reads_is_the_tests_choice(void **state)
+{
+    (void)state;
+    assert_false(port_reads_into_buffers());
+    fake_port_read_into_buffers(true);
+    assert_true(port_reads_into_buffers());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +322,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(breaches_of_the_contract_are_noticed, begin, end),
         cmocka_unit_test_setup_teardown(what_is_left_at_the_end_is_noticed, forget, forget),
         cmocka_unit_test_setup_teardown(bytes_of_a_read_in_flight_are_rubbish, begin, end),
+        cmocka_unit_test_setup_teardown(a_read_is_finished_by_what_has_arrived, begin, end),
+        cmocka_unit_test_setup_teardown(how_the_port_reads_is_the_tests_choice, begin, end),
     };
     return cmocka_run_group_tests_name("fake_port", tests, NULL, NULL);
 }

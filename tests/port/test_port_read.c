@@ -409,6 +409,33 @@ static void urgent_data_does_not_hold_back_what_follows(void **state)
     net_close(peer);
 }
 
+static uint64_t receive_calls(struct rig *rig, struct op *read)
+{
+    uint64_t before = rig_stats(rig->port).reads_total;
+    assert_ok(rig_do(rig, read));
+    return rig_stats(rig->port).reads_total - before;
+}
+
+static void a_read_with_room_saves_a_call_where_the_port_says_so(void **state)
+{
+    struct rig *rig = *state;
+    sock_t sock, peer;
+    rig_pair(rig, &sock, &peer);
+    unsigned char buf[64];
+    struct op read = rig_op(OP_READ, sock, buf, sizeof buf);
+    assert_ok(net_send(peer, "first", 5, NET_PATIENCE_MS, NULL));
+    uint64_t with_room = receive_calls(rig, &read);
+    assert_int_equal(read.bytes, 5);
+
+    read.len = 0;
+    assert_ok(net_send(peer, "second", 6, NET_PATIENCE_MS, NULL));
+    uint64_t without = receive_calls(rig, &read) + 1; /* which then has to be made */
+    assert_true(with_room > 0);
+    assert_int_equal(with_room < without, port_reads_into_buffers());
+    rig_close(rig->port, sock);
+    net_close(peer);
+}
+
 int main(void)
 {
     os_init();
@@ -430,6 +457,7 @@ int main(void)
         rig_test(a_receive_without_operation_never_waits),
         rig_test(bytes_that_come_between_reads_are_never_missed),
         rig_test(urgent_data_does_not_hold_back_what_follows),
+        rig_test(a_read_with_room_saves_a_call_where_the_port_says_so),
     };
     return cmocka_run_group_tests_name("port: read", tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@ static struct list waiting = {&waiting, &waiting};
 static struct list finished = {&finished, &finished};
 static struct port the_port;
 static bool port_is_open;
+static bool reads_into_buffers;
 static struct failure failures[FAKE_CALLS];
 static struct port_stats stats;
 static int last_timeout = INT_MIN;
@@ -87,6 +88,7 @@ static void forget_all(void)
     memset(&stats, 0, sizeof stats);
     memset(&the_port, 0, sizeof the_port);
     port_is_open = false;
+    reads_into_buffers = false;
     last_timeout = INT_MIN;
     fake_sock_forget_all();
 }
@@ -191,6 +193,36 @@ void fake_port_finish_read(struct op *op, const void *data, size_t size)
     finish(op, ERR_OK, (uint32_t)size);
 }
 
+/* What port_receive_now() gives. */
+static enum err take_coming(struct fake_sock *sock, void *buf, uint32_t len, uint32_t *got)
+{
+    if (sock->coming_len == 0) {
+        if (sock->coming_end == ERR_OK)
+            *got = 0;
+        return sock->coming_end;
+    }
+    size_t size = sock->coming_len < len ? sock->coming_len : len;
+    memcpy(buf, sock->coming, size);
+    memmove(sock->coming, sock->coming + size, sock->coming_len - size);
+    sock->coming_len -= size;
+    *got = (uint32_t)size;
+    return ERR_OK;
+}
+
+bool fake_port_finish_arrived(struct op *op)
+{
+    use_waiting(op);
+    fake_require(op->kind == OP_READ, "only a READ waits for what arrives");
+    uint32_t got = 0;
+    enum err err = ERR_OK;
+    if (op->len > 0)
+        err = take_coming(fake_sock_use(op->sock), op->buf, op->len, &got);
+    if (err == ERR_AGAIN)
+        return false;
+    finish(op, err, got);
+    return true;
+}
+
 void fake_port_finish_write(struct op *op)
 {
     use_waiting(op);
@@ -221,6 +253,11 @@ unsigned fake_port_finish_cancelled(sock_t sock)
         count++;
     }
     return count;
+}
+
+void fake_port_read_into_buffers(bool does)
+{
+    reads_into_buffers = does;
 }
 
 int fake_port_last_timeout(void)
@@ -256,6 +293,11 @@ bool fake_fails(enum fake_call call, enum err *err)
 }
 
 /* ---- port/port.h ---- */
+
+bool port_reads_into_buffers(void)
+{
+    return reads_into_buffers;
+}
 
 const char *port_backend_name(void)
 {
@@ -343,17 +385,7 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
 {
     struct fake_sock *used = use_connected(port, sock, OP_READ);
     fake_require(len > 0, "there is room to receive");
-    if (used->coming_len == 0) {
-        if (used->coming_end == ERR_OK)
-            *got = 0;
-        return used->coming_end;
-    }
-    size_t size = used->coming_len < len ? used->coming_len : len;
-    memcpy(buf, used->coming, size);
-    memmove(used->coming, used->coming + size, used->coming_len - size);
-    used->coming_len -= size;
-    *got = (uint32_t)size;
-    return ERR_OK;
+    return take_coming(used, buf, len, got);
 }
 
 enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t len,

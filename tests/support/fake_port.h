@@ -63,6 +63,11 @@ void fake_port_finish(struct op *op, enum err err, uint32_t bytes);
 /* Finishes a READ with these bytes (1 <= size <= len). */
 void fake_port_finish_read(struct op *op, const void *data, size_t size);
 
+/* Finishes a READ by what has arrived at its socket (fake_sock's `coming` and `coming_end`): one
+ * with room gets bytes, FIN or the error, one without room learns that it can be received. False:
+ * nothing has arrived that a READ with room could get; it goes on waiting. */
+bool fake_port_finish_arrived(struct op *op);
+
 /* Finishes a WRITE: everything was taken. */
 void fake_port_finish_write(struct op *op);
 
@@ -73,6 +78,9 @@ sock_t fake_port_finish_accept(struct op *op, const struct addr *from);
 /* Finishes all operations that port_cancel() asked for with ERR_CANCELLED; SOCK_NONE: of all
  * sockets. Gives their number. */
 unsigned fake_port_finish_cancelled(sock_t sock);
+
+/* What port_reads_into_buffers() says from now on; false at first. */
+void fake_port_read_into_buffers(bool does);
 
 /* The timeout of the latest port_wait(); INT_MIN before the first. */
 int fake_port_last_timeout(void);

@@ -58,13 +58,14 @@ static void swallow(void *ctx, enum log_level level, const char *line, size_t le
     (void)ctx, (void)level, (void)line, (void)len;
 }
 
-int fixture_setup(void **state)
+static int setup(void **state, bool reads_into_buffers)
 {
     log_set_output(&(struct log_output){no_time, no_time, swallow, NULL});
     struct fixture *fix = calloc(1, sizeof *fix);
     assert_non_null(fix);
     log_set_level(LOG_INFO); /* all lines are made, none is shown */
     fake_port_begin();
+    fake_port_read_into_buffers(reads_into_buffers);
     fill_conf(fix);
     assert_int_equal(relay_open(&fix->relay, &fix->conf), ERR_OK);
     assert_int_equal(port_enter(fix->relay.port), ERR_OK);
@@ -84,6 +85,16 @@ int fixture_setup(void **state)
     listener_start(route->listeners[0], fix->worker);
     *state = fix;
     return 0;
+}
+
+int fixture_setup(void **state)
+{
+    return setup(state, false);
+}
+
+int fixture_setup_reading_into_buffers(void **state)
+{
+    return setup(state, true);
 }
 
 /* Cancels and finishes until only the exit message could be left. */
@@ -208,12 +219,10 @@ struct op *fixture_op(sock_t sock, enum op_kind kind)
     return op;
 }
 
-/* The flow that waits for readiness learns of it. */
+/* The READ that waits on the socket gets what has arrived, or learns of it. */
 static void become_ready(struct fixture *fix, sock_t sock)
 {
-    struct op *op = fixture_op(sock, OP_READ);
-    assert_int_equal(op->len, 0);
-    fake_port_finish(op, ERR_OK, 0);
+    assert_true(fake_port_finish_arrived(fixture_op(sock, OP_READ)));
     fixture_pump(fix);
 }
 

@@ -25,6 +25,7 @@ struct fixture {
 /* cmocka setup and teardown; the teardown stops the relay and fails the test when a session, an
  * operation, a buffer, a socket or a pair's memory is left. */
 int fixture_setup(void **state);
+int fixture_setup_reading_into_buffers(void **state); /* as the port of Windows does */
 int fixture_teardown(void **state);
 
 /* Dispatches everything that is finished, and what follows from it. */
@@ -51,7 +52,8 @@ struct session fixture_session(struct fixture *fix); /* accepted and connected *
 /* The READ or WRITE that waits on the socket; fails the test when there is none. */
 struct op *fixture_op(sock_t sock, enum op_kind kind);
 
-/* Bytes, FIN or an error arrive at a socket whose flow waits: readiness, then the receive. */
+/* Bytes, FIN or an error arrive at a socket whose flow waits: its READ gets them, or learns of
+ * them and they are received. */
 void fixture_arrive(struct fixture *fix, sock_t sock, const char *bytes);
 void fixture_arrive_fin(struct fixture *fix, sock_t sock);
 void fixture_arrive_error(struct fixture *fix, sock_t sock, enum err err);

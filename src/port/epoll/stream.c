@@ -122,6 +122,12 @@ void read_start(struct port *port, struct worker *worker, struct record *record,
     }
 }
 
+/* The kernel says that bytes are there; who wants them calls. */
+bool port_reads_into_buffers(void)
+{
+    return false;
+}
+
 enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
                           uint32_t *got)
 {

@@ -11,6 +11,11 @@ static bool end_is_reset(sock_t sock)
     return sock_peer_reset(sock);
 }
 
+bool port_reads_into_buffers(void)
+{
+    return true;
+}
+
 /* Bytes came, or the end of the stream. */
 static enum outcome received(struct op *op, uint32_t bytes)
 {
