@@ -16,6 +16,7 @@ static const struct {
 
 static const char *const phases[] = {
     [PHASE_ACCEPT] = "accept",
+    [PHASE_HELD] = "held",
     [PHASE_CONNECT] = "connect",
     [PHASE_DATA] = "data",
     [PHASE_HALF_CLOSED] = "half_closed",
@@ -62,7 +63,12 @@ bool reason_is_refusal(enum reason reason)
     case REASON_LIMIT_ROUTE:
     case REASON_NO_DESCRIPTORS:
     case REASON_NO_MEMORY:
-    case REASON_NO_UPSTREAM: return true;
+    case REASON_NO_UPSTREAM:
+    case REASON_UPSTREAMS_FULL:
+    case REASON_QUEUE_FULL:
+    case REASON_PROXY_UNTRUSTED:
+    case REASON_PROXY_INVALID:
+    case REASON_PROXY_TIMEOUT: return true;
 
     case REASON_NONE:
     case REASON_CLIENT_FIN:
@@ -77,6 +83,8 @@ bool reason_is_refusal(enum reason reason)
     case REASON_CONNECT_TIMEOUT:
     case REASON_CONNECT_UNREACHABLE:
     case REASON_CONNECT_ERROR:
+    case REASON_HOLD_TIMEOUT:
+    case REASON_UPSTREAM_DOWN:
     case REASON_NO_PORTS: /* the client was held through all the tries */
     case REASON_IDLE_TIMEOUT:
     case REASON_HALF_CLOSE_TIMEOUT:

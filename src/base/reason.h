@@ -37,8 +37,21 @@
       "the upstream's host or network is unreachable")                                         \
     X(REASON_CONNECT_ERROR, "connect_error", "upstream", "error",                              \
       "connecting to the upstream failed")                                                     \
-    X(REASON_NO_UPSTREAM, "no_upstream", "relay", "refused",                                   \
-      "no upstream of the route has an address")                                               \
+    X(REASON_NO_UPSTREAM, "no_upstream", "relay", "refused", "no upstream of the route is up") \
+    X(REASON_UPSTREAMS_FULL, "upstreams_full", "relay", "limit",                               \
+      "every upstream of the route was at its max_sessions")                                   \
+    X(REASON_QUEUE_FULL, "queue_full", "relay", "limit",                                       \
+      "queue_max clients of the route waited for an upstream already")                         \
+    X(REASON_HOLD_TIMEOUT, "hold_timeout", "relay", "timeout",                                 \
+      "no upstream could take the client while it was held")                                   \
+    X(REASON_UPSTREAM_DOWN, "upstream_down", "relay", "kill",                                  \
+      "the upstream's server went down, and on_down says kill")                                \
+    X(REASON_PROXY_UNTRUSTED, "proxy_untrusted", "relay", "refused",                           \
+      "a PROXY header is required, and the peer is not on proxy_trust")                        \
+    X(REASON_PROXY_INVALID, "proxy_invalid", "relay", "refused",                               \
+      "the PROXY header was missing or wrong")                                                 \
+    X(REASON_PROXY_TIMEOUT, "proxy_timeout", "relay", "refused",                               \
+      "the PROXY header was not whole within proxy_timeout")                                   \
     X(REASON_IDLE_TIMEOUT, "idle_timeout", "relay", "timeout",                                 \
       "no byte moved for idle_timeout")                                                        \
     X(REASON_HALF_CLOSE_TIMEOUT, "half_close_timeout", "relay", "timeout",                     \
@@ -64,7 +77,8 @@ enum reason {
 };
 
 enum phase {
-    PHASE_ACCEPT = 0, /* accepted, nothing else was tried */
+    PHASE_ACCEPT = 0, /* accepted; its PROXY header is being read, if there has to be one */
+    PHASE_HELD,       /* waits until an upstream can take it */
     PHASE_CONNECT,    /* the upstream is being connected */
     PHASE_DATA,       /* both directions are open */
     PHASE_HALF_CLOSED /* one side has finished, the other has not */
@@ -74,7 +88,7 @@ const char *reason_word(enum reason reason);     /* "client_reset" */
 const char *reason_who(enum reason reason);      /* "client", "upstream", "relay", "operator" */
 const char *reason_how(enum reason reason);      /* "fin", "reset", "timeout", "limit", ... */
 const char *reason_sentence(enum reason reason); /* "the client reset its connection" */
-const char *phase_word(enum phase phase); /* "accept", "connect", "data", "half_closed" */
+const char *phase_word(enum phase phase);        /* "accept", "held", "connect", "data", ... */
 
 /* True where the client was turned away before any upstream was tried: it counts as refused,
  * not as a session that failed. */

@@ -65,6 +65,9 @@ void os_pages_free(void *memory, size_t size);
 struct slab_pages os_slab_pages(void); /* the two above, for slabs */
 void os_trim_memory(void);             /* gives free heap memory back where the system can */
 unsigned os_cpu_count(void);           /* processors this process may use, at least 1 */
+/* Local ports that the system gives out to connections, for one address here and one address
+ * and port there; 0: unknown. */
+uint32_t os_ephemeral_ports(void);
 uint64_t os_process_id(void);
 uint64_t os_resident_bytes(void); /* resident memory of this process, 0 if unknown */
 uint64_t os_cpu_us(void);         /* user + system time of this process, microseconds */

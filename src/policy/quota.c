@@ -17,6 +17,12 @@ bool quota_is_full(const struct quota *quota)
     return atomic_load_explicit(&quota->used, memory_order_relaxed) >= quota->limit;
 }
 
+void quota_force(struct quota *quota)
+{
+    uint32_t used = atomic_fetch_add_explicit(&quota->used, 1, memory_order_relaxed);
+    raise_peak(quota, used + 1);
+}
+
 bool quota_take(struct quota *quota)
 {
     uint32_t used = atomic_load_explicit(&quota->used, memory_order_relaxed);

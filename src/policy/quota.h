@@ -20,6 +20,7 @@ bool quota_is_full(const struct quota *quota);
 
 /* False, and nothing changed, when `limit` are in use. */
 bool quota_take(struct quota *quota);
+void quota_force(struct quota *quota); /* above `limit`, too: for who was counted before */
 void quota_give(struct quota *quota);
 
 #endif

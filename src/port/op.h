@@ -39,6 +39,7 @@ struct op {
     enum op_kind kind;
     bool in_flight; /* set by port_submit(), cleared when it comes out of port_wait() */
     uint8_t state;  /* the backend's */
+    uint8_t role;   /* not touched by the port: tells owners of different kinds apart */
     sock_t sock;    /* the socket acted on; the listener for ACCEPT */
     void *owner;    /* not touched by the port */
     unsigned char *buf;

@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -210,4 +211,21 @@ uint64_t os_random(void)
         value = os_wall_us() * 0x9E3779B97F4A7C15U ^ os_mono_us() ^ os_process_id() << 40;
     }
     return value;
+}
+
+uint32_t os_ephemeral_ports(void)
+{
+    static _Atomic uint32_t known; /* it is set by the administrator, and then stays */
+    uint32_t count = atomic_load_explicit(&known, memory_order_relaxed);
+    if (count != 0)
+        return count;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    if (file == NULL)
+        return 0;
+    unsigned first, last;
+    if (fscanf(file, "%u %u", &first, &last) == 2 && first <= last && last <= UINT16_MAX)
+        count = last - first + 1;
+    (void)fclose(file);
+    atomic_store_explicit(&known, count, memory_order_relaxed);
+    return count;
 }
