@@ -9,6 +9,7 @@
 #include "config/draft.h"
 #include "config/mistakes.h"
 #include "config/parse.h"
+#include "config/value_list.h"
 
 #define FILE_BYTES_MAX (1024u * 1024u)
 
@@ -44,6 +45,7 @@ static enum err load(const char *text, size_t len, struct conf **out, struct mis
     if (parse_text(&draft, text, len)) {
         draft_apply_defaults(&draft);
         draft_check(&draft);
+        draft_drop_unused(&draft);
     }
     err = finish(&draft, out);
     draft_free(&draft);
@@ -154,6 +156,8 @@ void conf_free(struct conf *conf)
     for (size_t i = 0; i < conf->route_count; ++i) {
         free(conf->routes[i].listens);
         free(conf->routes[i].upstreams);
+        value_free_sources(&conf->routes[i]);
+        value_free_trusts(&conf->routes[i]);
     }
     free(conf->routes);
     free(conf);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/addr_net.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -23,17 +24,68 @@
 #define CONF_PATH_MAX 1024 /* file names, UTF-8, with the zero byte */
 #define CONF_LINE_MAX 1024 /* bytes of a line of the file; a longer one is an error */
 
+#define CONF_BYTES_MAX 256 /* bytes that a health check sends or expects */
+
 struct conf_listen {
-    struct addr addr; /* port 1..65535; a listen without host ("*:7777", ":7777") is [::] */
-    bool dual_stack;  /* IPv6 wildcard that takes IPv4 too: "*:PORT", ":PORT", "[::]:PORT" */
-    unsigned line;    /* where it stands, for messages */
+    struct addr addr;    /* port 1..65535; a listen without host ("*:7777", ":7777") is [::] */
+    uint16_t port_count; /* consecutive ports from addr.port on, none above 65535; 1 or more */
+    bool dual_stack;     /* IPv6 wildcard that takes IPv4 too: "*:PORT", ":PORT", "[::]:PORT" */
+    unsigned line;       /* where it stands, for messages */
 };
 
+/* One `upstream` line. Every address its name resolves to is a server of its own with the
+ * line's weight; limits, the state set by an operator and the statistics are the line's. */
 struct conf_upstream {
     char host[CONF_HOST_MAX]; /* address or name, without brackets */
     uint16_t port;
-    char name[CONF_HOST_MAX + 8]; /* "HOST:PORT" as shown; unique within the route */
+    /* 1: all ports of the listeners lead to `port`. Else as many as each listener of the route
+     * has: port i of a listener leads to port + i. */
+    uint16_t port_count;
+    char name[CONF_HOST_MAX + 14]; /* "HOST:PORT" or "HOST:FIRST-LAST"; unique in the route */
+    uint32_t weight;               /* 0..256: its share; 0 takes no new sessions */
+    uint32_t max_sessions;         /* 0: no limit of its own */
+    uint32_t slow_start_ms; /* its share grows over this time after it came back; 0: at once */
+    bool backup;            /* is used only while no other upstream of the route is up */
+    bool disabled;          /* takes no sessions until it is enabled on the console */
     unsigned line;
+};
+
+enum conf_balance {
+    CONF_ROUND_ROBIN,    /* smooth, weighted */
+    CONF_LEAST_SESSIONS, /* fewest open sessions for its weight */
+    CONF_SOURCE_HASH,    /* the client's IP address decides, rendezvous hashing */
+    CONF_RANDOM2,        /* the less loaded of two chosen at random by weight */
+    CONF_FIRST           /* the first in file order that is not full */
+};
+
+enum conf_when_down { CONF_REFUSE, CONF_HOLD };
+enum conf_on_down { CONF_KEEP, CONF_KILL };
+enum conf_proxy_out { CONF_PROXY_OUT_OFF, CONF_PROXY_OUT_V1, CONF_PROXY_OUT_V2 };
+enum conf_proxy_in { CONF_PROXY_IN_OFF, CONF_PROXY_IN_OPTIONAL, CONF_PROXY_IN_REQUIRED };
+
+struct conf_bytes {
+    uint16_t len;
+    uint8_t bytes[CONF_BYTES_MAX];
+};
+
+/* `health = tcp interval=2s timeout=1s rise=2 fall=3 fast=1s port=N send="..." expect="..."` */
+struct conf_health {
+    bool on;       /* false: `off`, the rest is zero */
+    uint16_t port; /* 0: the upstream's first */
+    uint32_t interval_ms;
+    uint32_t timeout_ms;      /* of one check in all; at most interval_ms */
+    uint32_t rise;            /* checks in a row that must pass before it is up; 1 or more */
+    uint32_t fall;            /* that must fail before it is down; 1 or more */
+    uint32_t fast_ms;         /* between checks while it is changing; at most interval_ms */
+    struct conf_bytes send;   /* len 0: none */
+    struct conf_bytes expect; /* what the answer must begin with; len 0: connecting is enough */
+};
+
+/* `eject = 5 in 10s for 30s` */
+struct conf_eject {
+    uint32_t count; /* failures; 0: `off`, the rest is zero */
+    uint32_t within_ms;
+    uint32_t for_ms;
 };
 
 struct conf_route {
@@ -55,6 +107,24 @@ struct conf_route {
     bool nodelay;
     uint32_t buffer_bytes; /* room of one READ */
     uint32_t backlog;
+
+    enum conf_balance balance;
+    enum conf_when_down when_down; /* no upstream can take the client */
+    uint32_t hold_ms;              /* of CONF_HOLD: how long a client waits at most; else 0 */
+    uint32_t queue_max; /* clients of the route that wait at most; not 0 with CONF_HOLD */
+    struct conf_health health;
+    struct conf_eject eject;
+    enum conf_on_down on_down; /* what becomes of the sessions of an upstream that goes down */
+    uint32_t resolve_interval_ms; /* how often names are resolved again; 0: only at start */
+
+    struct addr *sources; /* owned: local addresses (port 0) of upstream connections, in turn */
+    size_t source_count;  /* 0: the system chooses, as it does for a family without one here */
+
+    enum conf_proxy_out proxy_out;
+    enum conf_proxy_in proxy_in;
+    struct addr_net *trusts;   /* owned: whose PROXY headers are believed */
+    size_t trust_count;        /* 0 with CONF_PROXY_IN_OFF, and only then */
+    uint32_t proxy_timeout_ms; /* until a header is whole */
 };
 
 enum conf_console { CONF_CONSOLE_LOCAL, CONF_CONSOLE_NONE };

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "config/value.h"
+#include "config/value_list.h"
 
 enum err draft_init(struct draft *draft, struct mistakes *mistakes)
 {
@@ -22,6 +23,8 @@ enum err draft_init(struct draft *draft, struct mistakes *mistakes)
 void draft_free(struct draft *draft)
 {
     conf_free(draft->conf);
+    value_free_sources(&draft->defaults);
+    value_free_trusts(&draft->defaults);
     free(draft->route_sections);
     draft->conf = NULL;
     draft->route_sections = NULL;
@@ -105,6 +108,15 @@ bool draft_add_listen(struct draft *draft, const struct conf_listen *listen)
                      draft_route_label(route, label), DRAFT_LISTENS_MAX);
         return false;
     }
+    if (draft->port_count + listen->port_count > DRAFT_PORTS_MAX) {
+        mistakes_add(
+            draft->mistakes, listen->line,
+            "%s listen: with this line there are %zu ports in all, and %d is the most; "
+            "write a smaller range",
+            draft_route_label(route, label), draft->port_count + listen->port_count,
+            DRAFT_PORTS_MAX);
+        return false;
+    }
     void *list =
         add_one(draft, route->listens, route->listen_count, listen, sizeof *route->listens);
     if (list == NULL)
@@ -112,6 +124,7 @@ bool draft_add_listen(struct draft *draft, const struct conf_listen *listen)
     route->listens = list;
     ++route->listen_count;
     ++draft->listen_count;
+    draft->port_count += listen->port_count;
     return true;
 }
 
@@ -142,9 +155,18 @@ void draft_apply_defaults(struct draft *draft)
             if (key->section != KEY_ROUTE || key->preset == NULL ||
                 draft->route_sections[i].lines[k] != 0)
                 continue;
-            memcpy(value_field(key, &draft->conf->routes[i]),
-                   value_field_const(key, &draft->defaults), key->size);
+            if (!value_copy(key, &draft->defaults, &draft->conf->routes[i]))
+                draft->mistakes->failed = true;
         }
+    }
+}
+
+void draft_drop_unused(struct draft *draft)
+{
+    for (size_t i = 0; i < draft->conf->route_count; ++i) {
+        struct conf_route *route = &draft->conf->routes[i];
+        if (route->proxy_in == CONF_PROXY_IN_OFF)
+            value_free_trusts(route);
     }
 }
 

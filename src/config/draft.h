@@ -18,25 +18,28 @@
 
 /* More than anybody needs, so few that comparing each with each takes no time. */
 #define DRAFT_ROUTES_MAX    1024
-#define DRAFT_LISTENS_MAX   4096 /* of all routes together */
-#define DRAFT_UPSTREAMS_MAX 256  /* of one route */
+#define DRAFT_LISTENS_MAX   4096  /* lines, of all routes together */
+#define DRAFT_PORTS_MAX     20000 /* of all these lines together; each is a socket */
+#define DRAFT_UPSTREAMS_MAX 256   /* of one route */
 
 /* Where a section and its keys stand. */
 struct draft_section {
     unsigned line;            /* of the section, 0: not in the file */
     unsigned lines[KEYS_MAX]; /* of the first mention of each of keys[], 0: none */
+    bool bad[KEYS_MAX];       /* a value of it was refused: nothing follows from the field */
 };
 
 struct draft {
     struct conf *conf;          /* owned */
     struct mistakes *mistakes;  /* not owned */
-    struct conf_route defaults; /* the values of [defaults]; has no lists */
+    struct conf_route defaults; /* the values of [defaults]; has no addresses; lists owned */
     struct draft_section relay;
     struct draft_section console;
     struct draft_section default_section;
     struct draft_section *route_sections; /* owned, one a route of conf, in the same order */
     size_t room;                          /* allocated elements of both arrays */
     size_t listen_count;                  /* of all routes */
+    size_t port_count;                    /* of all these listens */
     bool too_many_routes;                 /* reported */
     bool misnamed_route; /* an unknown section, reported, was perhaps meant to be a route */
 };
@@ -55,9 +58,11 @@ bool draft_add_upstream(struct draft *draft, const struct conf_upstream *upstrea
 /* Gives every key that a route does not mention the value of [defaults]. */
 void draft_apply_defaults(struct draft *draft);
 
-/* Reports what is wrong between several lines: missing and repeated addresses, listeners that
- * get in each other's way, limits that contradict each other. */
+/* Reports what is wrong between several lines, see check.h. */
 void draft_check(const struct draft *draft);
+
+/* Takes out what a route has got and has no use for. */
+void draft_drop_unused(struct draft *draft);
 
 /* "[route lobby]". */
 #define DRAFT_LABEL_MAX (CONF_NAME_MAX + sizeof "[route ]")

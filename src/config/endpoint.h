@@ -1,4 +1,4 @@
-/* endpoint.h - the addresses of a route: where it listens and where its upstreams are.
+/* endpoint.h - HOST:PORT and HOST:FIRST-LAST, as `listen` and `upstream` have them.
  *
  * Threads: any.
  */
@@ -6,26 +6,32 @@
 #define PAIRPORT_CONFIG_ENDPOINT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "base/addr.h"
 #include "base/str.h"
 #include "config/conf.h"
 
-/* Read the value of a `listen` or `upstream` key; addresses and names become one spelling each,
- * so that equal ones compare as equal texts. On success `out` is complete except for its
- * line; on false it is untouched and `why` has got "what is wrong; what would be right". */
-bool endpoint_read_listen(const char *text, struct conf_listen *out, struct str *why);
-bool endpoint_read_upstream(const char *text, struct conf_upstream *out, struct str *why);
+#define ENDPOINT_HOST_LONGEST 253 /* RFC 1035 section 2.3.4, as text */
 
-/* "*:7777" for a dual-stack listener, otherwise as addr_format(). Returns `text`. */
-const char *endpoint_listen_text(const struct conf_listen *listen, char text[ADDR_TEXT_MAX]);
+/* What belongs where an address is expected. */
+struct endpoint_form {
+    const char *form;    /* "ADDRESS:PORT" */
+    const char *example; /* "10.0.0.5:7000" */
+};
 
-/* True when the system can't open both: the same address, or one that is a part of the other. */
-bool endpoint_overlap(const struct conf_listen *a, const struct conf_listen *b);
+struct endpoint {
+    char host[CONF_HOST_MAX]; /* without brackets; "" for "*:PORT" and ":PORT" */
+    uint16_t port;            /* the first one, 1..65535 */
+    uint16_t port_count;      /* 1 or more; none is above 65535 */
+};
 
-/* True when the upstream is surely what `listen` takes: its address, or one of this machine's
- * own (loopback) where `listen` takes all. */
-bool endpoint_is_listener(const struct conf_upstream *upstream,
-                          const struct conf_listen *listen);
+/* Reads `text`, one word without blanks. On false `out` is without meaning and `why` has got
+ * "what is wrong; what would be right". */
+bool endpoint_read(const char *text, const struct endpoint_form *form, struct endpoint *out,
+                   struct str *why);
+
+/* Adds ":PORT" or ":FIRST-LAST" to an address. */
+void endpoint_add_ports(char *text, size_t size, unsigned port, unsigned port_count);
 
 #endif

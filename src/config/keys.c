@@ -16,15 +16,39 @@
 /* What fits into a line as conf_write() writes it. */
 #define LOG_FILE_MAX (CONF_LINE_MAX - (sizeof "log_file = " - 1))
 
-#define OF_CONF(field) offsetof(struct conf, field), sizeof(((struct conf *)0)->field)
-#define OF_ROUTE(field)                                                                        \
-    offsetof(struct conf_route, field), sizeof(((struct conf_route *)0)->field)
+/* Offset, size and words of a field; only choices have words. */
+#define CONF_CHOICE(field, words)                                                              \
+    offsetof(struct conf, field), sizeof(((struct conf *)0)->field), words
+#define ROUTE_CHOICE(field, words)                                                             \
+    offsetof(struct conf_route, field), sizeof(((struct conf_route *)0)->field), words
+#define OF_CONF(field)  CONF_CHOICE(field, NULL)
+#define OF_ROUTE(field) ROUTE_CHOICE(field, NULL)
+
+static const char *const console_words[] = {
+    [CONF_CONSOLE_LOCAL] = "local", [CONF_CONSOLE_NONE] = "none", NULL};
+static const char *const balance_words[] = {[CONF_ROUND_ROBIN] = "round_robin",
+                                            [CONF_LEAST_SESSIONS] = "least_sessions",
+                                            [CONF_SOURCE_HASH] = "source_hash",
+                                            [CONF_RANDOM2] = "random2",
+                                            [CONF_FIRST] = "first",
+                                            NULL};
+static const char *const on_down_words[] = {[CONF_KEEP] = "keep", [CONF_KILL] = "kill", NULL};
+static const char *const proxy_out_words[] = {
+    [CONF_PROXY_OUT_OFF] = "off", [CONF_PROXY_OUT_V1] = "v1", [CONF_PROXY_OUT_V2] = "v2", NULL};
+static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
+                                             [CONF_PROXY_IN_OPTIONAL] = "optional",
+                                             [CONF_PROXY_IN_REQUIRED] = "required",
+                                             NULL};
 
 /* Why these defaults:
  * half_close_timeout counts from the last byte, so it does not limit what is still being sent
  * to a peer that has finished. 30 s outlast four or five lost packets in a row (their
  * retransmissions come 1, 2, 4 and 8 s apart) and a game server that saves a player after his
  * FIN, and are short enough that a peer who will never finish holds nothing for long.
+ * eject is for servers that fail for everybody: five failures within ten seconds are no accident
+ * of one player, and a server that was only restarted misses no more than half a minute.
+ * queue_max bounds what a flood can hold while no server is up; a held client costs one
+ * connection and no buffer.
  * keepalive stays below the shortest idle time after which common NAT boxes forget a
  * connection with nothing moving (some minutes), so an idle player keeps his. */
 const struct key keys[] = {
@@ -41,7 +65,8 @@ const struct key keys[] = {
     {KEY_RELAY, "log_file", KEY_TEXT, "", NULL, 0, LOG_FILE_MAX, false, OF_CONF(log_file),
      "The file that log lines are appended to; empty for the standard error output."},
 
-    {KEY_CONSOLE, "listen", KEY_CONSOLE_MODE, "local", NULL, 0, 0, false, OF_CONF(console),
+    {KEY_CONSOLE, "listen", KEY_CHOICE, "local", NULL, 0, 0, false,
+     CONF_CHOICE(console, console_words),
      "Whether 'pairport console' can reach this relay: local (a Unix socket or named pipe for "
      "its own user) or none."},
     {KEY_CONSOLE, "name", KEY_TEXT, "pairport", NULL, 1, CONF_HOST_MAX - 1, false,
@@ -49,16 +74,55 @@ const struct key keys[] = {
      "Names the console's endpoint; relays on the same machine need different names."},
 
     {KEY_ROUTE, "listen", KEY_LISTEN, NULL, NULL, 0, 0, true, OF_ROUTE(listens),
-     "Where players connect: ADDRESS:PORT, or *:PORT for all addresses, IPv4 and IPv6; repeat "
-     "the line for more."},
+     "Where players connect: ADDRESS:PORT or ADDRESS:FIRST-LAST, with * for all addresses, "
+     "IPv4 "
+     "and IPv6; repeat the line for more."},
     {KEY_ROUTE, "upstream", KEY_UPSTREAM, NULL, NULL, 0, 0, true, OF_ROUTE(upstreams),
-     "The game server, an address or a name: HOST:PORT; repeat the line for more, sessions go "
-     "to them in turn."},
+     "The game server, an address or a name: HOST:PORT, or HOST:FIRST-LAST with as many ports "
+     "as listen has; behind it may stand weight=N, max_sessions=N, slow_start=30s, backup and "
+     "disabled; repeat the line for more."},
+    {KEY_ROUTE, "balance", KEY_CHOICE, "round_robin", NULL, 0, 0, true,
+     ROUTE_CHOICE(balance, balance_words),
+     "Which upstream a session goes to: round_robin (in turn, by weight), least_sessions, "
+     "source_hash (the player's address decides), random2 (the less loaded of two) or first "
+     "(the first that is not full)."},
     {KEY_ROUTE, "connect_timeout", KEY_DURATION, "5s", NULL, 10, 10 * MINUTES, true,
      OF_ROUTE(connect_timeout_ms), "How long one attempt to connect to an upstream may take."},
     {KEY_ROUTE, "connect_retries", KEY_COUNT, "3", NULL, 0, 100, true,
      OF_ROUTE(connect_retries),
      "Further attempts after the first one failed, at the next upstream if there are several."},
+    {KEY_ROUTE, "when_down", KEY_WHEN_DOWN, "refuse", NULL, 0, 0, true, OF_ROUTE(when_down),
+     "What a new player meets while no upstream can take him: refuse, or hold 30s to let him "
+     "wait that long for one, 100ms to 1h."},
+    {KEY_ROUTE, "queue_max", KEY_COUNT, "1000", NULL, 0, SESSIONS, true, OF_ROUTE(queue_max),
+     "Players of one route that may wait at the same time with when_down = hold."},
+    {KEY_ROUTE, "health", KEY_HEALTH, "off", NULL, 0, 0, true, OF_ROUTE(health),
+     "Checks every upstream: off, or tcp with any of interval=2s, timeout=1s, rise=2, fall=3, "
+     "fast=1s (the interval while the state changes), port=N, send=\"TEXT\" and "
+     "expect=\"TEXT\"."},
+    {KEY_ROUTE, "eject", KEY_EJECT, "5 in 10s for 30s", NULL, 0, 0, true, OF_ROUTE(eject),
+     "Leaves out an upstream that failed so often within that time, for that time; or off."},
+    {KEY_ROUTE, "on_down", KEY_CHOICE, "keep", NULL, 0, 0, true,
+     ROUTE_CHOICE(on_down, on_down_words),
+     "What becomes of the sessions of an upstream that a check finds down: keep or kill."},
+    {KEY_ROUTE, "resolve_interval", KEY_DURATION, "30s", "off", 1 * SECONDS, 1 * DAYS, true,
+     OF_ROUTE(resolve_interval_ms),
+     "How often the names of upstreams are resolved again; off for only at the start."},
+    {KEY_ROUTE, "source", KEY_SOURCE, "", NULL, 0, 0, true, OF_ROUTE(sources),
+     "Local addresses for connections to upstreams, taken in turn, a list with commas; empty "
+     "leaves it to the system."},
+    {KEY_ROUTE, "proxy_protocol_out", KEY_CHOICE, "off", NULL, 0, 0, true,
+     ROUTE_CHOICE(proxy_out, proxy_out_words),
+     "Tells the upstream who the player is, by a PROXY protocol header: off, v1 or v2."},
+    {KEY_ROUTE, "proxy_protocol_in", KEY_CHOICE, "off", NULL, 0, 0, true,
+     ROUTE_CHOICE(proxy_in, proxy_in_words),
+     "Whether connections from proxy_trust begin with a PROXY protocol header: off, optional "
+     "or required."},
+    {KEY_ROUTE, "proxy_trust", KEY_TRUST, "", NULL, 0, 0, true, OF_ROUTE(trusts),
+     "Whose PROXY headers are believed: addresses and networks such as 10.0.0.0/8, a list with "
+     "commas."},
+    {KEY_ROUTE, "proxy_timeout", KEY_DURATION, "5s", NULL, 100, 1 * MINUTES, true,
+     OF_ROUTE(proxy_timeout_ms), "How long a PROXY header may take to come."},
     {KEY_ROUTE, "idle_timeout", KEY_DURATION, "10m", "off", 10, 30 * DAYS, true,
      OF_ROUTE(idle_timeout_ms),
      "Ends a session when no byte moved either way for this long; or off."},

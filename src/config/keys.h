@@ -13,21 +13,27 @@
 #include <stdint.h>
 
 /* Room for arrays with one element a key, indexed as keys[]. */
-#define KEYS_MAX 32
+#define KEYS_MAX 48
 
 enum key_section { KEY_RELAY, KEY_CONSOLE, KEY_ROUTE /* also in [defaults] */ };
 
 enum key_type {
-    KEY_COUNT,        /* uint32_t */
-    KEY_WORKERS,      /* unsigned */
-    KEY_DURATION,     /* uint32_t milliseconds */
-    KEY_SIZE,         /* uint32_t bytes */
-    KEY_BOOL,         /* bool */
-    KEY_LEVEL,        /* enum log_level */
-    KEY_CONSOLE_MODE, /* enum conf_console */
-    KEY_TEXT,         /* char[], see `size` */
-    KEY_LISTEN,       /* repeatable, a struct conf_listen; not in [defaults] */
-    KEY_UPSTREAM      /* repeatable, a struct conf_upstream; not in [defaults] */
+    KEY_COUNT,     /* uint32_t, or uint16_t as `size` says */
+    KEY_WORKERS,   /* unsigned */
+    KEY_DURATION,  /* uint32_t milliseconds */
+    KEY_SIZE,      /* uint32_t bytes */
+    KEY_BOOL,      /* bool */
+    KEY_LEVEL,     /* enum log_level */
+    KEY_CHOICE,    /* an enum, each of its values an index of `words` */
+    KEY_TEXT,      /* char[], see `size` */
+    KEY_WHEN_DOWN, /* enum conf_when_down, and the hold_ms of its route */
+    KEY_HEALTH,    /* struct conf_health */
+    KEY_EJECT,     /* struct conf_eject */
+    KEY_SOURCE,    /* a list: the sources and source_count of its route */
+    KEY_TRUST,     /* a list: the trusts and trust_count of its route */
+    KEY_BYTES,     /* struct conf_bytes; only of options, see option.h */
+    KEY_LISTEN,    /* repeatable, a struct conf_listen; not in [defaults] */
+    KEY_UPSTREAM   /* repeatable, a struct conf_upstream; not in [defaults] */
 };
 
 struct key {
@@ -38,10 +44,11 @@ struct key {
     const char *zero;   /* the word for 0, which is then below `min`; NULL: there is none */
     uint64_t min; /* of numbers, durations (ms), sizes (bytes), lengths of texts (bytes) */
     uint64_t max;
-    bool reloadable;  /* takes effect without a restart */
-    size_t offset;    /* of the field in struct conf or struct conf_route */
-    size_t size;      /* of the field */
-    const char *help; /* one sentence, for README.md and conf/pairport.ini */
+    bool reloadable;          /* takes effect without a restart */
+    size_t offset;            /* of the field in struct conf or struct conf_route */
+    size_t size;              /* of the field */
+    const char *const *words; /* of KEY_CHOICE, NULL-terminated */
+    const char *help;         /* one sentence, for README.md and conf/pairport.ini */
 };
 
 extern const struct key keys[];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/bytes.h"
 
 static bool starts_with(const char *text, size_t len, const char *start, size_t start_len)
 {
@@ -55,9 +56,15 @@ static const char *find_odd(const char *text, size_t len, size_t *at)
 /* The length of what stands before the comment, if there is one. */
 static size_t without_comment(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; ++i)
+    for (size_t i = 0; i < len; ++i) {
         if ((text[i] == ';' || text[i] == '#') && (i == 0 || is_blank(text[i - 1])))
             return i;
+        if (i > 0 && text[i - 1] == '=') {
+            size_t quoted = bytes_quoted_len(text + i, len - i);
+            if (quoted > 0)
+                i += quoted - 1;
+        }
+    }
     return len;
 }
 

@@ -3,8 +3,9 @@
  * What the INI library would cut, join or misread in silence is decided here, in the same way
  * for every version and build of it: a line stands for itself however far it is indented; it
  * ends with LF or CR LF; a byte order mark before the first is dropped; a comment begins with
- * ';' or '#', first in its line or after a blank. A line that is too long, or holds bytes that
- * are no UTF-8 text, is a mistake and is left out.
+ * ';' or '#', first in its line or after a blank, but not between the quotation marks of
+ * NAME="TEXT" (bytes.h). A line that is too long, or holds bytes that are no UTF-8 text, is a
+ * mistake and is left out.
  *
  * Threads: those of its owner.
  */

@@ -16,9 +16,21 @@ void mistakes_free(struct mistakes *mistakes)
     mistakes_init(mistakes);
 }
 
+static bool is_known(const struct mistakes *mistakes, unsigned line, const char *text)
+{
+    for (size_t i = 0; i < mistakes->count; ++i)
+        if (mistakes->items[i].line == line && strcmp(mistakes->items[i].text, text) == 0)
+            return true;
+    return false;
+}
+
 /* Takes over the text. */
 static void insert(struct mistakes *mistakes, unsigned line, char *text)
 {
+    if (is_known(mistakes, line, text)) {
+        free(text);
+        return;
+    }
     if (mistakes->count == MISTAKES_SHOWN) {
         struct mistake *last = &mistakes->items[MISTAKES_SHOWN - 1];
         ++mistakes->dropped;
@@ -90,6 +102,14 @@ void mistakes_write(const struct mistakes *mistakes, const char *file, struct st
     if (mistakes->dropped > 0)
         str_addf(out, "%s: %zu more mistakes are not shown; mend these first\n", file,
                  mistakes->dropped);
+}
+
+void mistake_of_part(struct str *why, const char *name, struct str *detail)
+{
+    str_addf(why, "%s: %s", name, detail->data);
+    if (detail->failed)
+        why->failed = true;
+    str_free(detail);
 }
 
 const char *mistake_quote(const char *text, char buf[MISTAKE_QUOTE_MAX])

@@ -2,7 +2,7 @@
  *
  * Mistakes are kept in order of line, those of one line in the order in which they were found.
  * Only the first MISTAKES_SHOWN are kept: a file of the wrong kind has one in every line, and
- * nobody reads them all. The rest is counted.
+ * nobody reads them all. The rest is counted. A mistake that several checks find is kept once.
  *
  * Threads: those of its owner.
  */
@@ -42,6 +42,9 @@ void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format,
 
 /* Adds "FILE:LINE: TEXT\n" for each of them. */
 void mistakes_write(const struct mistakes *mistakes, const char *file, struct str *out);
+
+/* Adds what is wrong with a part of a value to `why`, as "NAME: DETAIL", and frees it. */
+void mistake_of_part(struct str *why, const char *name, struct str *detail);
 
 /* A piece of the file as it is shown within a mistake: in quotes, cut if it is long, tabs as
  * blanks. `text` is UTF-8. Returns `buf`. */

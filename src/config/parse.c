@@ -6,9 +6,11 @@
 #include <ini.h>
 
 #include "base/str.h"
-#include "config/endpoint.h"
 #include "config/lines.h"
+#include "config/listen.h"
+#include "config/upstream.h"
 #include "config/value.h"
+#include "config/words.h"
 
 enum place {
     PLACE_OUTSIDE, /* before the first section */
@@ -42,6 +44,7 @@ static void enter(struct parse *parse, enum place place, struct draft_section *s
                      section->line);
         /* What follows is checked as if it were the first. */
         memset(section->lines, 0, sizeof section->lines);
+        memset(section->bad, 0, sizeof section->bad);
     } else if (section != NULL) {
         section->line = line;
     }
@@ -173,7 +176,7 @@ static enum key_section key_section(enum place place)
     return KEY_ROUTE;
 }
 
-/* A key of lists belongs to one route: it has no default. */
+/* An address belongs to one route: it has no default. */
 static bool fits(const struct key *key, enum place place)
 {
     return key->section == key_section(place) &&
@@ -219,8 +222,7 @@ static void explain_key(struct parse *parse, const char *name)
 
     struct str list;
     str_init(&list);
-    for (size_t i = 0; i < count; ++i)
-        str_addf(&list, "%s%s", i == 0 ? "" : i + 1 == count ? " and " : ", ", names[i]);
+    words_add(names, "and", &list);
     if (list.failed)
         mistakes->failed = true;
     mistakes_add(mistakes, line, "%s: unknown key %s; keys are %s", parse->label, quote,
@@ -234,14 +236,14 @@ static bool add_address(struct parse *parse, const struct key *key, const char *
 {
     if (key->type == KEY_LISTEN) {
         struct conf_listen listen;
-        if (!endpoint_read_listen(value, &listen, why))
+        if (!listen_read(value, &listen, why))
             return false;
         listen.line = parse->lines.number;
         draft_add_listen(parse->draft, &listen); /* reports what it can't do */
         return true;
     }
     struct conf_upstream upstream;
-    if (!endpoint_read_upstream(value, &upstream, why))
+    if (!upstream_read(value, &upstream, why))
         return false;
     upstream.line = parse->lines.number;
     draft_add_upstream(parse->draft, &upstream);
@@ -252,9 +254,9 @@ static void read_key(struct parse *parse, const struct key *key, const char *val
 {
     struct draft *draft = parse->draft;
     unsigned *first = &parse->section->lines[key - keys];
-    bool is_list = key->type == KEY_LISTEN || key->type == KEY_UPSTREAM;
+    bool is_address = key->type == KEY_LISTEN || key->type == KEY_UPSTREAM;
 
-    if (*first != 0 && !is_list)
+    if (*first != 0 && !is_address)
         mistakes_add(draft->mistakes, parse->lines.number,
                      "%s %s: given twice, the first time in line %u; remove one of them",
                      parse->label, key->name, *first);
@@ -269,23 +271,33 @@ static void read_key(struct parse *parse, const struct key *key, const char *val
 
     struct str why;
     str_init(&why);
-    bool ok = is_list ? add_address(parse, key, value, &why)
-                      : value_read(key, value, value_field(key, owner), &why);
+    bool ok =
+        is_address ? add_address(parse, key, value, &why) : value_read(key, value, owner, &why);
     if (why.failed)
         draft->mistakes->failed = true;
-    if (!ok)
+    if (!ok) {
+        parse->section->bad[key - keys] = true;
         mistakes_add(draft->mistakes, parse->lines.number, "%s %s: %s", parse->label, key->name,
                      why.data);
+    }
     str_free(&why);
 }
 
-/* inih's handler. Its section is not used, see parse.h. */
-static int take_key(void *user, const char *section, const char *name, const char *value)
+/* What stands behind the '=' that check_form() has found. */
+static const char *value_of(const struct lines *lines)
+{
+    const char *value = strchr(lines->text, '=') + 1;
+    return value + strspn(value, WORDS_BLANKS);
+}
+
+/* inih's handler. Its section and value are not used, see parse.h. */
+static int take_key(void *user, const char *section, const char *name, const char *cut_value)
 {
     struct parse *parse = user;
     struct mistakes *mistakes = parse->draft->mistakes;
     char quote[MISTAKE_QUOTE_MAX];
     (void)section;
+    (void)cut_value;
 
     parse->untaken = false;
     if (parse->place == PLACE_UNKNOWN)
@@ -304,7 +316,7 @@ static int take_key(void *user, const char *section, const char *name, const cha
     if (key == NULL || !fits(key, parse->place))
         explain_key(parse, name);
     else
-        read_key(parse, key, value);
+        read_key(parse, key, value_of(&parse->lines));
     return 1; /* always: what is wrong was reported, and inih shall go on */
 }
 

@@ -1,7 +1,8 @@
 /* parse.h - the sections and keys of a file, put into a draft.
  *
  * inih splits the lines; lines.h decides what a line is. Sections are followed here, since inih
- * does not tell of one without keys and cuts long names.
+ * does not tell of one without keys and cuts long names, and values are taken from the line,
+ * since inih cuts them at a ';' behind a blank also where that is no comment.
  *
  * Threads: those of the draft.
  */

@@ -8,12 +8,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config/mistakes.h"
-
-static const char *const console_words[] = {
-    [CONF_CONSOLE_LOCAL] = "local",
-    [CONF_CONSOLE_NONE] = "none",
-};
-static const size_t console_word_count = sizeof console_words / sizeof console_words[0];
+#include "config/number.h"
+#include "config/value_list.h"
+#include "config/value_route.h"
+#include "config/words.h"
 
 void *value_field(const struct key *key, void *owner)
 {
@@ -25,117 +23,7 @@ const void *value_field_const(const struct key *key, const void *owner)
     return (const char *)owner + key->offset;
 }
 
-/* ---- numbers with and without units ---- */
-
-static enum err parse_number(enum key_type type, const char *text, uint64_t *value)
-{
-    if (type == KEY_DURATION)
-        return str_parse_duration(text, value);
-    if (type == KEY_SIZE)
-        return str_parse_size(text, value);
-    return str_parse_u64(text, value);
-}
-
-static const char *number_text(enum key_type type, uint64_t value, char buf[STR_HUMAN_MAX])
-{
-    if (type == KEY_DURATION)
-        return str_exact_duration(value, buf);
-    if (type == KEY_SIZE)
-        return str_exact_size(value, buf);
-    str_format(buf, STR_HUMAN_MAX, "%" PRIu64, value);
-    return buf;
-}
-
-/* "off, or 1s to 9h" */
-static void add_range(const struct key *key, struct str *why)
-{
-    char min[STR_HUMAN_MAX];
-    char max[STR_HUMAN_MAX];
-    if (key->zero != NULL)
-        str_addf(why, "%s, or ", key->zero);
-    str_addf(why, "%s to %s", number_text(key->type, key->min, min),
-             number_text(key->type, key->max, max));
-}
-
-/* True for "5 s", where the blanks between the digits and the unit are all that is wrong. */
-static bool is_number_with_blank(enum key_type type, const char *text, size_t digits,
-                                 const char *unit)
-{
-    char joined[MISTAKE_QUOTE_MAX];
-    uint64_t value;
-    if (digits + strlen(unit) >= sizeof joined)
-        return false;
-    str_format(joined, sizeof joined, "%.*s%s", (int)digits, text, unit);
-    return parse_number(type, joined, &value) == ERR_OK;
-}
-
-/* Says why `text`, which the parser refused, is no number of the key's type. */
-static void explain_number(const struct key *key, const char *text, struct str *why)
-{
-    char quote[MISTAKE_QUOTE_MAX];
-    mistake_quote(text, quote);
-
-    if (key->type != KEY_DURATION && key->type != KEY_SIZE) {
-        str_addf(why, "%s is not a number; write ", quote);
-        add_range(key, why);
-        return;
-    }
-
-    bool is_duration = key->type == KEY_DURATION;
-    size_t digits = strspn(text, "0123456789");
-    const char *unit = text + digits;
-    unit += strspn(unit, " \t");
-
-    if (digits == 0)
-        str_addf(why, "%s is not a %s; write a number with its unit", quote,
-                 is_duration ? "duration" : "size");
-    else if (*unit == '\0')
-        str_addf(why, "%s has no unit; write it with one", quote);
-    else if (*unit == '.' || *unit == ',')
-        str_addf(why, "%s is not a whole number; write it in a smaller unit", quote);
-    else if (is_number_with_blank(key->type, text, digits, unit))
-        str_addf(why, "%s has a blank before its unit; write it without", quote);
-    else
-        str_addf(why, "%s has an unknown unit; write a known one", quote);
-    str_addf(why, ", such as %s (units: %s; allowed: ", key->preset,
-             is_duration ? "ms s m h d" : "B KB MB GB");
-    add_range(key, why);
-    str_add_char(why, ')');
-}
-
-static bool read_number(const struct key *key, const char *text, uint64_t *value,
-                        struct str *why)
-{
-    uint64_t number = 0;
-    enum err err = ERR_OK;
-    if (key->zero == NULL || strcmp(text, key->zero) != 0)
-        err = parse_number(key->type, text, &number);
-    if (err == ERR_INVALID) {
-        explain_number(key, text, why);
-        return false;
-    }
-    bool is_zero_word = number == 0 && key->zero != NULL;
-    if (err != ERR_OK || ((number < key->min || number > key->max) && !is_zero_word)) {
-        char quote[MISTAKE_QUOTE_MAX];
-        str_addf(why, "%s is out of range; allowed is ", mistake_quote(text, quote));
-        add_range(key, why);
-        return false;
-    }
-    *value = number;
-    return true;
-}
-
-/* ---- words ---- */
-
-/* "'wraning' is not known; write error, warning, notice, info or debug" */
-static void explain_word(const char *text, const char *const words[], size_t count,
-                         struct str *why)
-{
-    char quote[MISTAKE_QUOTE_MAX];
-    str_addf(why, "%s is not known; write ", mistake_quote(text, quote));
-    for (size_t i = 0; i < count; ++i)
-        str_addf(why, "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ", words[i]);
-}
+/* ---- words and texts ---- */
 
 static bool read_bool(const char *text, bool *value, struct str *why)
 {
@@ -148,25 +36,34 @@ static bool read_bool(const char *text, bool *value, struct str *why)
 
 static bool read_level(const char *text, enum log_level *value, struct str *why)
 {
-    if (log_level_parse(text, value))
-        return true;
-    const char *words[LOG_DEBUG + 1];
+    const char *words[LOG_DEBUG + 2] = {NULL};
+    size_t index;
     for (int level = LOG_ERROR; level <= LOG_DEBUG; ++level)
         words[level] = log_level_word((enum log_level)level);
-    explain_word(text, words, LOG_DEBUG + 1, why);
-    return false;
+    if (!words_find(text, words, &index, why))
+        return false;
+    *value = (enum log_level)index;
+    return true;
 }
 
-static bool read_console(const char *text, enum conf_console *value, struct str *why)
+/* Each kind of choice is an enum of its own, all of them as large as an unsigned. */
+static bool read_choice(const struct key *key, const char *text, void *field, struct str *why)
 {
-    for (size_t i = 0; i < console_word_count; ++i) {
-        if (strcmp(text, console_words[i]) == 0) {
-            *value = (enum conf_console)i;
-            return true;
-        }
-    }
-    explain_word(text, console_words, console_word_count, why);
-    return false;
+    size_t index;
+    if (!words_find(text, key->words, &index, why))
+        return false;
+    unsigned value = (unsigned)index;
+    assert(key->size == sizeof value);
+    memcpy(field, &value, sizeof value);
+    return true;
+}
+
+static const char *choice_word(const struct key *key, const void *field)
+{
+    unsigned value;
+    assert(key->size == sizeof value);
+    memcpy(&value, field, sizeof value);
+    return key->words[value];
 }
 
 static bool read_text(const struct key *key, const char *text, char *value, struct str *why)
@@ -198,60 +95,92 @@ static bool read_text(const struct key *key, const char *text, char *value, stru
 
 /* ---- any key ---- */
 
-bool value_read(const struct key *key, const char *text, void *field, struct str *why)
+static bool read_any(const struct key *key, const char *text, void *owner, struct str *why)
 {
-    if (*text == '\0' && !(key->type == KEY_TEXT && key->min == 0)) {
-        str_addf(why, "there is no value; the default is %s", key->preset);
-        return false;
-    }
-
+    void *field = value_field(key, owner);
     switch (key->type) {
     case KEY_COUNT:
     case KEY_WORKERS:
     case KEY_DURATION:
-    case KEY_SIZE: {
-        uint64_t number;
-        if (!read_number(key, text, &number, why))
-            return false;
-        assert(key->size == sizeof(uint32_t) && number <= UINT32_MAX);
-        *(uint32_t *)field = (uint32_t)number;
-        return true;
-    }
+    case KEY_SIZE: return number_read(key, text, field, why);
     case KEY_BOOL: return read_bool(text, field, why);
     case KEY_LEVEL: return read_level(text, field, why);
-    case KEY_CONSOLE_MODE: return read_console(text, field, why);
+    case KEY_CHOICE: return read_choice(key, text, field, why);
     case KEY_TEXT: return read_text(key, text, field, why);
+    case KEY_WHEN_DOWN: return value_read_when_down(text, owner, why);
+    case KEY_HEALTH: return value_read_health(text, field, why);
+    case KEY_EJECT: return value_read_eject(text, field, why);
+    case KEY_SOURCE: return value_read_sources(text, owner, why);
+    case KEY_TRUST: return value_read_trusts(text, owner, why);
+    case KEY_BYTES:
     case KEY_LISTEN:
     case KEY_UPSTREAM: break;
     }
-    assert(false && "a key of lists");
+    assert(false && "not a value by itself");
     return false;
 }
 
-void value_write(const struct key *key, const void *field, struct str *out)
+/* One spelling of a value may be longer than another, and what conf_write() writes must be a
+ * line that is read. */
+static bool check_written(const struct key *key, const void *owner, struct str *why)
 {
-    char buf[STR_HUMAN_MAX];
+    size_t room = CONF_LINE_MAX - strlen(key->name) - strlen(" = ");
+    struct str text;
+    str_init(&text);
+    value_write(key, owner, &text);
+    size_t len = text.len;
+    if (text.failed)
+        why->failed = true;
+    str_free(&text);
+    if (len > room)
+        str_addf(why, "written in full it has %zu bytes; at most %zu fit into a line", len,
+                 room);
+    return len <= room;
+}
 
+bool value_read(const struct key *key, const char *text, void *owner, struct str *why)
+{
+    if (*text == '\0' && key->preset[0] != '\0') {
+        str_addf(why, "there is no value; the default is %s", key->preset);
+        return false;
+    }
+    return read_any(key, text, owner, why) && check_written(key, owner, why);
+}
+
+void value_write(const struct key *key, const void *owner, struct str *out)
+{
+    const void *field = value_field_const(key, owner);
     switch (key->type) {
     case KEY_COUNT:
     case KEY_WORKERS:
     case KEY_DURATION:
-    case KEY_SIZE: {
-        uint32_t number = *(const uint32_t *)field;
-        bool is_zero_word = number == 0 && key->zero != NULL;
-        str_add(out, is_zero_word ? key->zero : number_text(key->type, number, buf));
-        return;
-    }
+    case KEY_SIZE: number_write(key, field, out); return;
     case KEY_BOOL: str_add(out, *(const bool *)field ? "yes" : "no"); return;
     case KEY_LEVEL: str_add(out, log_level_word(*(const enum log_level *)field)); return;
-    case KEY_CONSOLE_MODE:
-        str_add(out, console_words[*(const enum conf_console *)field]);
-        return;
+    case KEY_CHOICE: str_add(out, choice_word(key, field)); return;
     case KEY_TEXT: str_add(out, field); return;
+    case KEY_WHEN_DOWN: value_write_when_down(owner, out); return;
+    case KEY_HEALTH: value_write_health(field, out); return;
+    case KEY_EJECT: value_write_eject(field, out); return;
+    case KEY_SOURCE: value_write_sources(owner, out); return;
+    case KEY_TRUST: value_write_trusts(owner, out); return;
+    case KEY_BYTES:
     case KEY_LISTEN:
     case KEY_UPSTREAM: break;
     }
-    assert(false && "a key of lists");
+    assert(false && "not a value by itself");
+}
+
+bool value_copy(const struct key *key, const void *from, void *to)
+{
+    if (key->type == KEY_SOURCE)
+        return value_copy_sources(from, to);
+    if (key->type == KEY_TRUST)
+        return value_copy_trusts(from, to);
+    memcpy(value_field(key, to), value_field_const(key, from), key->size);
+    if (key->type == KEY_WHEN_DOWN)
+        ((struct conf_route *)to)->hold_ms = ((const struct conf_route *)from)->hold_ms;
+    return true;
 }
 
 void value_preset(enum key_section section, void *owner)
@@ -261,7 +190,7 @@ void value_preset(enum key_section section, void *owner)
     for (size_t i = 0; i < key_count; ++i) {
         if (keys[i].section != section || keys[i].preset == NULL)
             continue;
-        bool ok = value_read(&keys[i], keys[i].preset, value_field(&keys[i], owner), &why);
+        bool ok = read_any(&keys[i], keys[i].preset, owner, &why);
         assert(ok && "a default of the table is within its range");
         (void)ok;
     }

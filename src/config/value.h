@@ -11,20 +11,27 @@
 #include "config/conf.h"
 #include "config/keys.h"
 
-/* Reads `text`, without blanks around it, into `field`, which is what key->offset leads to. Not
- * for KEY_LISTEN and KEY_UPSTREAM: they add to a list, see endpoint.h. On false `field` is
- * untouched and `why` has got "what is wrong; what would be right". */
-bool value_read(const struct key *key, const char *text, void *field, struct str *why);
+/* The struct that a key's field is in, its `owner`, is a struct conf_route for keys of KEY_ROUTE
+ * and a struct conf for all others. */
 
-/* Writes the value of `field` such that value_read() gives it back. */
-void value_write(const struct key *key, const void *field, struct str *out);
+/* Reads `text`, without blanks around it, into the key's field. Not for KEY_LISTEN and
+ * KEY_UPSTREAM: each adds to a list, see listen.h and upstream.h. Lists of the owner are freed
+ * first, so they must be valid. On false the field holds some valid value and `why` has got
+ * "what is wrong; what would be right". */
+bool value_read(const struct key *key, const char *text, void *owner, struct str *why);
 
-/* The field of a key in its struct, which is a struct conf_route for keys of KEY_ROUTE and a
- * struct conf for all others. */
+/* Writes the field such that value_read() gives it back. */
+void value_write(const struct key *key, const void *owner, struct str *out);
+
+/* Gives `to` the value of `from`; lists are copied and those of `to` freed. False: no memory,
+ * `to` is unchanged. */
+bool value_copy(const struct key *key, const void *from, void *to);
+
 void *value_field(const struct key *key, void *owner);
 const void *value_field_const(const struct key *key, const void *owner);
 
-/* Sets every field that a key of `section` stands for to the key's default. */
+/* Sets every field that a key of `section` stands for to the key's default. The owner is all
+ * zero or a valid one. */
 void value_preset(enum key_section section, void *owner);
 
 #endif

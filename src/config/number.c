@@ -1,0 +1,143 @@
+#include "config/number.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "config/mistakes.h"
+
+static enum err parse_number(enum key_type type, const char *text, uint64_t *value)
+{
+    if (type == KEY_DURATION)
+        return str_parse_duration(text, value);
+    if (type == KEY_SIZE)
+        return str_parse_size(text, value);
+    return str_parse_u64(text, value);
+}
+
+static const char *number_text(enum key_type type, uint64_t value, char buf[STR_HUMAN_MAX])
+{
+    if (type == KEY_DURATION)
+        return str_exact_duration(value, buf);
+    if (type == KEY_SIZE)
+        return str_exact_size(value, buf);
+    str_format(buf, STR_HUMAN_MAX, "%" PRIu64, value);
+    return buf;
+}
+
+/* "off, or 1s to 9h" */
+static void add_range(const struct key *key, struct str *why)
+{
+    char min[STR_HUMAN_MAX];
+    char max[STR_HUMAN_MAX];
+    if (key->zero != NULL)
+        str_addf(why, "%s, or ", key->zero);
+    str_addf(why, "%s to %s", number_text(key->type, key->min, min),
+             number_text(key->type, key->max, max));
+}
+
+/* True for "5 s", where the blanks between the digits and the unit are all that is wrong. */
+static bool is_number_with_blank(enum key_type type, const char *text, size_t digits,
+                                 const char *unit)
+{
+    char joined[MISTAKE_QUOTE_MAX];
+    uint64_t value;
+    if (digits + strlen(unit) >= sizeof joined)
+        return false;
+    str_format(joined, sizeof joined, "%.*s%s", (int)digits, text, unit);
+    return parse_number(type, joined, &value) == ERR_OK;
+}
+
+/* Says why `text`, which the parser refused, is no number of the key's type. */
+static void explain_number(const struct key *key, const char *text, struct str *why)
+{
+    char quote[MISTAKE_QUOTE_MAX];
+    mistake_quote(text, quote);
+
+    if (key->type != KEY_DURATION && key->type != KEY_SIZE) {
+        str_addf(why, "%s is not a number; write ", quote);
+        add_range(key, why);
+        return;
+    }
+
+    bool is_duration = key->type == KEY_DURATION;
+    size_t digits = strspn(text, "0123456789");
+    const char *unit = text + digits;
+    unit += strspn(unit, " \t");
+
+    if (digits == 0)
+        str_addf(why, "%s is not a %s; write a number with its unit", quote,
+                 is_duration ? "duration" : "size");
+    else if (*unit == '\0')
+        str_addf(why, "%s has no unit; write it with one", quote);
+    else if (*unit == '.' || *unit == ',')
+        str_addf(why, "%s is not a whole number; write it in a smaller unit", quote);
+    else if (is_number_with_blank(key->type, text, digits, unit))
+        str_addf(why, "%s has a blank before its unit; write it without", quote);
+    else
+        str_addf(why, "%s has an unknown unit; write a known one", quote);
+    if (key->preset != NULL)
+        str_addf(why, ", such as %s", key->preset);
+    str_addf(why, " (units: %s; allowed: ", is_duration ? "ms s m h d" : "B KB MB GB");
+    add_range(key, why);
+    str_add_char(why, ')');
+}
+
+static void set(const struct key *key, void *field, uint64_t number)
+{
+    if (key->size == sizeof(uint16_t)) {
+        assert(number <= UINT16_MAX);
+        *(uint16_t *)field = (uint16_t)number;
+    } else {
+        assert(key->size == sizeof(uint32_t) && number <= UINT32_MAX);
+        *(uint32_t *)field = (uint32_t)number;
+    }
+}
+
+bool number_read(const struct key *key, const char *text, void *field, struct str *why)
+{
+    uint64_t number = 0;
+    enum err err = ERR_OK;
+    if (key->zero == NULL || strcmp(text, key->zero) != 0)
+        err = parse_number(key->type, text, &number);
+    if (err == ERR_INVALID) {
+        explain_number(key, text, why);
+        return false;
+    }
+    bool is_zero_word = number == 0 && key->zero != NULL;
+    if (err != ERR_OK || ((number < key->min || number > key->max) && !is_zero_word)) {
+        char quote[MISTAKE_QUOTE_MAX];
+        str_addf(why, "%s is out of range; allowed is ", mistake_quote(text, quote));
+        add_range(key, why);
+        return false;
+    }
+    set(key, field, number);
+    return true;
+}
+
+bool number_read_part(const struct key *key, const char *text, void *field, struct str *why)
+{
+    struct str detail;
+    str_init(&detail);
+    if (number_read(key, text, field, &detail))
+        return true;
+    mistake_of_part(why, key->name, &detail);
+    return false;
+}
+
+uint32_t number_get(const struct key *key, const void *field)
+{
+    if (key->size == sizeof(uint16_t))
+        return *(const uint16_t *)field;
+    assert(key->size == sizeof(uint32_t));
+    return *(const uint32_t *)field;
+}
+
+void number_write(const struct key *key, const void *field, struct str *out)
+{
+    char buf[STR_HUMAN_MAX];
+    uint32_t number = number_get(key, field);
+    bool is_zero_word = number == 0 && key->zero != NULL;
+    str_add(out, is_zero_word ? key->zero : number_text(key->type, number, buf));
+}

@@ -1,0 +1,27 @@
+/* upstream.h - the value of an `upstream` key: where a game server is.
+ *
+ * Threads: any.
+ */
+#ifndef PAIRPORT_CONFIG_UPSTREAM_H
+#define PAIRPORT_CONFIG_UPSTREAM_H
+
+#include <stdbool.h>
+
+#include "base/str.h"
+#include "config/conf.h"
+
+/* Addresses and names become one spelling each, so that equal ones have equal names. On success
+ * `out` is complete except for its line; on false it is untouched and `why` has got "what is
+ * wrong; what would be right". */
+bool upstream_read(const char *text, struct conf_upstream *out, struct str *why);
+
+/* Writes it such that upstream_read() gives it back, with those options that differ from their
+ * defaults. */
+void upstream_write(const struct conf_upstream *upstream, struct str *out);
+
+/* True when a port of the upstream is surely one that `listen` takes: its address, or one of this
+ * machine's own (loopback) where `listen` takes all. */
+bool upstream_is_listener(const struct conf_upstream *upstream,
+                          const struct conf_listen *listen);
+
+#endif

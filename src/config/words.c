@@ -1,0 +1,37 @@
+#include "config/words.h"
+
+#include <string.h>
+
+#include "config/mistakes.h"
+
+bool words_find(const char *text, const char *const words[], size_t *index, struct str *why)
+{
+    for (size_t i = 0; words[i] != NULL; ++i) {
+        if (strcmp(text, words[i]) == 0) {
+            *index = i;
+            return true;
+        }
+    }
+    char quote[MISTAKE_QUOTE_MAX];
+    str_addf(why, "%s is not known; write ", mistake_quote(text, quote));
+    words_add(words, "or", why);
+    return false;
+}
+
+void words_add(const char *const words[], const char *last, struct str *out)
+{
+    for (size_t i = 0; words[i] != NULL; ++i) {
+        if (i > 0 && words[i + 1] == NULL)
+            str_addf(out, " %s ", last);
+        else if (i > 0)
+            str_add(out, ", ");
+        str_add(out, words[i]);
+    }
+}
+
+size_t words_first(const char *text, const char **rest)
+{
+    size_t len = strcspn(text, WORDS_BLANKS);
+    *rest = text + len + strspn(text + len, WORDS_BLANKS);
+    return len;
+}

@@ -1,0 +1,26 @@
+/* words.h - lists of words that a file may use.
+ *
+ * Threads: any.
+ */
+#ifndef PAIRPORT_CONFIG_WORDS_H
+#define PAIRPORT_CONFIG_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+
+#define WORDS_BLANKS " \t"
+
+/* The index of `text` in NULL-terminated `words`. False: it is none of them, and `why` has got
+ * "'wraning' is not known; write error, warning or notice". */
+bool words_find(const char *text, const char *const words[], size_t *index, struct str *why);
+
+/* "a, b and c", with `last` before the last one. */
+void words_add(const char *const words[], const char *last, struct str *out);
+
+/* The first word of `text`, which begins with no blank: its length, and what follows behind the
+ * blanks after it, "" at the end. */
+size_t words_first(const char *text, const char **rest);
+
+#endif
