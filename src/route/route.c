@@ -1,82 +1,88 @@
-#include "route/route.h"
-
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum err route_init(struct route *route, const struct conf_route *conf)
+#include "route/route_private.h"
+
+static struct upstream as_configured(const struct conf_upstream *conf, uint64_t now_ms)
 {
-    struct route_upstream *upstreams = calloc(conf->upstream_count, sizeof *upstreams);
-    if (upstreams == NULL)
+    return (struct upstream){
+        .conf = conf,
+        .max_sessions = conf->max_sessions,
+        .weight = conf->weight,
+        .admin = conf->disabled ? ROUTE_DISABLED : ROUTE_READY,
+        .state = ROUTE_INIT,
+        .since_ms = now_ms,
+    };
+}
+
+enum err route_open(struct route **out, const struct conf_route *conf, uint64_t seed,
+                    uint64_t now_ms)
+{
+    struct route *route = calloc(1, sizeof *route);
+    if (route == NULL)
         return ERR_NOMEM;
-    for (size_t i = 0; i < conf->upstream_count; i++)
-        upstreams[i].conf = &conf->upstreams[i];
-    *route = (struct route){
-        .conf = conf, .upstreams = upstreams, .upstream_count = conf->upstream_count};
+    route->conf = conf;
+    route->now_ms = now_ms;
+    route->random = seed;
+    /* Enough for all upstreams to go at once and come back. */
+    route->changes_size = 64 + 2 * conf->upstream_count;
+    route->changes = calloc(route->changes_size, sizeof *route->changes);
+    route->upstreams = calloc(conf->upstream_count, sizeof *route->upstreams);
+    if (route->changes == NULL || route->upstreams == NULL) {
+        route_close(route);
+        return ERR_NOMEM;
+    }
+    route->upstream_count = conf->upstream_count;
+    for (size_t i = 0; i < conf->upstream_count; i++) {
+        route->upstreams[i] = as_configured(&conf->upstreams[i], now_ms);
+        state_update_upstream(route, &route->upstreams[i], NULL);
+    }
+    *out = route;
     return ERR_OK;
 }
 
-void route_free(struct route *route)
+void route_close(struct route *route)
 {
-    for (size_t i = 0; i < route->upstream_count; i++)
-        free(route->upstreams[i].addrs);
+    if (route == NULL)
+        return;
+    for (size_t i = 0; i < route->upstream_count; i++) {
+        struct upstream *upstream = &route->upstreams[i];
+        assert(upstream->sessions == 0);
+        for (size_t slot = 0; slot < upstream->slot_count; slot++)
+            free(upstream->servers[slot]);
+        free(upstream->servers);
+    }
     free(route->upstreams);
-    route->upstreams = NULL;
-    route->upstream_count = 0;
+    free(route->changes);
+    free(route->ready);
+    free(route->choice);
+    free(route);
 }
 
-enum err route_set_addrs(struct route *route, size_t upstream, const struct addr *addrs,
-                         size_t count)
+void route_see_time(struct route *route, uint64_t now_ms)
+{
+    if (now_ms > route->now_ms)
+        route->now_ms = now_ms;
+}
+
+struct server *route_server_at(const struct route *route, size_t upstream, size_t server)
 {
     assert(upstream < route->upstream_count);
-    struct addr *copy = NULL;
-    if (count != 0) {
-        copy = calloc(count, sizeof *copy);
-        if (copy == NULL)
-            return ERR_NOMEM;
-        memcpy(copy, addrs, count * sizeof *copy);
-    }
-    free(route->upstreams[upstream].addrs);
-    route->upstreams[upstream].addrs = copy;
-    route->upstreams[upstream].addr_count = count;
-    return ERR_OK;
+    const struct upstream *owner = &route->upstreams[upstream];
+    return server < owner->slot_count ? owner->servers[server] : NULL;
 }
 
-static size_t count_usable(const struct route *route)
+size_t route_index(const struct route *route, const struct upstream *upstream)
 {
-    size_t usable = 0;
-    for (size_t i = 0; i < route->upstream_count; i++)
-        usable += route->upstreams[i].addr_count != 0;
-    return usable;
+    return (size_t)(upstream - route->upstreams);
 }
 
-/* The index of the upstream that has `skip` upstreams with an address before it. */
-static size_t find_usable(const struct route *route, size_t skip)
+void route_note_opening(struct route *route)
 {
-    size_t i = 0;
-    while (route->upstreams[i].addr_count == 0 || skip-- > 0)
-        i++;
-    return i;
+    atomic_fetch_add_explicit(&route->openings, 1, memory_order_release);
 }
 
-bool route_pick(struct route *route, struct route_cursor *cursor, struct route_target *out)
+uint64_t route_openings(const struct route *route)
 {
-    size_t usable = count_usable(route);
-    if (usable == 0)
-        return false;
-    if (cursor->tries == 0)
-        cursor->start = atomic_fetch_add_explicit(&route->next, 1, memory_order_relaxed);
-
-    /* Turns run through the usable upstreams, and each time round through their addresses, so a
-     * session's further tries meet every upstream and every address before one comes again,
-     * whatever other sessions do meanwhile. */
-    uint64_t turn = (uint64_t)cursor->start + cursor->tries;
-    size_t index = find_usable(route, (size_t)(turn % usable));
-    const struct route_upstream *upstream = &route->upstreams[index];
-
-    out->upstream = index;
-    out->addr = upstream->addrs[turn / usable % upstream->addr_count];
-    out->came_round = cursor->tries / usable >= upstream->addr_count;
-    cursor->tries++;
-    return true;
+    return atomic_load_explicit(&route->openings, memory_order_acquire);
 }

@@ -1,17 +1,29 @@
-/* route.h - where does a session go? Pure logic, no sockets.
+/* route.h - where does a session go? Pure logic: no sockets, no clock, no threads, no locks.
  *
- * A route has upstreams in file order; each has the addresses its name resolved to. Sessions
- * take the upstreams in turn, and the addresses of an upstream in turn; an upstream without an
- * address is passed over and leaves the others' shares equal. A further try of the same session
- * goes to the next upstream, so that a session tries all of them before it tries one twice, and
- * then to another address of it, as long as there is one.
+ * A route has upstreams, one for each `upstream` line, in file order. Each has servers, one for
+ * each address that its name resolves to. Weight, limit, the operator's state and `backup` are
+ * the upstream's; sessions, health and ejection are kept for each server, and its addresses may
+ * come and go while it runs.
  *
- * Threads: route_pick() from any worker; addresses are set before the workers start.
+ * A server takes new sessions when its upstream is enabled, has weight and a place free, when
+ * the last health checks passed (or none is configured), and when it is not ejected. Ejection
+ * (failed connects, sessions that end early by a reset) never takes the last server that could
+ * be used, and ends early when the others have gone. Backup upstreams are used only while no
+ * other upstream has a server that is up, enabled and has weight; full ones count as up.
+ *
+ * A server that comes back, from DOWN or EJECTED or with its upstream from DISABLED, gets its
+ * share bit by bit over `slow_start`; at the start and as a new address it gets all at once.
+ *
+ * A further try of the same session goes to a server it has not tried, as long as there is one.
+ *
+ * Threads: the owner of a route locks it around every call, all of which are short (the longest
+ * look once at every server); only route_openings() is for any thread, without the lock. Times
+ * are monotonic milliseconds and may run a little ahead or behind between callers: the latest
+ * one counts.
  */
 #ifndef PAIRPORT_ROUTE_ROUTE_H
 #define PAIRPORT_ROUTE_ROUTE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,41 +31,196 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "config/conf.h"
+#include "route/health.h"
 
-struct route_upstream {
-    const struct conf_upstream *conf; /* not owned */
-    struct addr *addrs;               /* owned; NULL while there is none */
-    size_t addr_count;
+#define ROUTE_SERVERS_MAX 16 /* addresses used of one upstream at a time */
+
+/* The states of servers and upstreams. name, word */
+#define ROUTE_STATE_TABLE(X)                                                                   \
+    X(ROUTE_INIT, "INIT")                    /* upstream: its name is being resolved */        \
+    X(ROUTE_UNRESOLVED, "DOWN (resolution)") /* upstream: its name never resolved */           \
+    X(ROUTE_UP, "UP")                        /* an upstream: one of its servers is */          \
+    X(ROUTE_DOWN, "DOWN")                    /* an upstream: all of its servers are */         \
+    X(ROUTE_EJECTED, "EJECTED")              /* an upstream: none is up and one is ejected */  \
+    X(ROUTE_DRAINING, "DRAIN")               /* upstream: by the operator, or of weight 0 */   \
+    X(ROUTE_MAINT, "DISABLED")               /* upstream: by the operator or the file */       \
+    X(ROUTE_FULL, "FULL")                    /* upstream: up, with max_sessions of them */     \
+    X(ROUTE_NEW, "NEW")                      /* server: what an address comes from, */         \
+    X(ROUTE_GONE, "GONE")                    /* and where it goes */
+
+enum route_state {
+#define X(name, word) name,
+    ROUTE_STATE_TABLE(X)
+#undef X
 };
 
-struct route {
-    const struct conf_route *conf;    /* not owned */
-    struct route_upstream *upstreams; /* owned, conf->upstream_count of them */
-    size_t upstream_count;
-    _Atomic uint32_t next; /* whose turn it is */
-};
+struct route; /* opaque */
 
-/* Writes *route; it has no addresses yet. ERR_NOMEM: nothing to free. */
-enum err route_init(struct route *route, const struct conf_route *conf);
-void route_free(struct route *route);
+/* A route without addresses yet. `seed` feeds the random choices and the jitter. `conf` must
+ * outlive it. ERR_NOMEM leaves nothing. */
+enum err route_open(struct route **out, const struct conf_route *conf, uint64_t seed,
+                    uint64_t now_ms);
+void route_close(struct route *route); /* NULL is fine; no place is taken any more */
 
-/* Replaces the addresses of an upstream (count 0: none). Before the workers start. */
+/* ---- addresses ---- */
+
+/* The name of an upstream resolved to these, at least one; their ports do not count, the
+ * upstream's first one does. When there are more than ROUTE_SERVERS_MAX, those that are in use
+ * stay, then the first new ones are taken. Servers that stay keep their state and sessions; new
+ * ones start as up with a check due at once; those that are gone take no new sessions, and what
+ * they have goes on. *changed (may be NULL): the addresses did. ERR_NOMEM leaves everything as
+ * it was. */
 enum err route_set_addrs(struct route *route, size_t upstream, const struct addr *addrs,
-                         size_t count);
+                         size_t count, uint64_t now_ms, bool *changed);
 
-/* What a session has tried; zero-initialised before the first pick. */
+/* It did not resolve: the last good answer stays, and without one it is DOWN (resolution). */
+void route_set_unresolved(struct route *route, size_t upstream, uint64_t now_ms);
+
+/* ---- sessions ---- */
+
+/* What a session has tried; zero-initialised before the first pick. Of more servers than it
+ * tells apart, two count as one here. */
+#define ROUTE_TRIED_MAX 128
+struct route_tried {
+    uint64_t bits[ROUTE_TRIED_MAX / 64];
+};
 struct route_cursor {
-    uint32_t start; /* the first try's turn */
-    uint32_t tries; /* picks so far */
+    uint32_t tries;           /* picks so far */
+    struct route_tried ever;  /* both private to route/ */
+    struct route_tried round; /* since it has last been at every server it could */
 };
 
 struct route_target {
-    size_t upstream; /* index in the route */
-    struct addr addr;
-    bool came_round; /* the session has tried this very address before: wait a little */
+    size_t upstream;  /* index in the route */
+    size_t server;    /* of the upstream, for the calls below; a gone server keeps it, too,
+                         until its last place is given back */
+    struct addr addr; /* with the upstream's first port */
+    bool came_round;  /* the session has tried this very server before: wait a little */
 };
 
-/* The target of the session's next try; false when no upstream has an address. */
-bool route_pick(struct route *route, struct route_cursor *cursor, struct route_target *out);
+enum route_outcome {
+    ROUTE_PICKED,
+    ROUTE_ALL_FULL, /* servers are up, but each is at its upstream's max_sessions */
+    ROUTE_ALL_DOWN  /* none is up, enabled and has weight */
+};
+
+/* Picks the server of the session's next try and takes a place there; the place is given back
+ * with route_give() exactly once, when the try has failed or the session is over. `client` is
+ * needed for source_hash (its port does not count), else it may be NULL. *out and *cursor are
+ * written when PICKED. Allocates nothing. */
+enum route_outcome route_pick(struct route *route, struct route_cursor *cursor,
+                              const struct addr *client, uint64_t now_ms,
+                              struct route_target *out);
+void route_give(struct route *route, size_t upstream, size_t server);
+
+/* Passive health: a connect failed, or a session was reset by the server in its first second.
+ * By whoever holds a place there. Ejects when `eject` says so. */
+void route_note_failure(struct route *route, size_t upstream, size_t server, uint64_t now_ms);
+
+/* ---- health checks ---- */
+
+struct route_check {
+    size_t upstream, server;
+    uint32_t generation; /* of the server's slot; given back with the result */
+    struct addr addr;    /* with the port to check */
+};
+
+/* Takes a check that is due; false: none is, and *next_ms is when to ask again (UINT64_MAX:
+ * none will be), or earlier when a result came, addresses changed or an operator enabled
+ * something. A check that was taken is not due again before its result came. Ask until it says
+ * false; the upstreams take turns. */
+bool route_take_check(struct route *route, uint64_t now_ms, struct route_check *out,
+                      uint64_t *next_ms);
+
+/* The result of a check that was taken; ignored when the server has gone or was disabled
+ * meanwhile. */
+void route_check_done(struct route *route, const struct route_check *check,
+                      const struct health_result *result, uint64_t now_ms);
+
+/* ---- time ---- */
+
+/* About once a second: ejections end, slow starts go on. */
+void route_tick(struct route *route, uint64_t now_ms);
+
+/* ---- the operator ---- */
+
+enum route_admin {
+    ROUTE_READY,
+    ROUTE_DRAIN,   /* takes no new sessions; checks go on */
+    ROUTE_DISABLED /* takes no new sessions and is not checked (HAProxy: MAINT) */
+};
+
+/* Each: false when nothing changed. READY also ends the ejections of the upstream's servers,
+ * whatever it was before, and from DISABLED its servers begin as new ones do. A weight is at
+ * most 256, checked by the caller; 0 acts and reads as DRAIN. */
+bool route_set_admin(struct route *route, size_t upstream, enum route_admin admin,
+                     uint64_t now_ms);
+bool route_set_weight(struct route *route, size_t upstream, uint32_t weight);
+bool route_set_max_sessions(struct route *route, size_t upstream, uint32_t max_sessions);
+
+/* ---- what happened ---- */
+
+/* A change of state of a server or an upstream, in the order they happened. Of an upstream only
+ * what concerns it as a whole is told: the operator's acts and its name; that it is up or down
+ * by its servers follows from theirs. An address that goes or comes is a server's change to GONE
+ * (whose sessions go on) or from NEW or GONE; the first answer for a name is none. Only one to
+ * DOWN says that sessions there are lost. */
+struct route_change {
+    size_t upstream;
+    bool has_server;    /* false: of the upstream as a whole (admin, resolution) */
+    size_t server;      /* as in struct route_target; 0 without one */
+    struct addr addr;   /* of the server; all zero without one */
+    bool up_before, up; /* could take sessions, places aside; can now */
+    enum route_state from_state, to_state;
+    const char *from; /* their words, constants as in `show upstreams` */
+    const char *to;
+    char cause[96];     /* "L4CON the connection was refused (fall 3)", "5 failures in 10s",
+                         "operator" */
+    uint64_t lasted_ms; /* how long `from` had lasted */
+};
+/* Takes the oldest one; false: there is none. When too many wait, the oldest are dropped and
+ * *dropped tells how many (may be NULL). */
+bool route_take_change(struct route *route, struct route_change *out, uint64_t *dropped);
+
+/* Grows whenever a place may have come free for a client that waits: a place given back, a
+ * server that opens (a backup's too, when its turn has come), a limit or weight raised. Read
+ * without the lock. */
+uint64_t route_openings(const struct route *route);
+
+/* ---- what can be seen ---- */
+
+#define ROUTE_WORD_MAX 24
+struct route_server_info {
+    struct addr addr;
+    size_t server;             /* as in struct route_target */
+    bool gone;                 /* no longer among the name's addresses; its sessions go on */
+    bool usable;               /* takes new sessions right now; a backup only when it is used */
+    enum route_state state;    /* UP, DOWN, EJECTED or GONE */
+    char word[ROUTE_WORD_MAX]; /* "UP", "UP 2/3", "DOWN", "DOWN 1/2", "EJECTED", "GONE" */
+    uint32_t sessions;
+    uint64_t since_ms;         /* monotonic, of this state */
+    struct health_info health; /* `checked` false: none is configured or none has run */
+    uint64_t ejected_until_ms; /* 0: it is not */
+};
+
+struct route_upstream_info {
+    enum route_state state;
+    char word[ROUTE_WORD_MAX]; /* the state's */
+    bool usable;               /* one of its servers is */
+    enum route_admin admin;
+    uint32_t weight;         /* as set */
+    uint32_t weight_percent; /* of it, right now: below 100 during a slow start; the mean of
+                                its servers that are up */
+    uint32_t sessions, sessions_max, sessions_peak; /* of all servers; max 0: no limit */
+    uint64_t since_ms;
+    size_t server_count;
+    size_t hidden_count; /* gone servers that did not fit below */
+    struct route_server_info servers[2 * ROUTE_SERVERS_MAX]; /* those gone included, last */
+};
+void route_get_upstream(struct route *route, size_t upstream, uint64_t now_ms,
+                        struct route_upstream_info *out);
+
+/* True while route_pick() would not say ALL_DOWN; full upstreams and used backups count as up. */
+bool route_is_up(struct route *route, uint64_t now_ms);
 
 #endif

@@ -1,0 +1,69 @@
+/* ready.c - the servers that new sessions may go to, and their shares. */
+#include "route/route_private.h"
+
+static bool is_up(const struct server *server)
+{
+    return server->state == ROUTE_UP && upstream_is_open(server->upstream);
+}
+
+/* How many are up, of the upstreams that are backups or of those that are not. */
+static size_t count_up(const struct route *route, bool backup)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < route->upstream_count; i++)
+        if (route->upstreams[i].conf->backup == backup)
+            FOR_EACH_SERVER(server, &route->upstreams[i])
+    count += is_up(server);
+    return count;
+}
+
+/* No server is up. An ejected one may be better than its last sessions made it look, and is not
+ * worse than none. */
+static void end_ejections(struct route *route)
+{
+    for (size_t i = 0; i < route->upstream_count; i++)
+        if (upstream_is_open(&route->upstreams[i]))
+            FOR_EACH_SERVER(server, &route->upstreams[i])
+    if (server->state == ROUTE_EJECTED)
+        state_lift_ejection(route, server, "no other server is left");
+}
+
+uint32_t ready_percent(const struct route *route, const struct server *server)
+{
+    if (!server->ramps)
+        return 100;
+    uint64_t passed_ms = route->now_ms - server->ramp_from_ms;
+    uint64_t percent = passed_ms * 100 / server->upstream->conf->slow_start_ms;
+    return percent == 0 ? 1 : percent < 100 ? (uint32_t)percent : 100;
+}
+
+/* Puts a server that is up into the list. */
+static void add_ready(struct route *route, struct server *server)
+{
+    uint32_t percent = ready_percent(route, server);
+    server->ramps = percent < 100;
+    server->share = server->upstream->weight * percent;
+    if (!server->ready)
+        route_note_opening(route);
+    server->ready = true;
+    route->ready[route->ready_count++] = server;
+}
+
+void ready_refresh(struct route *route)
+{
+    if (count_up(route, false) + count_up(route, true) == 0)
+        end_ejections(route);
+    size_t primaries = count_up(route, false);
+    route->up_count = primaries + count_up(route, true);
+    route->ready_count = 0;
+    for (size_t i = 0; i < route->upstream_count; i++) {
+        bool stands_by = route->upstreams[i].conf->backup && primaries != 0;
+        FOR_EACH_SERVER(server, &route->upstreams[i])
+        {
+            if (is_up(server) && !stands_by)
+                add_ready(route, server);
+            else
+                server->ready = false;
+        }
+    }
+}
