@@ -3,14 +3,18 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "relay/hello.h"
 #include "relay/pair.h"
+#include "relay/pair_private.h"
+#include "relay/proxyproto.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
 
-/* Before an upstream is tried a second time: a server that restarts needs a moment. */
+/* Before a server is tried a second time: one that restarts needs a moment. */
 #define RETRY_DELAY_MS 1000
 
 static const struct connect_step runs = {CONNECT_RUNS, REASON_NONE};
+static const struct connect_step held = {CONNECT_HELD, REASON_NONE};
 
 static struct connect_step failed(enum reason reason)
 {
@@ -29,13 +33,53 @@ static enum reason reason_of(enum err err)
     }
 }
 
+static struct relay_upstream *upstream_of(const struct pair *pair)
+{
+    return &pair->route->upstreams.each[pair->upstream_index];
+}
+
 static void count(struct pair *pair, struct worker *worker, enum stat_counter counter)
 {
     struct stat *stat = worker->relay->stat;
-    const struct relay_route *route = pair->route;
-    stat_add(stat, worker->number, route->scope, counter, 1);
-    stat_add(stat, worker->number, route->upstreams[pair->upstream_index].scope, counter, 1);
+    stat_add(stat, worker->number, pair->route->scope, counter, 1);
+    stat_add(stat, worker->number, upstream_of(pair)->scope, counter, 1);
 }
+
+void connecting_end(struct pair *pair)
+{
+    if (pair->has_source)
+        upstreams_source_ended(pair->route, pair->upstream_index, pair->source_index);
+    pair->has_source = false;
+    upstreams_give(pair);
+}
+
+/* ---- waiting for an upstream ---- */
+
+/* Into the queue, unless it is full or the client has waited for long enough. `otherwise` is why
+ * it fails then. */
+static struct connect_step hold(struct pair *pair, struct worker *worker, enum reason otherwise)
+{
+    const struct conf_route *conf = pair->route->conf;
+    if (conf->when_down != CONF_HOLD)
+        return failed(otherwise);
+    if (pair->hold_due_ms == 0)
+        pair->hold_due_ms = worker->now_ms + conf->hold_ms;
+    if (worker->now_ms >= pair->hold_due_ms)
+        return failed(REASON_HOLD_TIMEOUT);
+    if (!held_add(&pair->route->held, pair))
+        return failed(pair->counted_session ? otherwise : REASON_QUEUE_FULL);
+    pair->was_held = true;
+    pair->phase = PHASE_HELD;
+    /* It begins anew with its next turn. */
+    pair->tries_before += pair->cursor.tries;
+    pair->cursor = (struct route_cursor){0};
+    pair_count_session(pair, worker);
+    return held;
+}
+
+/* ---- one try ---- */
+
+static struct connect_step next_try(struct pair *pair, struct worker *worker, enum err before);
 
 /* The machine, not the upstream, is the cause: another upstream would fail as well. */
 static bool is_exhaustion(enum err err)
@@ -43,8 +87,15 @@ static bool is_exhaustion(enum err err)
     return err == ERR_NO_DESCRIPTORS || err == ERR_NOMEM;
 }
 
+/* The server is to blame, as far as can be told. */
+static bool speaks_against_server(enum err err)
+{
+    return !is_exhaustion(err) && err != ERR_NO_PORTS && err != ERR_NO_ADDRESS;
+}
+
 static struct connect_step after_failure(struct pair *pair, struct worker *worker, enum err err)
 {
+    struct relay_route *route = pair->route;
     count(pair, worker, STAT_CONNECT_FAILURES);
     if (pair->upstream.sock != SOCK_NONE) {
         /* It may have answered just when it was given up: no session ended well there. */
@@ -52,17 +103,34 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
                           pair->timed_out ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
         pair->upstream.sock = SOCK_NONE;
     }
+    if (speaks_against_server(err))
+        upstreams_failed(pair, worker->now_ms);
+    connecting_end(pair);
 
-    bool last = is_exhaustion(err) || pair->cursor.tries > pair->route->conf->connect_retries;
+    bool last = is_exhaustion(err) || pair->cursor.tries > route->conf->connect_retries;
     worker->connect_failure = (struct connect_failure){
-        .route = pair->route,
+        .route = route,
         .upstream = pair->upstream_index,
         .addr = pair->upstream.peer,
         .err = err,
-        .tries = pair->cursor.tries,
+        .tries = pair_tries(pair),
         .last = last,
     };
-    return last ? failed(reason_of(err)) : connecting_next(pair, worker);
+    if (!last)
+        return next_try(pair, worker, err);
+    if (is_exhaustion(err))
+        return failed(reason_of(err));
+    held_rest(&route->held, worker->now_ms + RETRY_DELAY_MS);
+    return hold(pair, worker, reason_of(err));
+}
+
+static enum err bind_source(struct pair *pair, sock_t sock)
+{
+    struct addr source;
+    unsigned number;
+    bool given = upstreams_next_source(pair->route, &pair->upstream.peer, &source, &number);
+    pair->source_index = (uint16_t)number;
+    return given ? sock_bind(sock, &source) : ERR_OK;
 }
 
 static enum err open_socket(struct pair *pair, struct worker *worker)
@@ -71,7 +139,9 @@ static enum err open_socket(struct pair *pair, struct worker *worker)
     enum err err = sock_open((enum addr_family)pair->upstream.peer.family, &sock);
     if (err != ERR_OK)
         return err;
-    err = port_attach(worker->relay->port, sock);
+    err = bind_source(pair, sock);
+    if (err == ERR_OK)
+        err = port_attach(worker->relay->port, sock);
     if (err != ERR_OK) {
         sock_close(sock, SOCK_CLOSE_NORMAL);
         return err;
@@ -85,9 +155,13 @@ static enum err open_socket(struct pair *pair, struct worker *worker)
  * client was refused; later on it is a session that could not be connected. */
 static struct connect_step not_begun(struct pair *pair, struct worker *worker, enum err err)
 {
+    bool first = pair_tries(pair) == 1 && !pair->was_held;
     struct connect_step step = after_failure(pair, worker, err);
-    if (pair->cursor.tries == 1 && is_exhaustion(err))
+    if (first && is_exhaustion(err)) {
         step.reason = err == ERR_NOMEM ? REASON_NO_MEMORY : REASON_NO_DESCRIPTORS;
+        return step;
+    }
+    pair_count_session(pair, worker);
     return step;
 }
 
@@ -96,12 +170,15 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     pair->waits = false;
     pair->timed_out = false;
     count(pair, worker, STAT_CONNECTS);
-    if (pair->cursor.tries > 1)
+    if (pair_tries(pair) > 1)
         count(pair, worker, STAT_RETRIES);
 
     enum err err = open_socket(pair, worker);
     if (err != ERR_OK)
         return not_begun(pair, worker, err);
+    pair_count_session(pair, worker);
+    upstreams_source_begins(pair->route, pair->upstream_index, pair->source_index);
+    pair->has_source = true;
 
     pair->try_began_us = os_mono_us();
     pair->connect_due_ms = worker->now_ms + pair->route->conf->connect_timeout_ms;
@@ -114,13 +191,22 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     return runs;
 }
 
-struct connect_step connecting_next(struct pair *pair, struct worker *worker)
+/* `before` is what the try before failed with, ERR_OK: there was none. */
+static struct connect_step next_try(struct pair *pair, struct worker *worker, enum err before)
 {
     struct route_target target;
-    if (!route_pick(&pair->route->route, &pair->cursor, &target))
-        return failed(REASON_NO_UPSTREAM);
-    pair->upstream_index = target.upstream;
+    switch (upstreams_pick(pair, worker, &target)) {
+    case ROUTE_PICKED: break;
+    case ROUTE_ALL_FULL:
+        return hold(pair, worker, before == ERR_OK ? REASON_UPSTREAMS_FULL : reason_of(before));
+    case ROUTE_ALL_DOWN:
+        return hold(pair, worker, before == ERR_OK ? REASON_NO_UPSTREAM : reason_of(before));
+    }
+    held_remove(&pair->route->held, pair);
+    pair->phase = PHASE_CONNECT;
     pair->upstream.peer = target.addr;
+    if (pair->route->conf->upstreams[target.upstream].port_count > 1)
+        pair->upstream.peer.port = (uint16_t)(target.addr.port + pair->port_offset);
     if (!target.came_round)
         return try_target(pair, worker);
 
@@ -129,11 +215,48 @@ struct connect_step connecting_next(struct pair *pair, struct worker *worker)
     return runs;
 }
 
+struct connect_step connecting_first(struct pair *pair, struct worker *worker)
+{
+    if (held_count(&pair->route->held) > 0)
+        return hold(pair, worker, REASON_NO_UPSTREAM);
+    return next_try(pair, worker, ERR_OK);
+}
+
+struct connect_step connecting_serve(struct pair *pair, struct worker *worker)
+{
+    return next_try(pair, worker, ERR_OK);
+}
+
+/* ---- its end ---- */
+
+/* Says who comes. A connection that has no room for these first bytes is none. */
+static enum err introduce(struct pair *pair, struct worker *worker)
+{
+    enum conf_proxy_out version = pair->route->conf->proxy_out;
+    uint8_t header[PROXYPROTO_OUT_MAX];
+    struct addr here = hello_destination(pair);
+    uint32_t sent;
+    if (version == CONF_PROXY_OUT_OFF)
+        return ERR_OK;
+    if (here.family == ADDR_NONE)
+        (void)sock_local_addr(pair->client.sock, &here);
+    size_t len = version == CONF_PROXY_OUT_V1
+                     ? proxyproto_write_v1(&pair->client.peer, &here, header)
+                     : proxyproto_write_v2(&pair->client.peer, &here, pair->id, header);
+    enum err err =
+        port_send_now(worker->relay->port, pair->upstream.sock, header, (uint32_t)len, &sent);
+    return err == ERR_OK && sent < len ? ERR_IO : err;
+}
+
 static struct connect_step connected(struct pair *pair, struct worker *worker)
 {
     struct relay *relay = worker->relay;
-    struct relay_upstream *upstream = &pair->route->upstreams[pair->upstream_index];
+    struct relay_upstream *upstream = upstream_of(pair);
+    enum err err = introduce(pair, worker);
+    if (err != ERR_OK)
+        return after_failure(pair, worker, err);
     pair->connect_us = os_mono_us() - pair->try_began_us;
+    pair->connected_ms = worker->now_ms;
     histogram_record(stat_connect_us(relay->stat, pair->route->scope), pair->connect_us);
     histogram_record(stat_connect_us(relay->stat, upstream->scope), pair->connect_us);
     stat_add(relay->stat, worker->number, upstream->scope, STAT_SESSIONS, 1);
@@ -163,16 +286,18 @@ struct connect_step connecting_look(struct pair *pair, struct worker *worker)
 
 void connecting_log(struct worker *worker)
 {
+    if (worker->connect_failure.route == NULL)
+        return; /* as after each message */
     struct connect_failure failure = worker->connect_failure;
-    if (failure.route == NULL)
-        return;
     worker->connect_failure.route = NULL;
 
+    const struct conf_route *conf = failure.route->conf;
+    const char *next = !failure.last                  ? "another try follows"
+                       : conf->when_down == CONF_HOLD ? "the client is held"
+                                                      : "giving up";
     char addr[ADDR_TEXT_MAX];
-    log_limited(&failure.route->upstreams[failure.upstream].connect_log, LOG_WARNING,
+    log_limited(&failure.route->upstreams.each[failure.upstream].connect_log, LOG_WARNING,
                 "route '%s': upstream '%s': connecting to %s failed: %s (try %u, %s)",
-                failure.route->conf->name,
-                failure.route->conf->upstreams[failure.upstream].name,
-                addr_format(&failure.addr, addr), err_text(failure.err), failure.tries,
-                failure.last ? "giving up" : "another try follows");
+                conf->name, conf->upstreams[failure.upstream].name,
+                addr_format(&failure.addr, addr), err_text(failure.err), failure.tries, next);
 }

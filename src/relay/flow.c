@@ -115,7 +115,7 @@ static enum flow_event finish(struct flow *flow, struct worker *worker)
 static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes)
 {
     const struct relay_route *route = flow->pair->route;
-    size_t scopes[] = {route->scope, route->upstreams[flow->pair->upstream_index].scope};
+    size_t scopes[] = {route->scope, route->upstreams.each[flow->pair->upstream_index].scope};
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
         stat_add(worker->relay->stat, worker->number, scopes[i],
                  is_up(flow) ? STAT_BYTES_UP : STAT_BYTES_DOWN, bytes);
@@ -267,7 +267,42 @@ void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *wo
     flow->state = FLOW_OPEN;
     flow->window_ms = worker->now_ms;
     flow->room = first_room(flow);
-    wait_for_bytes(flow, worker, 0);
+    if (flow->early == 0) {
+        wait_for_bytes(flow, worker, 0);
+        return;
+    }
+    flow->waiting_ms = worker->now_ms;
+    flow->op.buf = flow->buffer.bytes;
+    flow->op.len = flow->early;
+    submit(flow, worker, OP_WRITE, sink);
+}
+
+void flow_wait_early(struct flow *flow, sock_t sock, struct worker *worker)
+{
+    flow->op.buf = NULL;
+    flow->op.len = 0;
+    submit(flow, worker, OP_READ, sock);
+}
+
+bool flow_take_early(struct flow *flow)
+{
+    flow->busy = false;
+    return flow->op.err == ERR_OK || flow->op.err == ERR_CANCELLED;
+}
+
+bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned char *before,
+                     size_t before_len, const unsigned char *bytes, size_t len)
+{
+    assert(flow->state == FLOW_NEW && flow->early == 0);
+    flow->early = (uint32_t)(before_len + len);
+    flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, flow->early);
+    if (flow->buffer.bytes == NULL)
+        return false;
+    if (before_len > 0)
+        memcpy(flow->buffer.bytes, before, before_len);
+    if (len > 0)
+        memcpy(flow->buffer.bytes + before_len, bytes, len);
+    return true;
 }
 
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
@@ -294,10 +329,11 @@ void flow_look(struct flow *flow, struct worker *worker)
     port_cancel(worker->relay->port, flow->source);
 }
 
-void flow_kill(struct flow *flow)
+void flow_kill(struct flow *flow, struct worker *worker)
 {
-    assert(flow->busy || flow->buffer.bytes == NULL);
     flow->state = FLOW_DEAD;
+    if (!flow->busy)
+        give_buffer(flow, worker); /* what came early; else the operation still needs it */
 }
 
 void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_info *out)

@@ -60,6 +60,7 @@ struct flow {
     enum err err;          /* why it is DEAD */
     uint32_t room;         /* how much is received at once: grows while the sink keeps up */
     struct buffer buffer;  /* owned; what the running WRITE sends, or the room of a READ */
+    uint32_t early;        /* bytes in `buffer` that came before the upstream was connected */
     uint64_t bytes;        /* taken by the sink since the session began */
     uint64_t writes;       /* WRITE operations that took them */
     uint64_t waiting_ms;   /* clock when the running operation was submitted; of a READ
@@ -82,7 +83,18 @@ enum flow_event {
 /* Prepares a flow that does nothing yet. */
 void flow_init(struct flow *flow, struct pair *pair);
 
-/* Both ends are connected: begins to wait for bytes. */
+/* Before flow_start(): waits until `sock` has something, without taking it. */
+void flow_wait_early(struct flow *flow, sock_t sock, struct worker *worker);
+
+/* That wait came out. False: with an error. */
+bool flow_take_early(struct flow *flow);
+
+/* Keeps bytes of the source, `before` and then `bytes`, that go to the sink first of all. False:
+ * no memory. Once. */
+bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned char *before,
+                     size_t before_len, const unsigned char *bytes, size_t len);
+
+/* Both ends are connected: sends what came early, then waits for bytes. */
 void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *worker);
 
 /* Takes the flow's finished READ or WRITE and submits what follows. */
@@ -92,7 +104,7 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker);
 void flow_look(struct flow *flow, struct worker *worker);
 
 /* Gives up: what is in flight still comes out, nothing follows. */
-void flow_kill(struct flow *flow);
+void flow_kill(struct flow *flow, struct worker *worker);
 
 /* Waits for its source; waits for its sink to take bytes. */
 static inline bool flow_reads(const struct flow *flow)

@@ -16,7 +16,7 @@ static void each_listener(struct worker *worker,
 {
     struct relay *relay = worker->relay;
     for (size_t i = 0; i < relay->route_count; i++)
-        for (size_t k = 0; k < relay->routes[i].conf->listen_count; k++)
+        for (size_t k = 0; k < relay->routes[i].listener_count; k++)
             act(relay->routes[i].listeners[k], worker);
 }
 
@@ -36,7 +36,10 @@ static void each_log(struct relay *relay,
         for (size_t k = 0; k < route->conf->upstream_count; k++) {
             str_format(what, sizeof what, "route '%s': upstream '%s': failed connects",
                        route->conf->name, route->conf->upstreams[k].name);
-            account(&route->upstreams[k].connect_log, LOG_WARNING, what);
+            account(&route->upstreams.each[k].connect_log, LOG_WARNING, what);
+            for (size_t n = 0; n == 0 || n < route->conf->source_count; n++)
+                account(&route->upstreams.each[k].sources[n].log, LOG_WARNING,
+                        "upstreams with few local ports left");
         }
     }
 }
@@ -52,6 +55,8 @@ static void on_second(struct timer *timer, struct worker *worker)
     (void)timer;
     stat_sample(worker->relay->stat, worker->now_ms);
     each_log(worker->relay, log_limit_flush);
+    for (size_t i = 0; i < worker->relay->route_count; i++)
+        upstreams_tick(&worker->relay->routes[i], worker);
     arm_second(worker);
 }
 
@@ -95,11 +100,11 @@ void lifecycle_part_ended(struct relay *relay)
         port_post(relay->port, &relay->lifecycle.exit);
 }
 
-/* For somebody outside who wants to arm a timer: keeps the workers, unless they end already. */
-static bool keep_workers(struct lifecycle *life)
+bool lifecycle_keep(struct relay *relay)
 {
+    struct lifecycle *life = &relay->lifecycle;
     uint32_t parts = atomic_load(&life->parts);
-    while (parts > 0)
+    while (parts > 0 && atomic_load(&life->running))
         if (atomic_compare_exchange_weak(&life->parts, &parts, parts + 1))
             return true;
     return false;
@@ -217,7 +222,7 @@ void lifecycle_stop(struct relay *relay, bool now)
 
     if (!again) {
         port_post(relay->port, &life->stop);
-    } else if (keep_workers(life)) {
+    } else if (lifecycle_keep(relay)) {
         timers_arm(&relay->timers, &life->deadline, 0);
         lifecycle_part_ended(relay);
     }
@@ -250,13 +255,17 @@ void lifecycle_on_wake(struct worker *worker, struct op *op)
     struct relay *relay = worker->relay;
     struct lifecycle *life = &relay->lifecycle;
     if (op == &life->start) {
+        atomic_store(&life->running, true);
         stat_sample(relay->stat, worker->now_ms);
         arm_second(worker);
+        for (size_t i = 0; i < relay->route_count; i++)
+            upstreams_stir(&relay->routes[i]);
         each_listener(worker, listener_start);
         return;
     }
     assert(op == &life->stop);
     each_listener(worker, listener_stop);
+    probes_stop(worker);
     timers_arm(&relay->timers, &life->deadline, atomic_load(&life->stop_at_ms));
     lifecycle_part_ended(relay); /* the relay itself */
 }

@@ -24,6 +24,7 @@ struct worker;
 
 struct lifecycle {
     _Atomic uint32_t parts;      /* that have not ended */
+    _Atomic bool running;        /* the workers have begun to work */
     _Atomic bool stopping;       /* takes no new clients */
     _Atomic uint64_t stop_at_ms; /* monotonic: when the remaining sessions are ended */
 
@@ -45,6 +46,10 @@ void lifecycle_init(struct relay *relay);
 /* A part of the relay begins; has ended. Any thread. */
 void lifecycle_part_begins(struct relay *relay);
 void lifecycle_part_ended(struct relay *relay);
+
+/* For somebody outside who wants to arm a timer: keeps the workers until lifecycle_part_ended(),
+ * unless they have not begun yet, or end already. Any thread. */
+bool lifecycle_keep(struct relay *relay);
 
 /* Starts the workers and has them take clients. On an error none runs. By the owner. */
 enum err lifecycle_start(struct relay *relay);

@@ -11,6 +11,9 @@
 #define BACK_OFF_FIRST_MS 50
 #define BACK_OFF_MAX_MS   1000
 
+#define MANY_ACCEPTS                                                                           \
+    64 /* posted by the listeners of one line together, if more than one each */
+
 static struct accept_slot *slot_of(struct op *op)
 {
     return (struct accept_slot *)((char *)op - offsetof(struct accept_slot, op));
@@ -29,7 +32,7 @@ static void submit(struct listener *listener, struct accept_slot *slot)
 
 static void submit_resting(struct listener *listener, unsigned most)
 {
-    for (size_t i = 0; i < LISTENER_ACCEPTS && most > 0; i++) {
+    for (size_t i = 0; i < listener->slot_count && most > 0; i++) {
         if (!listener->slots[i].resting)
             continue;
         submit(listener, &listener->slots[i]);
@@ -44,7 +47,7 @@ static void log_starved(struct listener *listener, enum err err)
         &listener->relay->descriptor_log, LOG_ERROR,
         "route '%s': listener %s can't take clients: %s; they wait in the backlog until "
         "it can",
-        listener->route->conf->name, addr_format(&listener->conf->addr, addr), err_text(err));
+        listener->route->conf->name, addr_format(&listener->addr, addr), err_text(err));
 }
 
 /* While it is starved, a listener looks again after a while, less and less often. */
@@ -73,7 +76,7 @@ static unsigned clients_that_fit(const struct listener *listener)
     sock_t socks[2 * LISTENER_ACCEPTS];
     unsigned count = 0;
     while (count < 2 * LISTENER_ACCEPTS &&
-           sock_open((enum addr_family)listener->conf->addr.family, &socks[count]) == ERR_OK)
+           sock_open((enum addr_family)listener->addr.family, &socks[count]) == ERR_OK)
         count++;
     for (unsigned i = 0; i < count; i++)
         sock_close(socks[i], SOCK_CLOSE_NORMAL);
@@ -85,7 +88,7 @@ static unsigned clients_that_fit(const struct listener *listener)
 static void recover(struct listener *listener)
 {
     unsigned fit = clients_that_fit(listener);
-    if (fit == LISTENER_ACCEPTS) {
+    if (fit >= listener->slot_count) {
         atomic_store(&listener->starved, false);
         submit_resting(listener, LISTENER_ACCEPTS);
     } else if (fit > 0 && listener->in_flight == 0) {
@@ -130,7 +133,8 @@ static bool must_rest(enum err err)
 static enum err take_client(struct listener *listener, struct worker *worker, struct op *op)
 {
     if (op->err == ERR_OK)
-        return pair_begin(worker, listener->route, op->accepted, &op->addr);
+        return pair_begin(worker, listener->route, op->accepted, &op->addr,
+                          listener->port_offset);
     if (op->err != ERR_CANCELLED)
         stat_add(worker->relay->stat, worker->number, listener->route->scope,
                  STAT_ACCEPT_FAILURES, 1);
@@ -167,24 +171,38 @@ void listener_on_done(struct worker *worker, struct op *op)
         lifecycle_part_ended(listener->relay);
 }
 
-enum err listener_open(struct listener **out, struct relay *relay, struct relay_route *route,
-                       const struct conf_listen *conf)
+/* ACCEPTs of each listener of a line with so many ports. */
+static unsigned slots_for(unsigned ports)
 {
-    struct listener *listener = calloc(1, sizeof *listener);
+    unsigned slots = LISTENER_ACCEPTS;
+    while (slots > 1 && slots * ports > MANY_ACCEPTS)
+        slots /= 2;
+    return slots;
+}
+
+enum err listener_open(struct listener **out, struct relay_route *route,
+                       const struct conf_listen *conf, uint16_t port_offset)
+{
+    struct relay *relay = route->relay;
+    unsigned slots = slots_for(conf->port_count);
+    struct listener *listener = calloc(1, sizeof *listener + slots * sizeof listener->slots[0]);
     if (listener == NULL)
         return ERR_NOMEM;
     listener->relay = relay;
     listener->route = route;
-    listener->conf = conf;
+    listener->addr = conf->addr;
+    listener->addr.port = (uint16_t)(conf->addr.port + port_offset);
+    listener->port_offset = port_offset;
+    listener->slot_count = slots;
     listener->back_off_ms = BACK_OFF_FIRST_MS;
     timer_init(&listener->retry, &retry_timer);
-    for (size_t i = 0; i < LISTENER_ACCEPTS; i++) {
+    for (size_t i = 0; i < slots; i++) {
         listener->slots[i].op.owner = listener;
         listener->slots[i].resting = true;
     }
 
-    enum err err =
-        sock_listen(&conf->addr, conf->dual_stack, (int)route->conf->backlog, &listener->sock);
+    enum err err = sock_listen(&listener->addr, conf->dual_stack, (int)route->conf->backlog,
+                               &listener->sock);
     if (err != ERR_OK)
         goto free_listener;
     sock_set_nodelay(listener->sock, route->conf->nodelay);

@@ -6,6 +6,9 @@
  * wait in the system's backlog. While descriptors are few it takes one client after the other,
  * only when there is also a descriptor for its upstream, so that it need not turn one away.
  *
+ * A range of ports is a listener each. Where they are many, each has fewer ACCEPTs posted: on
+ * Windows every one holds a socket.
+ *
  * Threads: workers; listener_open() and listener_free() by the server. listener_stop() from any
  * worker.
  */
@@ -36,22 +39,24 @@ struct accept_slot {
 };
 
 struct listener {
-    struct os_mutex lock;           /* guards what follows but relay, route, conf */
-    struct relay *relay;            /* not owned */
-    struct relay_route *route;      /* not owned */
-    const struct conf_listen *conf; /* not owned */
-    sock_t sock;                    /* SOCK_NONE once closed */
+    struct os_mutex lock;      /* guards what follows but the first four */
+    struct relay *relay;       /* not owned */
+    struct relay_route *route; /* not owned */
+    struct addr addr;          /* with its own port */
+    uint16_t port_offset;      /* in the range of its line */
+    sock_t sock;               /* SOCK_NONE once closed */
     unsigned in_flight;
     bool stopping;
     _Atomic bool starved; /* read by the console without the lock */
     uint32_t back_off_ms; /* until the next look */
     struct timer retry;
-    struct accept_slot slots[LISTENER_ACCEPTS];
+    unsigned slot_count; /* 1..LISTENER_ACCEPTS */
+    struct accept_slot slots[];
 };
 
 /* Binds and listens. Nothing is accepted yet. Errors of sock_listen() and port_attach(). */
-enum err listener_open(struct listener **out, struct relay *relay, struct relay_route *route,
-                       const struct conf_listen *conf);
+enum err listener_open(struct listener **out, struct relay_route *route,
+                       const struct conf_listen *conf, uint16_t port_offset);
 
 /* Posts the ACCEPTs. */
 void listener_start(struct listener *listener, struct worker *worker);

@@ -5,16 +5,18 @@
 
 #include "relay/connecting.h"
 #include "relay/elapsed.h"
+#include "relay/hello.h"
 #include "relay/pair_private.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
 
 /* How often a timer looks for what no operation would report (see pair.h). */
 #define LOOK_SOON_MS  250   /* connecting, half-closed */
+#define LOOK_HELD_MS  1000  /* waiting for an upstream */
 #define LOOK_STALL_MS 1000  /* a sink takes nothing */
 #define LOOK_DATA_MS  10000 /* both directions are open */
 #define LOOK_FLUSH_MS 32    /* a reset waits until the last bytes are out; a second long */
-#define LOOK_CLOSE_MS 1000  /* closing: cancel again, should anything be left */
+#define LOOK_CLOSE_MS 1000  /* closing, or too late: cancel again, should anything be left */
 
 #define LOOK_FLUSH_FOR_MS 1000
 #define SECOND_MS         1000
@@ -90,7 +92,7 @@ static void pass_reset_on(struct pair *pair, struct worker *worker)
 {
     struct side *broken = pair->client.reset ? &pair->client : &pair->upstream;
     struct side *other = other_side(pair, broken);
-    if (other->reset || other->sock == SOCK_NONE || pair->phase == PHASE_CONNECT) {
+    if (other->reset || other->sock == SOCK_NONE || pair->phase < PHASE_DATA) {
         pair_begin_closing(pair, worker);
         return;
     }
@@ -126,8 +128,25 @@ static void leave(struct pair *pair, struct worker *worker, bool released)
 {
     os_mutex_unlock(&pair->lock);
     connecting_log(worker);
+    hello_log(worker);
     if (released)
         pair_bury(pair, worker);
+}
+
+/* Wakes for the deadline of what a client without an upstream waits for, or before to look
+ * after it. */
+static void arm_waiting(struct pair *pair, struct worker *worker)
+{
+    uint64_t due_ms = pair->connect_due_ms, most = LOOK_SOON_MS;
+    if (pair->phase == PHASE_HELD) {
+        due_ms = pair->hold_due_ms;
+        most = LOOK_HELD_MS;
+    } else if (pair->phase != PHASE_CONNECT) {
+        return;
+    }
+    uint64_t left = due_ms > worker->now_ms ? due_ms - worker->now_ms : 0;
+    /* Of a try that was cancelled the completion is on its way. */
+    arm(pair, worker, left < most && !pair->timed_out ? left : most);
 }
 
 /* ---- events ---- */
@@ -173,7 +192,7 @@ static void on_side_failed(struct pair *pair, struct worker *worker, struct side
     begin_ending(pair, worker);
     flow_from(pair, side)->source_broken = true;
     /* Nobody is left to take what flows towards it. */
-    flow_kill(flow_from(pair, other_side(pair, side)));
+    flow_kill(flow_from(pair, other_side(pair, side)), worker);
 }
 
 static void on_finished(struct pair *pair, struct worker *worker, const struct flow *flow)
@@ -195,7 +214,8 @@ static void start_flows(struct pair *pair, struct worker *worker)
 static void on_connect_step(struct pair *pair, struct worker *worker, struct connect_step step)
 {
     switch (step.state) {
-    case CONNECT_RUNS: break; /* its completion or the timer goes on */
+    case CONNECT_RUNS:
+    case CONNECT_HELD: break; /* its completion, its turn or the timer goes on */
     case CONNECT_STANDS: start_flows(pair, worker); break;
     case CONNECT_FAILED: pair_cut(pair, worker, step.reason); break;
     }
@@ -221,6 +241,42 @@ static void on_flow_event(struct pair *pair, struct worker *worker, struct flow 
     }
 }
 
+static void arm_hello(struct pair *pair, struct worker *worker)
+{
+    uint64_t due_ms = pair->connect_due_ms;
+    arm(pair, worker, due_ms > worker->now_ms ? due_ms - worker->now_ms : 0);
+}
+
+static void on_hello_step(struct pair *pair, struct worker *worker, struct hello_step step)
+{
+    switch (step.state) {
+    case HELLO_WAITS: break; /* its READ or the timer goes on */
+    case HELLO_DONE:
+        on_connect_step(pair, worker, connecting_first(pair, worker));
+        arm_waiting(pair, worker);
+        break;
+    case HELLO_REFUSED:
+        if (reason_is_refusal(step.reason)) /* else the client itself has left */
+            worker->hello_refusal = (struct hello_refusal){
+                .route = pair->route,
+                .client = pair->client.peer,
+                .reason = step.reason,
+                .why = worker->hello_why,
+            };
+        pair_cut(pair, worker, step.reason);
+        break;
+    }
+    worker->hello_why = NULL;
+}
+
+static void on_flow_done(struct pair *pair, struct worker *worker, struct flow *flow)
+{
+    if (pair->phase != PHASE_ACCEPT)
+        on_flow_event(pair, worker, flow, flow_on_done(flow, worker));
+    else if (!pair->closing)
+        on_hello_step(pair, worker, hello_on_done(pair, worker));
+}
+
 void pair_on_done(struct worker *worker, struct flow *flow)
 {
     struct pair *pair = flow->pair;
@@ -231,7 +287,7 @@ void pair_on_done(struct worker *worker, struct flow *flow)
         if (!pair->closing)
             on_connect_step(pair, worker, connecting_on_done(pair, worker));
     } else {
-        on_flow_event(pair, worker, flow, flow_on_done(flow, worker));
+        on_flow_done(pair, worker, flow);
     }
     leave(pair, worker, review(pair, worker));
 }
@@ -245,24 +301,35 @@ static void look_for_reset(struct pair *pair, struct worker *worker, struct side
         on_side_failed(pair, worker, side, ERR_RESET);
 }
 
-/* Wakes for the deadline of the running try, or before to look after the client. */
-static void arm_connecting(struct pair *pair, struct worker *worker)
-{
-    uint64_t left =
-        pair->connect_due_ms > worker->now_ms ? pair->connect_due_ms - worker->now_ms : 0;
-    arm(pair, worker, left < LOOK_SOON_MS ? left : LOOK_SOON_MS);
-}
-
 static void look_at_connecting(struct pair *pair, struct worker *worker)
 {
     look_for_reset(pair, worker, &pair->client);
     if (pair->client.reset)
         return;
     on_connect_step(pair, worker, connecting_look(pair, worker));
-    if (pair->timed_out)
-        arm(pair, worker, LOOK_SOON_MS); /* its completion is on the way */
+    arm_waiting(pair, worker);
+}
+
+static void look_at_hello(struct pair *pair, struct worker *worker)
+{
+    if (worker->now_ms < pair->connect_due_ms) {
+        arm_hello(pair, worker);
+        return;
+    }
+    on_hello_step(pair, worker, hello_late(pair, worker));
+    if (pair->phase == PHASE_ACCEPT)
+        arm(pair, worker, LOOK_CLOSE_MS); /* its READ is being cancelled */
+}
+
+static void look_at_held(struct pair *pair, struct worker *worker)
+{
+    look_for_reset(pair, worker, &pair->client);
+    if (pair->client.reset)
+        return;
+    if (worker->now_ms >= pair->hold_due_ms)
+        pair_cut(pair, worker, REASON_HOLD_TIMEOUT);
     else
-        arm_connecting(pair, worker);
+        arm_waiting(pair, worker);
 }
 
 static void look_at_sinks(struct pair *pair, struct worker *worker)
@@ -341,7 +408,8 @@ static void look(struct pair *pair, struct worker *worker)
         return; /* review() passes it on and arms the timer */
     }
     switch (pair->phase) {
-    case PHASE_ACCEPT:
+    case PHASE_ACCEPT: look_at_hello(pair, worker); break;
+    case PHASE_HELD: look_at_held(pair, worker); break;
     case PHASE_CONNECT: look_at_connecting(pair, worker); break;
     case PHASE_DATA: look_at_data(pair, worker); break;
     case PHASE_HALF_CLOSED: look_at_half_closed(pair, worker); break;
@@ -378,15 +446,32 @@ void pair_init_timer(struct pair *pair)
     timer_init(&pair->timer, &pair_timer);
 }
 
-enum reason pair_first_connect(struct pair *pair, struct worker *worker)
+enum reason pair_first_step(struct pair *pair, struct worker *worker)
 {
     os_mutex_lock(&pair->lock);
     table_add(&worker->relay->table, pair);
-    on_connect_step(pair, worker, connecting_next(pair, worker));
-    arm_connecting(pair, worker);
+    on_hello_step(pair, worker, hello_begin(pair, worker));
+    if (!pair->closing && pair->phase == PHASE_ACCEPT)
+        arm_hello(pair, worker);
     enum reason reason = pair->reason;
-    if (!reason_is_refusal(reason))
-        stat_add(worker->relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
     leave(pair, worker, review(pair, worker));
     return reason;
+}
+
+bool pair_serve(struct pair *pair, struct worker *worker)
+{
+    os_mutex_lock(&pair->lock);
+    if (pair->released || pair->closing || pair->phase != PHASE_HELD) {
+        os_mutex_unlock(&pair->lock);
+        return true;
+    }
+    struct connect_step step = connecting_serve(pair, worker);
+    bool taken = step.state != CONNECT_HELD;
+    on_connect_step(pair, worker, step);
+    /* One that waits on keeps its timer, or many turns in vain would put its looks off for
+     * ever. */
+    if (taken)
+        arm_waiting(pair, worker);
+    leave(pair, worker, review(pair, worker));
+    return taken;
 }

@@ -1,8 +1,9 @@
 /* pair.h - a session: an accepted client, its upstream, and what becomes of them.
  *
- *   CONNECT ──> DATA ──> HALF_CLOSED ──> (over)          any phase ──> (over) by an error, a
- *      │ failed: next upstream, as often as               deadline, a kill
- *      └ connect_retries allows
+ *   ACCEPT ──> CONNECT ──> DATA ──> HALF_CLOSED ──> (over)      any phase ──> (over) by an error, a
+ *    (PROXY     ^   │ failed: next upstream, as often as         deadline, a kill
+ *    header)    │   v connect_retries allows
+ *              HELD: no upstream takes it right now
  *
  * A pair ends in one place: it is closing and nothing is in flight. Until then its memory and
  * its sockets stay. A reset of one side is passed on to the other as a reset, after the bytes
@@ -64,17 +65,30 @@ struct pair {
 
     struct side client;
     struct side upstream;
-    struct flow up;   /* client -> upstream */
-    struct flow down; /* upstream -> client */
+    struct hello *hello; /* owned; NULL where no PROXY header is read or was */
+    struct flow up;      /* client -> upstream */
+    struct flow down;    /* upstream -> client */
 
     struct route_cursor cursor;
-    size_t upstream_index;   /* in the route, of the current or last try */
+    uint32_t tries_before;   /* of earlier turns, when the client was held again */
+    uint16_t port_offset;    /* of the port it came to, in its listener's range */
+    uint16_t upstream_index; /* in the route, of the current or last try */
+    uint16_t source_index;   /* of the route's sources, likewise */
+    uint32_t server_index;   /* of the upstream, likewise */
+    bool has_place;          /* at that server, see route.h */
+    bool has_source;         /* counts among the connections from that source */
+    bool counted_session;    /* was admitted */
     bool counted_upstream;   /* counts among the upstream's open sessions */
+    bool was_held;           /* has its place in the order of those that wait */
+    uint64_t hold_due_ms;    /* until when it waits at most; 0: it never did */
+    struct list in_held;
     bool timed_out;          /* the running try was cancelled at its deadline */
     bool waits;              /* before the next try */
     uint64_t try_began_us;   /* monotonic, of the current or last try */
     uint64_t connect_us;     /* how long the connect took that stands; 0 before */
-    uint64_t connect_due_ms; /* deadline of the running try; or when to try again, if `waits` */
+    uint64_t connected_ms;   /* when it stood */
+    uint64_t connect_due_ms; /* deadline of the header or of the running try; or when to try
+                                again, if `waits` */
     bool keepalive;          /* was set on both sockets */
     uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
     uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
@@ -87,13 +101,26 @@ struct pair {
  * it away. Owns `sock` from here on. ERR_NO_DESCRIPTORS or ERR_NOMEM tell the listener that the
  * machine is exhausted; the client has been turned away then. */
 enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t sock,
-                    const struct addr *client);
+                    const struct addr *client, uint16_t port_offset);
+
+/* A held client gets its turn. False: no upstream takes it, and it waits again. */
+bool pair_serve(struct pair *pair, struct worker *worker);
+
+/* Connects begun; with the lock, or when it is over. */
+static inline uint32_t pair_tries(const struct pair *pair)
+{
+    return pair->tries_before + pair->cursor.tries;
+}
 
 /* An operation of the pair's flow came out. */
 void pair_on_done(struct worker *worker, struct flow *flow);
 
 /* Asks a worker to end the pair for this reason; any thread. False: it is ending already. */
 bool pair_end(struct pair *pair, enum reason reason);
+
+/* The same, but only a pair that is connected to this server; false also when it is not. */
+bool pair_end_at(struct pair *pair, const struct relay_route *route, size_t upstream,
+                 size_t server, enum reason reason);
 
 void pair_hold(struct pair *pair);
 void pair_unhold(struct pair *pair);

@@ -41,8 +41,16 @@ void pair_unhold(struct pair *pair)
     os_mutex_unlock(&relay->pairs_lock);
 }
 
+void pair_count_session(struct pair *pair, struct worker *worker)
+{
+    if (pair->counted_session)
+        return;
+    pair->counted_session = true;
+    stat_add(worker->relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
+}
+
 static void init(struct pair *pair, struct worker *worker, struct relay_route *route,
-                 sock_t sock, const struct addr *client)
+                 sock_t sock, const struct addr *client, uint16_t port_offset)
 {
     memset(pair, 0, sizeof *pair);
     atomic_init(&pair->refs, 1);
@@ -51,7 +59,8 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     pair->route = route;
     pair->started_ms = worker->now_ms;
     pair->last_byte_ms = worker->now_ms;
-    pair->phase = PHASE_CONNECT;
+    pair->phase = PHASE_ACCEPT;
+    pair->port_offset = port_offset;
     pair->client.sock = sock;
     pair->client.peer = *client;
     pair->upstream.sock = SOCK_NONE;
@@ -59,6 +68,7 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     flow_init(&pair->down, pair);
     pair_init_timer(pair);
     list_init(&pair->in_table);
+    list_init(&pair->in_held);
     if (!sock_accept_inherits())
         sock_set_nodelay(sock, route->conf->nodelay);
 }
@@ -68,14 +78,14 @@ static enum err begin(struct worker *worker, struct pair *pair)
 {
     struct relay *relay = worker->relay;
     lifecycle_part_begins(relay);
-    enum reason reason = pair_first_connect(pair, worker);
+    enum reason reason = pair_first_step(pair, worker);
     if (reason == REASON_NO_DESCRIPTORS)
         return ERR_NO_DESCRIPTORS;
     return reason == REASON_NO_MEMORY ? ERR_NOMEM : ERR_OK;
 }
 
 enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t sock,
-                    const struct addr *client)
+                    const struct addr *client, uint16_t port_offset)
 {
     struct relay *relay = worker->relay;
     if (atomic_load_explicit(&relay->lifecycle.stopping, memory_order_relaxed)) {
@@ -96,7 +106,7 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
     struct pair *pair = take_memory(relay);
     if (pair == NULL)
         goto no_memory;
-    init(pair, worker, route, sock, client);
+    init(pair, worker, route, sock, client, port_offset);
     if (port_attach(relay->port, sock) != ERR_OK)
         goto no_attach;
     return begin(worker, pair);

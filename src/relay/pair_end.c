@@ -2,11 +2,16 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "relay/connecting.h"
 #include "relay/elapsed.h"
+#include "relay/hello.h"
 #include "relay/pair.h"
 #include "relay/pair_private.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
+
+/* A session that its server resets this soon speaks against the server. */
+#define EARLY_RESET_MS 1000
 
 void pair_note_reason(struct pair *pair, enum reason reason)
 {
@@ -23,8 +28,10 @@ void pair_note_reason(struct pair *pair, enum reason reason)
 void pair_begin_closing(struct pair *pair, struct worker *worker)
 {
     pair->closing = true;
-    flow_kill(&pair->up);
-    flow_kill(&pair->down);
+    if (pair->phase == PHASE_HELD)
+        held_remove(&pair->route->held, pair);
+    flow_kill(&pair->up, worker);
+    flow_kill(&pair->down, worker);
     if (pair->in_flight > 0) {
         port_cancel(worker->relay->port, pair->client.sock);
         if (pair->upstream.sock != SOCK_NONE)
@@ -53,16 +60,19 @@ static void log_end(const struct pair *pair, uint64_t now_ms)
 {
     if (!log_on(LOG_INFO))
         return;
-    char client[ADDR_TEXT_MAX], upstream[ADDR_TEXT_MAX];
-    log_info("session %llu ended: route='%s' client=%s upstream=%s reason=%s phase=%s "
+    char client[ADDR_TEXT_MAX], upstream[ADDR_TEXT_MAX], via[ADDR_TEXT_MAX];
+    struct addr via_addr = hello_via(pair);
+    bool proxied = via_addr.family != ADDR_NONE;
+    log_info("session %llu ended: route='%s' client=%s%s%s upstream=%s reason=%s phase=%s "
              "bytes_up=%llu bytes_down=%llu duration_ms=%llu connect_us=%llu tries=%u",
              (unsigned long long)pair->id, pair->route->conf->name,
-             addr_format(&pair->client.peer, client),
+             addr_format(&pair->client.peer, client), proxied ? " via=" : "",
+             proxied ? addr_format(&via_addr, via) : "",
              addr_format(&pair->upstream.peer, upstream), reason_word(pair->reason),
              phase_word(pair->reason_phase), (unsigned long long)pair->up.bytes,
              (unsigned long long)pair->down.bytes,
              (unsigned long long)elapsed_ms(now_ms, pair->started_ms),
-             (unsigned long long)pair->connect_us, pair->cursor.tries);
+             (unsigned long long)pair->connect_us, pair_tries(pair));
 }
 
 void pair_release(struct pair *pair, struct worker *worker)
@@ -85,29 +95,54 @@ void pair_bury(struct pair *pair, struct worker *worker)
     log_end(pair, worker->now_ms);
 
     stat_add_reason(relay->stat, worker->number, route->scope, pair->reason);
-    if (!reason_is_refusal(pair->reason))
+    if (!reason_is_refusal(pair->reason)) {
+        /* One that ended before its PROXY header had come was not counted until now. */
+        pair_count_session(pair, worker);
         histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
+    }
     if (pair->counted_upstream) {
-        struct relay_upstream *upstream = &route->upstreams[pair->upstream_index];
+        struct relay_upstream *upstream = &route->upstreams.each[pair->upstream_index];
+        if (pair->reason == REASON_UPSTREAM_RESET &&
+            elapsed_ms(worker->now_ms, pair->connected_ms) < EARLY_RESET_MS)
+            upstreams_failed(pair, worker->now_ms);
         stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
         histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
         quota_give(&upstream->quota);
     }
+    connecting_end(pair);
+    hello_end(pair);
     quota_give(&route->quota);
     quota_give(&relay->quota);
     pair_unhold(pair);
     lifecycle_part_ended(relay);
 }
 
+/* With the lock held. */
+static bool ask_for_end(struct pair *pair, enum reason reason)
+{
+    if (pair->closing || pair->end_wanted)
+        return false;
+    pair_note_reason(pair, reason);
+    pair->end_wanted = true;
+    timers_arm(&pair->relay->timers, &pair->timer, 0);
+    return true;
+}
+
 bool pair_end(struct pair *pair, enum reason reason)
 {
     os_mutex_lock(&pair->lock);
-    bool asked = !pair->closing && !pair->end_wanted;
-    if (asked) {
-        pair_note_reason(pair, reason);
-        pair->end_wanted = true;
-        timers_arm(&pair->relay->timers, &pair->timer, 0);
-    }
+    bool asked = ask_for_end(pair, reason);
+    os_mutex_unlock(&pair->lock);
+    return asked;
+}
+
+bool pair_end_at(struct pair *pair, const struct relay_route *route, size_t upstream,
+                 size_t server, enum reason reason)
+{
+    os_mutex_lock(&pair->lock);
+    bool is_there = pair->route == route && !pair->released && pair->phase >= PHASE_DATA &&
+                    pair->upstream_index == upstream && pair->server_index == server;
+    bool asked = is_there && ask_for_end(pair, reason);
     os_mutex_unlock(&pair->lock);
     return asked;
 }

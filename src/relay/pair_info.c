@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "relay/elapsed.h"
+#include "relay/hello.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 
@@ -14,12 +15,14 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
     out->ending =
         pair->closing || pair->end_wanted || pair->client.reset || pair->upstream.reset;
     out->reason = pair->reason;
+    out->server = pair->server_index;
     out->client = pair->client.peer;
+    out->via = hello_via(pair);
     out->upstream_addr = pair->upstream.peer;
     out->age_ms = elapsed_ms(now_ms, pair->started_ms);
     out->idle_ms = elapsed_ms(now_ms, pair->last_byte_ms);
     out->connect_us = pair->connect_us;
-    out->tries = pair->cursor.tries;
+    out->tries = pair_tries(pair);
     flow_get_info(&pair->up, now_ms, &out->up);
     flow_get_info(&pair->down, now_ms, &out->down);
 }
@@ -33,11 +36,11 @@ bool pair_get_info(struct pair *pair, bool with_tcp, struct server_session_info 
         fill(pair, os_mono_ms(), out);
         /* An address that can't be had stays ADDR_NONE and is shown as "-". */
         (void)sock_local_addr(pair->client.sock, &out->client_local);
-        if (pair->phase != PHASE_CONNECT)
+        if (pair->phase >= PHASE_DATA)
             (void)sock_local_addr(pair->upstream.sock, &out->upstream_local);
         if (with_tcp) {
             out->has_client_tcp = sock_tcp_info(pair->client.sock, &out->client_tcp);
-            out->has_upstream_tcp = pair->phase != PHASE_CONNECT &&
+            out->has_upstream_tcp = pair->phase >= PHASE_DATA &&
                                     sock_tcp_info(pair->upstream.sock, &out->upstream_tcp);
         }
     }

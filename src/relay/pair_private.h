@@ -10,10 +10,15 @@ struct worker;
 /* Gives the pair's timer its meaning. Before anybody else knows the pair. */
 void pair_init_timer(struct pair *pair);
 
-/* Puts the pair into the table and begins the first try, both under its lock: whoever finds the
- * pair may end it, and it must not be gone before it began. The pair may be over and gone when
- * this returns; the reason says why, REASON_NONE when it is not. Without the lock. */
-enum reason pair_first_connect(struct pair *pair, struct worker *worker);
+/* Puts the pair into the table and begins with its PROXY header or its first try, all under its
+ * lock: whoever finds the pair may end it, and it must not be gone before it began. The pair may
+ * be over and gone when this returns; the reason says why, REASON_NONE when it is not. Without
+ * the lock. */
+enum reason pair_first_step(struct pair *pair, struct worker *worker);
+
+/* The client is turned away no more: what happens to it now happens to a session. Counts once.
+ * With the lock, or when the pair is over. */
+void pair_count_session(struct pair *pair, struct worker *worker);
 
 /* ---- the end; with the lock but the last ---- */
 

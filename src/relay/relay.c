@@ -11,35 +11,38 @@
 
 static void free_route(struct relay_route *route)
 {
-    if (route->listeners != NULL)
-        for (size_t i = 0; i < route->conf->listen_count; i++)
-            listener_free(route->listeners[i]);
+    for (size_t i = 0; i < route->listener_count; i++)
+        listener_free(route->listeners[i]);
     free(route->listeners);
-    free(route->upstreams);
-    route_free(&route->route);
+    upstreams_close(route);
+}
+
+static size_t count_ports(const struct conf_route *conf)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < conf->listen_count; i++)
+        count += conf->listens[i].port_count;
+    return count;
 }
 
 static enum err init_route(struct relay *relay, struct relay_route *route, size_t index)
 {
     const struct conf_route *conf = &relay->conf->routes[index];
-    enum err err = route_init(&route->route, conf);
-    if (err != ERR_OK)
-        return err;
+    route->relay = relay;
     route->conf = conf;
     route->index = index;
     route->scope = stat_route_scope(relay->stat, index);
     route->quota.limit = conf->max_sessions;
-    route->listeners = calloc(conf->listen_count, sizeof(struct listener *));
-    route->upstreams = calloc(conf->upstream_count, sizeof *route->upstreams);
-    if (route->listeners == NULL || route->upstreams == NULL) {
-        free_route(route);
+    held_init(&route->held, conf->queue_max);
+    size_t ports = count_ports(conf);
+    route->listeners = calloc(ports, sizeof(struct listener *));
+    if (route->listeners == NULL)
         return ERR_NOMEM;
-    }
-    for (size_t i = 0; i < conf->upstream_count; i++) {
-        route->upstreams[i].scope = stat_upstream_scope(relay->stat, index, i);
-        route->upstreams[i].quota.limit = UINT32_MAX;
-    }
-    return ERR_OK;
+    route->listener_count = ports;
+    enum err err = upstreams_open(route);
+    if (err != ERR_OK)
+        free_route(route);
+    return err;
 }
 
 static void free_routes(struct relay *relay)
@@ -118,6 +121,7 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     timers_init(&relay->timers, relay->port, relay->started_ms);
     table_init(&relay->table);
     buffers_init(&relay->buffers);
+    probes_init(&relay->probes);
     slab_init(&relay->pairs, sizeof(struct pair), PAIR_ALIGN, os_slab_pages());
     lifecycle_init(relay);
 

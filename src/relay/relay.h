@@ -22,30 +22,35 @@
 #include "policy/quota.h"
 #include "port/port.h"
 #include "relay/buffers.h"
+#include "relay/held.h"
 #include "relay/lifecycle.h"
+#include "relay/probe.h"
+#include "relay/resolver.h"
 #include "relay/table.h"
 #include "relay/timers.h"
-#include "route/route.h"
+#include "relay/upstreams.h"
 #include "stat/stat.h"
 
 struct listener;
 struct worker;
 
-struct relay_upstream {
-    size_t scope;                 /* in the statistics */
-    struct quota quota;           /* sessions connected to it; without a limit */
-    struct log_limit connect_log; /* failed connects */
-};
+enum op_role {
+    OP_ROLE_PAIR = 0,
+    OP_ROLE_PROBE
+}; /* of op->role, where the owner may be either */
 
 struct relay_route {
+    struct relay *relay;           /* not owned */
     const struct conf_route *conf; /* not owned */
     size_t index;
     size_t scope; /* in the statistics */
-    struct route route;
-    struct quota quota;               /* sessions, limited by the route's max_sessions */
-    struct relay_upstream *upstreams; /* owned, one for each of conf->upstreams */
-    struct listener **listeners;      /* owned, one for each of conf->listens */
-    struct log_limit refuse_log;      /* refused clients */
+    struct upstreams upstreams;
+    struct held held;
+    struct quota quota; /* sessions, limited by the route's max_sessions */
+    struct listener *
+        *listeners; /* owned, one for each port of each of conf->listens, in order */
+    size_t listener_count;
+    struct log_limit refuse_log; /* refused clients */
 };
 
 struct relay {
@@ -56,7 +61,9 @@ struct relay {
     struct timers timers;
     struct table table;
     struct buffers buffers;
-    struct quota quota; /* sessions in all, limited by [relay] max_sessions */
+    struct probes probes;
+    struct resolver *resolver; /* owned; NULL before the start */
+    struct quota quota;        /* sessions in all, limited by [relay] max_sessions */
 
     struct relay_route *routes; /* owned */
     size_t route_count;

@@ -9,49 +9,40 @@
 #include "relay/server_private.h"
 #include "relay/worker.h"
 
-/* A name that does not resolve is no reason not to serve the other routes. */
-static enum err resolve_upstream(struct relay_route *route, size_t index)
-{
-    const struct conf_upstream *conf = &route->conf->upstreams[index];
-    struct addr addrs[SERVER_ADDRS_MAX];
-    size_t count = 0;
-    char why[256] = "";
-    enum err err =
-        os_resolve(conf->host, conf->port, addrs, SERVER_ADDRS_MAX, &count, why, sizeof why);
-    if (err == ERR_OK)
-        return route_set_addrs(&route->route, index, addrs, count);
-    log_error("route '%s': upstream '%s' has no address: %s; no session goes there until the "
-              "relay is restarted with a name that resolves",
-              route->conf->name, conf->name, why[0] != '\0' ? why : err_text(err));
-    return ERR_OK;
-}
+/* A start waits so long for the first answers for upstreams' names. */
+#define RESOLVE_PATIENCE_MS 3000
 
-static enum err resolve_all(struct relay *relay)
+/* The listeners of one line. Of many that fail alike the first one tells. */
+static enum err open_range(struct relay_route *route, const struct conf_listen *conf,
+                           struct listener **listeners, struct str *why)
 {
-    for (size_t i = 0; i < relay->route_count; i++)
-        for (size_t k = 0; k < relay->routes[i].conf->upstream_count; k++) {
-            enum err err = resolve_upstream(&relay->routes[i], k);
-            if (err != ERR_OK)
-                return err;
-        }
-    return ERR_OK;
+    enum err result = ERR_OK;
+    for (uint16_t i = 0; i < conf->port_count; i++) {
+        enum err err = listener_open(&listeners[i], route, conf, i);
+        if (err == ERR_OK || err == result)
+            continue;
+        char text[ADDR_TEXT_MAX];
+        struct addr addr = conf->addr;
+        addr.port = (uint16_t)(addr.port + i);
+        str_addf(why, "route '%s': listen %s: %s\n", route->conf->name,
+                 addr_format(&addr, text), err_text(err));
+        result = err;
+    }
+    return result;
 }
 
 /* All failures in one go: the operator mends them together. */
 static enum err open_listeners(struct relay *relay, struct str *why)
 {
-    enum err result = ERR_OK;
+    enum err result = ERR_OK, err;
     for (size_t i = 0; i < relay->route_count; i++) {
         struct relay_route *route = &relay->routes[i];
+        size_t at = 0;
         for (size_t k = 0; k < route->conf->listen_count; k++) {
-            const struct conf_listen *conf = &route->conf->listens[k];
-            enum err err = listener_open(&route->listeners[k], relay, route, conf);
-            if (err == ERR_OK)
-                continue;
-            char addr[ADDR_TEXT_MAX];
-            str_addf(why, "route '%s': listen %s: %s\n", route->conf->name,
-                     addr_format(&conf->addr, addr), err_text(err));
-            result = err;
+            err = open_range(route, &route->conf->listens[k], &route->listeners[at], why);
+            at += route->conf->listens[k].port_count;
+            if (err != ERR_OK)
+                result = err;
         }
     }
     return result;
@@ -70,17 +61,19 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why)
     err = open_listeners(&server->relay, why);
     if (err != ERR_OK)
         goto close_relay;
-    err = resolve_all(&server->relay);
+    err = resolver_start(&server->relay.resolver, &server->relay, RESOLVE_PATIENCE_MS);
     if (err == ERR_OK)
         err = lifecycle_start(&server->relay);
     if (err != ERR_OK) {
-        str_addf(why, "the workers can't be started: %s\n", err_text(err));
-        goto close_relay;
+        str_addf(why, "the threads can't be started: %s\n", err_text(err));
+        goto stop_resolver;
     }
     server->conf = conf;
     *out = server;
     return ERR_OK;
 
+stop_resolver:
+    resolver_stop(server->relay.resolver);
 close_relay:
     relay_close(&server->relay);
 free_server:
@@ -103,6 +96,7 @@ void server_free(struct server *server)
     assert(lifecycle_is_stopped(&server->relay));
     for (unsigned i = 0; i < server->relay.worker_count; i++)
         worker_join(&server->relay.workers[i]);
+    resolver_stop(server->relay.resolver);
     relay_close(&server->relay);
     conf_free(server->conf);
     free(server);

@@ -21,6 +21,7 @@
 #include "config/conf.h"
 #include "os/sock.h"
 #include "port/port.h"
+#include "route/route.h"
 #include "stat/stat.h"
 
 struct server; /* opaque */
@@ -74,23 +75,39 @@ struct server_totals { /* of all routes, one route or one upstream */
 void server_get_totals(struct server *server, struct server_totals *out);
 
 struct server_listener_info {
-    struct addr addr;
+    struct addr addr;    /* of its first port */
+    uint16_t port_count; /* consecutive ones */
     bool dual_stack;
-    bool starved; /* out of descriptors or memory: waits, then tries again */
+    bool starved; /* one of them is out of descriptors or memory: waits, then tries again */
 };
 
-#define SERVER_ADDRS_MAX 16 /* addresses shown (and used) of one upstream */
+/* How many local ports the connections from one address to one upstream take. */
+struct server_source_use {
+    struct addr source; /* ADDR_NONE: the one that the system chooses */
+    uint32_t used;      /* connections to all its servers and ports */
+    uint32_t limit;     /* local ports there are for those; 0: unknown */
+};
+
 struct server_upstream_info {
-    char name[sizeof(((struct conf_upstream *)0)->name)];
-    struct addr addrs[SERVER_ADDRS_MAX];
-    size_t addr_count; /* 0: its name did not resolve */
+    const struct conf_upstream *conf; /* lives as long as the server */
+    struct route_upstream_info
+        state; /* words, weight, servers, checks; times are monotonic ms */
     struct server_totals totals;
+    bool is_name;         /* resolved again and again */
+    uint64_t resolved_ms; /* monotonic, of the last good answer; 0: none yet */
+    uint64_t resolve_failures_total;
+    char resolve_why[96];              /* what the last try failed with; "": it did not */
+    struct server_source_use *sources; /* owned; one for each of the route's, at least one */
+    size_t source_count;
 };
 
 struct server_route_info {
     const struct conf_route *conf; /* lives as long as the server */
     struct server_totals totals;
-    struct server_listener_info *listeners; /* owned, conf->listen_count of them */
+    uint32_t held; /* clients that wait for an upstream */
+    uint32_t held_peak;
+    uint64_t held_total;
+    struct server_listener_info *listeners; /* owned, one for each of conf->listens */
     size_t listener_count;
     struct server_upstream_info *upstreams; /* owned, conf->upstream_count of them */
     size_t upstream_count;
@@ -116,10 +133,12 @@ struct server_session_info {
     uint64_t id;
     size_t route; /* index in server_get_routes() */
     size_t upstream;
+    size_t server; /* of the upstream, as in struct route_target */
     enum phase phase;
     bool ending; /* being ended; `reason` says why */
     enum reason reason;
-    struct addr client;       /* the client's end */
+    struct addr client;       /* the client's end, as a PROXY header tells if there was one */
+    struct addr via;          /* who sent that header; ADDR_NONE: nobody */
     struct addr client_local; /* our end towards the client */
     struct addr
         upstream_local; /* our end towards the upstream; ADDR_NONE before it is connected */
@@ -139,6 +158,17 @@ enum err server_get_sessions(struct server *server, size_t route,
 /* One session with TCP information of both sides; ERR_NOT_FOUND when it is not open. */
 enum err server_get_session(struct server *server, uint64_t id,
                             struct server_session_info *out);
+
+/* The operator's hand on an upstream; see route.h. False: nothing changed. Each is logged. */
+bool server_set_admin(struct server *server, size_t route, size_t upstream,
+                      enum route_admin admin);
+bool server_set_weight(struct server *server, size_t route, size_t upstream, uint32_t weight);
+bool server_set_max_sessions(struct server *server, size_t route, size_t upstream,
+                             uint32_t max_sessions); /* 0: no limit */
+
+/* Has the name of an upstream resolved as soon as possible, without waiting for it; ERR_INVALID:
+ * it is an address. */
+enum err server_resolve(struct server *server, size_t route, size_t upstream);
 
 /* Ends a session (both sides see a reset); ERR_NOT_FOUND when it is not open. */
 enum err server_kill(struct server *server, uint64_t id);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "os/os.h"
 #include "relay/listener.h"
 #include "relay/pair.h"
@@ -84,20 +85,57 @@ static void fill_totals(struct relay *relay, size_t scope, const struct quota *q
     histogram_summarise(stat_length_ms(relay->stat, scope), &out->length_ms);
 }
 
-static void fill_upstream(struct relay *relay, const struct relay_route *route, size_t index,
-                          struct server_upstream_info *out)
+static enum err fill_sources(struct relay_route *route, size_t index,
+                             struct server_upstream_info *out)
 {
-    const struct route_upstream *upstream = &route->route.upstreams[index];
-    str_format(out->name, sizeof out->name, "%s", upstream->conf->name);
-    out->addr_count =
-        upstream->addr_count < SERVER_ADDRS_MAX ? upstream->addr_count : SERVER_ADDRS_MAX;
-    if (out->addr_count > 0)
-        memcpy(out->addrs, upstream->addrs, out->addr_count * sizeof out->addrs[0]);
-    fill_totals(relay, route->upstreams[index].scope, &route->upstreams[index].quota,
-                &out->totals);
+    const struct conf_route *conf = route->conf;
+    out->source_count = conf->source_count > 0 ? conf->source_count : 1;
+    out->sources = calloc(out->source_count, sizeof *out->sources);
+    if (out->sources == NULL)
+        return ERR_NOMEM;
+    uint32_t limit = upstreams_source_limit(route, index);
+    for (size_t i = 0; i < out->source_count; i++) {
+        if (conf->source_count > 0)
+            out->sources[i].source = conf->sources[i];
+        out->sources[i].used = atomic_load_explicit(
+            &route->upstreams.each[index].sources[i].used, memory_order_relaxed);
+        out->sources[i].limit = limit;
+    }
+    return ERR_OK;
 }
 
-static enum err fill_route(struct relay *relay, const struct relay_route *route,
+static enum err fill_upstream(struct relay *relay, struct relay_route *route, size_t index,
+                              struct server_upstream_info *out)
+{
+    struct relay_upstream *upstream = &route->upstreams.each[index];
+    struct resolver_info resolved;
+    out->conf = &route->conf->upstreams[index];
+    os_mutex_lock(&route->upstreams.lock);
+    route_get_upstream(route->upstreams.route, index, os_mono_ms(), &out->state);
+    os_mutex_unlock(&route->upstreams.lock);
+    fill_totals(relay, upstream->scope, &upstream->quota, &out->totals);
+    out->is_name = resolver_get_info(relay->resolver, route->index, index, &resolved);
+    out->resolved_ms = resolved.resolved_ms;
+    out->resolve_failures_total = resolved.failures_total;
+    str_format(out->resolve_why, sizeof out->resolve_why, "%s", resolved.why);
+    return fill_sources(route, index, out);
+}
+
+static void fill_listeners(const struct relay_route *route, struct server_route_info *out)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < out->listener_count; i++) {
+        const struct conf_listen *conf = &route->conf->listens[i];
+        out->listeners[i].addr = conf->addr;
+        out->listeners[i].port_count = conf->port_count;
+        out->listeners[i].dual_stack = conf->dual_stack;
+        for (uint16_t k = 0; k < conf->port_count; k++, at++)
+            if (atomic_load(&route->listeners[at]->starved))
+                out->listeners[i].starved = true;
+    }
+}
+
+static enum err fill_route(struct relay *relay, struct relay_route *route,
                            struct server_route_info *out)
 {
     const struct conf_route *conf = route->conf;
@@ -109,13 +147,15 @@ static enum err fill_route(struct relay *relay, const struct relay_route *route,
     out->listener_count = conf->listen_count;
     out->upstream_count = conf->upstream_count;
     fill_totals(relay, route->scope, &route->quota, &out->totals);
-    for (size_t i = 0; i < conf->listen_count; i++) {
-        out->listeners[i].addr = conf->listens[i].addr;
-        out->listeners[i].dual_stack = conf->listens[i].dual_stack;
-        out->listeners[i].starved = atomic_load(&route->listeners[i]->starved);
+    out->held = held_count(&route->held);
+    out->held_peak = atomic_load(&route->held.quota.peak);
+    out->held_total = atomic_load(&route->held.total);
+    fill_listeners(route, out);
+    for (size_t i = 0; i < conf->upstream_count; i++) {
+        enum err err = fill_upstream(relay, route, i, &out->upstreams[i]);
+        if (err != ERR_OK)
+            return err;
     }
-    for (size_t i = 0; i < conf->upstream_count; i++)
-        fill_upstream(relay, route, i, &out->upstreams[i]);
     return ERR_OK;
 }
 
@@ -143,6 +183,8 @@ void server_free_routes(struct server_route_info *routes, size_t count)
         return;
     for (size_t i = 0; i < count; i++) {
         free(routes[i].listeners);
+        for (size_t k = 0; k < routes[i].upstream_count; k++)
+            free(routes[i].upstreams[k].sources);
         free(routes[i].upstreams);
     }
     free(routes);
@@ -206,4 +248,48 @@ size_t server_kill_route(struct server *server, size_t route)
     }
     free(pairs);
     return killed;
+}
+
+bool server_set_admin(struct server *server, size_t route, size_t upstream,
+                      enum route_admin admin)
+{
+    struct relay_route *of = &server->relay.routes[route];
+    os_mutex_lock(&of->upstreams.lock);
+    bool changed = route_set_admin(of->upstreams.route, upstream, admin, os_mono_ms());
+    os_mutex_unlock(&of->upstreams.lock);
+    upstreams_stir(of); /* logs it, and lets those in that wait */
+    return changed;
+}
+
+bool server_set_weight(struct server *server, size_t route, size_t upstream, uint32_t weight)
+{
+    struct relay_route *of = &server->relay.routes[route];
+    os_mutex_lock(&of->upstreams.lock);
+    bool changed = route_set_weight(of->upstreams.route, upstream, weight);
+    os_mutex_unlock(&of->upstreams.lock);
+    if (changed)
+        log_notice("console: route '%s': upstream '%s' has weight %u now", of->conf->name,
+                   of->conf->upstreams[upstream].name, weight);
+    upstreams_stir(of);
+    return changed;
+}
+
+bool server_set_max_sessions(struct server *server, size_t route, size_t upstream,
+                             uint32_t max_sessions)
+{
+    struct relay_route *of = &server->relay.routes[route];
+    os_mutex_lock(&of->upstreams.lock);
+    bool changed = route_set_max_sessions(of->upstreams.route, upstream, max_sessions);
+    os_mutex_unlock(&of->upstreams.lock);
+    if (changed)
+        log_notice("console: route '%s': upstream '%s' takes at most %u sessions now (0: any "
+                   "number)",
+                   of->conf->name, of->conf->upstreams[upstream].name, max_sessions);
+    upstreams_stir(of);
+    return changed;
+}
+
+enum err server_resolve(struct server *server, size_t route, size_t upstream)
+{
+    return resolver_hurry(server->relay.resolver, route, upstream) ? ERR_OK : ERR_INVALID;
 }

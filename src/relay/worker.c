@@ -4,6 +4,7 @@
 #include "relay/lifecycle.h"
 #include "relay/listener.h"
 #include "relay/pair.h"
+#include "relay/probe.h"
 #include "relay/relay.h"
 
 static void on_wake(struct worker *worker, struct op *op)
@@ -17,6 +18,10 @@ static void on_wake(struct worker *worker, struct op *op)
 
 void worker_dispatch(struct worker *worker, struct op *op)
 {
+    if (op->role == OP_ROLE_PROBE) {
+        probe_on_done(worker, op);
+        return;
+    }
     switch (op->kind) {
     case OP_ACCEPT: listener_on_done(worker, op); break;
     case OP_CONNECT:

@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "relay/buffers.h"
+#include "relay/hello.h"
 
 struct op;
 struct os_thread;
@@ -39,6 +40,8 @@ struct worker {
     struct buffer_cache cache;
     unsigned char *scratch; /* owned, BUFFER_LARGEST bytes: what is on its way right now */
     struct connect_failure connect_failure;
+    struct hello_refusal hello_refusal;
+    const char *hello_why; /* of the refusal that is about to be noted; NULL: none */
     struct os_thread *thread;
 };
 

@@ -5,23 +5,22 @@
 
 #include "base/str.h"
 #include "config/conf.h"
+#include "config/listen.h"
 #include "control/grid.h"
 #include "os/tty.h"
 #include "service/config_file.h"
 
 static void add_route(const struct conf_route *route, struct grid *grid)
 {
-    char text[ADDR_TEXT_MAX];
+    char text[LISTEN_TEXT_MAX];
     size_t rows = route->listen_count > route->upstream_count ? route->listen_count
                                                               : route->upstream_count;
     for (size_t row = 0; row < rows; row++) {
         grid_cell(grid, "%s", row == 0 ? route->name : "");
         if (row >= route->listen_count)
             grid_cell(grid, "%s", "");
-        else if (route->listens[row].dual_stack)
-            grid_cell(grid, "*:%u", (unsigned)route->listens[row].addr.port);
         else
-            grid_cell(grid, "%s", addr_format(&route->listens[row].addr, text));
+            grid_cell(grid, "%s", listen_text(&route->listens[row], text));
         grid_cell(grid, "%s", row < route->upstream_count ? route->upstreams[row].name : "");
         if (row == 0)
             grid_cell(grid, "%" PRIu32, route->max_sessions);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "config/listen.h"
 #include "os/os.h"
 #include "port/port.h"
 
@@ -17,7 +18,8 @@ static uint64_t fixed_descriptors(const struct conf *conf)
     uint64_t workers = conf->workers > 0 ? conf->workers : os_cpu_count();
     uint64_t count = DESCRIPTOR_RESERVE + PER_WORKER * workers;
     for (size_t i = 0; i < conf->route_count; i++)
-        count += conf->routes[i].listen_count;
+        for (size_t k = 0; k < conf->routes[i].listen_count; k++)
+            count += conf->routes[i].listens[k].port_count;
     return count;
 }
 
@@ -61,21 +63,15 @@ void start_log_program(const struct conf *conf)
 
 static void add_listeners(const struct server_route_info *route, struct str *out)
 {
-    char text[ADDR_TEXT_MAX];
-    for (size_t i = 0; i < route->listener_count; i++) {
-        const struct server_listener_info *listener = &route->listeners[i];
-        str_add(out, i == 0 ? "" : ", ");
-        if (listener->dual_stack)
-            str_addf(out, "*:%u", (unsigned)listener->addr.port);
-        else
-            str_add(out, addr_format(&listener->addr, text));
-    }
+    char text[LISTEN_TEXT_MAX];
+    for (size_t i = 0; i < route->conf->listen_count; i++)
+        str_addf(out, "%s%s", i == 0 ? "" : ", ", listen_text(&route->conf->listens[i], text));
 }
 
 static void add_upstreams(const struct server_route_info *route, struct str *out)
 {
     for (size_t i = 0; i < route->upstream_count; i++)
-        str_addf(out, "%s%s", i == 0 ? "" : ", ", route->upstreams[i].name);
+        str_addf(out, "%s%s", i == 0 ? "" : ", ", route->upstreams[i].conf->name);
 }
 
 void start_log_routes(struct server *server)

@@ -112,8 +112,10 @@ static void empty(struct worker *worker, unsigned char *buf, struct port_move *m
 enum err port_move_now(struct port *port, sock_t from, sock_t to, unsigned char *buf,
                        uint32_t len, struct port_move *move)
 {
+    if (len < SPLICE_FROM)
+        return port_move_by_copy(port, from, to, buf, len, move);
     struct worker *worker = worker_of(port);
-    if (len < SPLICE_FROM || worker == NULL || worker->pipe.room == 0)
+    if (worker == NULL || worker->pipe.room == 0)
         return port_move_by_copy(port, from, to, buf, len, move);
     uint32_t got;
     enum err err =

@@ -1,0 +1,59 @@
+/* held.h - the clients of a route that wait until an upstream can take them.
+ *
+ * A held client is accepted, and nothing is read from it: what it sends waits in its socket. The
+ * clients get their turn in the order in which they came, when a place comes free; a new one
+ * goes behind those that wait, and one whose turn came to nothing goes back to where it was. One
+ * worker at a time gives turns. After a connect that failed for one of them the whole queue
+ * waits a second, so that a server that restarts is not stormed.
+ *
+ * Threads: any. The lock inside is a leaf; pairs are locked before it, never after it.
+ */
+#ifndef PAIRPORT_RELAY_HELD_H
+#define PAIRPORT_RELAY_HELD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "os/os.h"
+#include "policy/quota.h"
+#include "relay/timers.h"
+
+struct pair;
+struct relay_route;
+struct worker;
+
+struct held {
+    struct os_mutex lock;   /* guards what follows, up to `serve_at_ms` */
+    struct list pairs;      /* by pair->in_held, in the order of their ids; each has a hold */
+    bool serving;           /* a worker gives turns */
+    bool serve_again;       /* somebody else was to do so meanwhile */
+    uint64_t serve_at_ms;   /* not before then */
+    struct quota quota;     /* of the route's queue_max */
+    _Atomic uint64_t total; /* clients that ever came here */
+};
+
+void held_init(struct held *held, uint32_t queue_max);
+
+/* How many wait right now. */
+static inline uint32_t held_count(const struct held *held)
+{
+    return atomic_load_explicit(&held->quota.used, memory_order_relaxed);
+}
+
+/* The pair waits from here on, or still. With its lock held. False: queue_max wait already, which
+ * does not matter to one that has waited before. */
+bool held_add(struct held *held, struct pair *pair);
+
+/* The pair waits no more; one that is not there is fine. With its lock held. */
+void held_remove(struct held *held, struct pair *pair);
+
+/* A connect of a held pair failed: nobody has a turn before `at_ms`. */
+void held_rest(struct held *held, uint64_t at_ms);
+
+/* Gives clients their turn as long as upstreams take them. By a worker without locks. Gives when
+ * a rest is over that they wait for; UINT64_MAX: none. */
+uint64_t held_serve(struct relay_route *route, struct worker *worker);
+
+#endif

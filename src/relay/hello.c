@@ -1,0 +1,179 @@
+#include "relay/hello.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/addr_net.h"
+#include "base/log.h"
+#include "relay/pair.h"
+#include "relay/proxyproto.h"
+#include "relay/relay.h"
+#include "relay/worker.h"
+
+/* Received at once: a whole header of version 1 or a usual one of version 2, and what a client
+ * says first. */
+#define HELLO_ROOM 4096u
+
+struct hello {
+    struct addr via; /* the peer, when it spoke for another one */
+    bool late;       /* the header was not whole in time; the READ was cancelled */
+    struct proxyproto_parser parser;
+};
+
+static const struct hello_step waits = {HELLO_WAITS, REASON_NONE};
+static const struct hello_step done = {HELLO_DONE, REASON_NONE};
+
+static struct hello_step refused(enum reason reason)
+{
+    return (struct hello_step){HELLO_REFUSED, reason};
+}
+
+static bool is_trusted(const struct conf_route *conf, const struct addr *peer)
+{
+    for (size_t i = 0; i < conf->trust_count; i++)
+        if (addr_net_has(&conf->trusts[i], peer))
+            return true;
+    return false;
+}
+
+static struct hello_step wait_for_bytes(struct pair *pair, struct worker *worker)
+{
+    flow_wait_early(&pair->up, pair->client.sock, worker);
+    return waits;
+}
+
+struct hello_step hello_begin(struct pair *pair, struct worker *worker)
+{
+    const struct conf_route *conf = pair->route->conf;
+    if (conf->proxy_in == CONF_PROXY_IN_OFF)
+        return done;
+    if (!is_trusted(conf, &pair->client.peer))
+        return conf->proxy_in == CONF_PROXY_IN_REQUIRED ? refused(REASON_PROXY_UNTRUSTED)
+                                                        : done;
+    pair->hello = calloc(1, sizeof *pair->hello);
+    if (pair->hello == NULL)
+        return refused(REASON_NO_MEMORY);
+    pair->connect_due_ms = worker->now_ms + conf->proxy_timeout_ms;
+    return wait_for_bytes(pair, worker);
+}
+
+void hello_log(struct worker *worker)
+{
+    if (worker->hello_refusal.route == NULL)
+        return; /* as after each message */
+    struct hello_refusal refusal = worker->hello_refusal;
+    worker->hello_refusal.route = NULL;
+    char text[ADDR_TEXT_MAX];
+    log_limited(&refusal.route->refuse_log, LOG_WARNING,
+                "route '%s': client %s refused: %s%s%s", refusal.route->conf->name,
+                addr_format(&refusal.client, text), reason_sentence(refusal.reason),
+                refusal.why != NULL ? ": " : "", refusal.why != NULL ? refusal.why : "");
+}
+
+struct addr hello_via(const struct pair *pair)
+{
+    return pair->hello != NULL ? pair->hello->via : (struct addr){0};
+}
+
+struct addr hello_destination(const struct pair *pair)
+{
+    return hello_via(pair).family != ADDR_NONE ? pair->hello->parser.destination
+                                               : (struct addr){0};
+}
+
+void hello_end(struct pair *pair)
+{
+    free(pair->hello);
+    pair->hello = NULL;
+}
+
+/* What belongs to the upstream already: bytes that the parser had taken for a header before, and
+ * those of this call. */
+static struct hello_step keep(struct pair *pair, struct worker *worker,
+                              const unsigned char *before, size_t before_len,
+                              const unsigned char *bytes, size_t len)
+{
+    if (before_len + len > 0 &&
+        !flow_keep_early(&pair->up, worker, before, before_len, bytes, len))
+        return refused(REASON_NO_MEMORY);
+    if (pair->hello->via.family == ADDR_NONE)
+        hello_end(pair); /* nothing of it is needed any more */
+    return done;
+}
+
+static struct hello_step without_header(struct pair *pair, struct worker *worker,
+                                        const unsigned char *bytes, size_t len)
+{
+    if (pair->route->conf->proxy_in == CONF_PROXY_IN_REQUIRED)
+        return refused(REASON_PROXY_INVALID);
+    size_t before_len;
+    const uint8_t *before = proxyproto_taken(&pair->hello->parser, &before_len);
+    return keep(pair, worker, before, before_len, bytes, len);
+}
+
+static struct hello_step with_header(struct pair *pair, struct worker *worker,
+                                     const unsigned char *bytes, size_t len)
+{
+    const struct proxyproto_parser *parser = &pair->hello->parser;
+    if (!parser->local) {
+        pair->hello->via = pair->client.peer;
+        pair->client.peer = parser->source;
+    }
+    return keep(pair, worker, NULL, 0, bytes, len);
+}
+
+static struct hello_step take(struct pair *pair, struct worker *worker,
+                              const unsigned char *bytes, size_t len)
+{
+    size_t used;
+    switch (proxyproto_take(&pair->hello->parser, bytes, len, &used)) {
+    case PROXYPROTO_MORE: return waits;
+    case PROXYPROTO_HEADER: return with_header(pair, worker, bytes + used, len - used);
+    case PROXYPROTO_NONE: return without_header(pair, worker, bytes, len);
+    case PROXYPROTO_BAD: break;
+    }
+    worker->hello_why = pair->hello->parser.why;
+    return refused(REASON_PROXY_INVALID);
+}
+
+/* The stream ends, or the time: what came so far is all there is. */
+static struct hello_step at_end(struct pair *pair, struct worker *worker, enum reason too_late)
+{
+    bool none = proxyproto_end(&pair->hello->parser) == PROXYPROTO_NONE;
+    if (none && pair->route->conf->proxy_in == CONF_PROXY_IN_OPTIONAL)
+        return without_header(pair, worker, NULL, 0);
+    if (too_late == REASON_PROXY_INVALID)
+        worker->hello_why = pair->hello->parser.why;
+    return refused(too_late);
+}
+
+struct hello_step hello_on_done(struct pair *pair, struct worker *worker)
+{
+    if (!flow_take_early(&pair->up))
+        return refused(REASON_CLIENT_RESET);
+    for (;;) {
+        uint32_t got;
+        enum err err = port_receive_now(worker->relay->port, pair->client.sock, worker->scratch,
+                                        HELLO_ROOM, &got);
+        if (err == ERR_AGAIN)
+            return pair->hello->late ? hello_late(pair, worker) : wait_for_bytes(pair, worker);
+        if (err != ERR_OK)
+            return refused(REASON_CLIENT_RESET);
+        if (got == 0)
+            return at_end(pair, worker, REASON_PROXY_INVALID);
+        struct hello_step step = take(pair, worker, worker->scratch, got);
+        if (step.state != HELLO_WAITS)
+            return step;
+    }
+}
+
+struct hello_step hello_late(struct pair *pair, struct worker *worker)
+{
+    /* The READ comes out first: only then may the session go on. */
+    if (flow_reads(&pair->up)) {
+        pair->hello->late = true;
+        port_cancel(worker->relay->port, pair->client.sock);
+        return waits;
+    }
+    return at_end(pair, worker, REASON_PROXY_TIMEOUT);
+}

@@ -1,0 +1,311 @@
+#include "relay/resolver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "os/os.h"
+#include "relay/relay.h"
+
+#define NOT_BEFORE_MS 1000 /* from one try to the next that somebody hurries */
+#define STOP_FOR_MS   2000 /* a stop waits so long for a question that is on its way */
+
+struct name {
+    size_t route, upstream;
+    uint64_t due_ms;   /* UINT64_MAX: only when asked */
+    uint64_t tried_ms; /* when the last try ended; 0: never */
+    bool failed;       /* the last try did */
+    struct resolver_info info;
+};
+
+struct resolver {
+    struct relay *relay; /* not owned */
+    struct os_thread *thread;
+    struct name *names; /* owned */
+    size_t name_count;
+
+    struct os_mutex lock; /* guards what follows and what changes in the names */
+    struct os_cond changed;
+    bool stopping;
+    bool asking;     /* the thread waits for the system and touches nothing of the relay */
+    bool ended;      /* it touches nothing any more */
+    size_t answered; /* names that were tried at least once */
+};
+
+static struct relay_route *route_of(const struct resolver *resolver, const struct name *name)
+{
+    return &resolver->relay->routes[name->route];
+}
+
+static bool is_address(const struct conf_upstream *conf)
+{
+    struct addr addr;
+    return addr_parse_ip(conf->host, &addr) == ERR_OK;
+}
+
+static enum err set_addrs(struct relay_route *route, size_t upstream, const struct addr *addrs,
+                          size_t count)
+{
+    os_mutex_lock(&route->upstreams.lock);
+    enum err err =
+        route_set_addrs(route->upstreams.route, upstream, addrs, count, os_mono_ms(), NULL);
+    os_mutex_unlock(&route->upstreams.lock);
+    upstreams_stir(route);
+    return err;
+}
+
+static void set_unresolved(struct relay_route *route, size_t upstream)
+{
+    os_mutex_lock(&route->upstreams.lock);
+    route_set_unresolved(route->upstreams.route, upstream, os_mono_ms());
+    os_mutex_unlock(&route->upstreams.lock);
+    upstreams_stir(route);
+}
+
+/* ---- one question ---- */
+
+static void log_failure(const struct relay_route *route, const struct name *name,
+                        const char *why)
+{
+    log_error("route '%s': upstream '%s' can't be resolved: %s; %s", route->conf->name,
+              route->conf->upstreams[name->upstream].name, why,
+              name->info.resolved_ms != 0 ? "its last addresses stay in use"
+                                          : "no session goes there until it can");
+}
+
+static void note(struct resolver *resolver, struct name *name, enum err err, const char *why)
+{
+    const struct relay_route *route = route_of(resolver, name);
+    uint64_t now = os_mono_ms();
+    os_mutex_lock(&resolver->lock);
+    bool first = name->tried_ms == 0, failed_before = name->failed;
+    name->failed = err != ERR_OK;
+    name->tried_ms = now;
+    if (err == ERR_OK)
+        name->info.resolved_ms = now;
+    else
+        name->info.failures_total++;
+    str_format(name->info.why, sizeof name->info.why, "%s", err == ERR_OK ? "" : why);
+    uint32_t interval = route->conf->resolve_interval_ms;
+    name->due_ms = interval == 0 ? UINT64_MAX : now + interval;
+    resolver->answered += first;
+    os_cond_wake_all(&resolver->changed);
+    os_mutex_unlock(&resolver->lock);
+
+    if (err != ERR_OK && !failed_before)
+        log_failure(route, name, why);
+    else if (err == ERR_OK && failed_before)
+        log_notice("route '%s': upstream '%s' can be resolved again", route->conf->name,
+                   route->conf->upstreams[name->upstream].name);
+}
+
+struct answer {
+    enum err err;
+    struct addr addrs[ROUTE_SERVERS_MAX];
+    size_t count;
+    char why[RESOLVER_WHY_MAX];
+};
+
+/* Asks the system, without the lock, which is held before and after. False: a stop came
+ * meanwhile, and nothing of the relay may be left. */
+static bool ask(struct resolver *resolver, const struct name *name, struct answer *answer)
+{
+    const struct conf_upstream *conf =
+        &route_of(resolver, name)->conf->upstreams[name->upstream];
+    uint16_t port = conf->port;
+    char host[CONF_HOST_MAX];
+    str_format(host, sizeof host, "%s", conf->host);
+    memset(answer, 0, sizeof *answer);
+    resolver->asking = true;
+    os_mutex_unlock(&resolver->lock);
+    answer->err = os_resolve(host, port, answer->addrs, ROUTE_SERVERS_MAX, &answer->count,
+                             answer->why, sizeof answer->why);
+    os_mutex_lock(&resolver->lock);
+    resolver->asking = false;
+    return !resolver->stopping;
+}
+
+/* Without the lock. */
+static void take_answer(struct resolver *resolver, struct name *name,
+                        const struct answer *answer)
+{
+    struct relay_route *route = route_of(resolver, name);
+    enum err err = answer->err;
+    if (err == ERR_OK)
+        err = set_addrs(route, name->upstream, answer->addrs, answer->count);
+    else
+        set_unresolved(route, name->upstream);
+    note(resolver, name, err, answer->why[0] != '\0' ? answer->why : err_text(err));
+}
+
+/* ---- the thread ---- */
+
+/* The name that is due first; NULL: there is none. */
+static struct name *first_due(const struct resolver *resolver)
+{
+    struct name *first = NULL;
+    for (size_t i = 0; i < resolver->name_count; i++)
+        if (first == NULL || resolver->names[i].due_ms < first->due_ms)
+            first = &resolver->names[i];
+    return first;
+}
+
+static void run(void *arg)
+{
+    struct resolver *resolver = arg;
+    os_mutex_lock(&resolver->lock);
+    while (!resolver->stopping) {
+        struct name *name = first_due(resolver);
+        uint64_t now = os_mono_ms();
+        if (name->due_ms > now) {
+            uint64_t wait = name->due_ms - now;
+            os_cond_wait(&resolver->changed, &resolver->lock,
+                         wait < UINT32_MAX ? (uint32_t)wait : UINT32_MAX);
+            continue;
+        }
+        struct answer answer;
+        if (!ask(resolver, name, &answer))
+            break;
+        os_mutex_unlock(&resolver->lock);
+        take_answer(resolver, name, &answer);
+        os_mutex_lock(&resolver->lock);
+    }
+    resolver->ended = true;
+    os_cond_wake_all(&resolver->changed);
+    os_mutex_unlock(&resolver->lock);
+}
+
+static struct name *find(struct resolver *resolver, size_t route, size_t upstream)
+{
+    for (size_t i = 0; resolver != NULL && i < resolver->name_count; i++)
+        if (resolver->names[i].route == route && resolver->names[i].upstream == upstream)
+            return &resolver->names[i];
+    return NULL;
+}
+
+bool resolver_hurry(struct resolver *resolver, size_t route, size_t upstream)
+{
+    struct name *name = find(resolver, route, upstream);
+    if (name == NULL)
+        return false;
+    os_mutex_lock(&resolver->lock);
+    uint64_t soon = name->tried_ms + NOT_BEFORE_MS;
+    if (soon < name->due_ms) {
+        name->due_ms = soon;
+        os_cond_wake_all(&resolver->changed);
+    }
+    os_mutex_unlock(&resolver->lock);
+    return true;
+}
+
+bool resolver_get_info(struct resolver *resolver, size_t route, size_t upstream,
+                       struct resolver_info *out)
+{
+    const struct name *name = find(resolver, route, upstream);
+    memset(out, 0, sizeof *out);
+    if (name == NULL)
+        return false;
+    os_mutex_lock(&resolver->lock);
+    *out = name->info;
+    os_mutex_unlock(&resolver->lock);
+    return true;
+}
+
+/* ---- start and stop ---- */
+
+/* Addresses at once, names into the list. */
+static enum err take_upstreams(struct resolver *resolver, struct relay_route *route)
+{
+    for (size_t i = 0; i < route->conf->upstream_count; i++) {
+        const struct conf_upstream *conf = &route->conf->upstreams[i];
+        struct addr addr;
+        enum err err = ERR_OK;
+        if (addr_parse_ip(conf->host, &addr) == ERR_OK)
+            err = set_addrs(route, i, &addr, 1);
+        else
+            resolver->names[resolver->name_count++] =
+                (struct name){.route = route->index, .upstream = i};
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static size_t count_names(const struct relay *relay)
+{
+    size_t count = 0;
+    for (size_t r = 0; r < relay->route_count; r++)
+        for (size_t i = 0; i < relay->routes[r].conf->upstream_count; i++)
+            count += !is_address(&relay->routes[r].conf->upstreams[i]);
+    return count;
+}
+
+static void await_answers(struct resolver *resolver, uint32_t patience_ms)
+{
+    uint64_t until = os_mono_ms() + patience_ms, now;
+    os_mutex_lock(&resolver->lock);
+    while (resolver->answered < resolver->name_count && (now = os_mono_ms()) < until)
+        os_cond_wait(&resolver->changed, &resolver->lock, (uint32_t)(until - now));
+    size_t missing = resolver->name_count - resolver->answered;
+    os_mutex_unlock(&resolver->lock);
+    if (missing > 0)
+        log_warning(
+            "upstreams whose names are still being resolved: %zu; no session goes there "
+            "until they are",
+            missing);
+}
+
+enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t patience_ms)
+{
+    struct resolver *resolver = calloc(1, sizeof *resolver);
+    if (resolver == NULL)
+        return ERR_NOMEM;
+    resolver->relay = relay;
+    resolver->names = calloc(count_names(relay) + 1, sizeof *resolver->names);
+    enum err err = resolver->names == NULL ? ERR_NOMEM : ERR_OK;
+    for (size_t r = 0; r < relay->route_count && err == ERR_OK; r++)
+        err = take_upstreams(resolver, &relay->routes[r]);
+    if (err == ERR_OK && resolver->name_count > 0)
+        err = os_thread_start(&resolver->thread, "resolver", run, resolver);
+    if (err != ERR_OK) {
+        free(resolver->names);
+        free(resolver);
+        return err;
+    }
+    await_answers(resolver, patience_ms);
+    *out = resolver;
+    return ERR_OK;
+}
+
+/* True when the thread has ended. A question can't be interrupted; whatever else the thread does
+ * is short, and is waited for. With the lock held. */
+static bool await_end(struct resolver *resolver)
+{
+    uint64_t until = os_mono_ms() + STOP_FOR_MS;
+    while (!resolver->ended) {
+        uint64_t now = os_mono_ms();
+        if (resolver->asking && now >= until)
+            return false;
+        os_cond_wait(&resolver->changed, &resolver->lock,
+                     now < until ? (uint32_t)(until - now) : STOP_FOR_MS);
+    }
+    return true;
+}
+
+void resolver_stop(struct resolver *resolver)
+{
+    if (resolver == NULL)
+        return;
+    if (resolver->thread != NULL) {
+        os_mutex_lock(&resolver->lock);
+        resolver->stopping = true;
+        os_cond_wake_all(&resolver->changed);
+        bool ended = await_end(resolver);
+        os_mutex_unlock(&resolver->lock);
+        if (!ended)
+            return; /* what the thread still holds is left to it: the process is about to end */
+        os_thread_join(resolver->thread);
+    }
+    free(resolver->names);
+    free(resolver);
+}

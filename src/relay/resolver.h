@@ -1,0 +1,43 @@
+/* resolver.h - a thread that asks the system for the addresses of upstreams' names.
+ *
+ * Each name is resolved when the relay starts and then every resolve_interval of its route;
+ * earlier, but not within a second of the last time, after a failed connect or when an operator
+ * asks. A failure leaves the last good answer and is logged once, and so is its end. The system's
+ * resolver may block for long: a worker never waits for it, and neither does a stop for more
+ * than a moment.
+ *
+ * Threads: resolver_start() and resolver_stop() by the owner, everything else from any.
+ */
+#ifndef PAIRPORT_RELAY_RESOLVER_H
+#define PAIRPORT_RELAY_RESOLVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct relay;
+struct resolver; /* opaque */
+
+/* Sets the addresses of upstreams that are addresses already, starts the thread for the others,
+ * and waits for their first answers, but not longer than `patience_ms`. ERR_NOMEM and the errors of
+ * os_thread_start(): nothing runs. */
+enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t patience_ms);
+void resolver_stop(struct resolver *resolver); /* NULL is fine */
+
+/* Has the name of an upstream resolved as soon as possible; false: it is an address. NULL is
+ * fine and has no names. */
+bool resolver_hurry(struct resolver *resolver, size_t route, size_t upstream);
+
+#define RESOLVER_WHY_MAX 96
+struct resolver_info {
+    uint64_t resolved_ms; /* monotonic, of the last good answer; 0: none yet */
+    uint64_t failures_total;
+    char why[RESOLVER_WHY_MAX]; /* what the last try failed with; "": it did not */
+};
+/* False: the upstream is an address. */
+bool resolver_get_info(struct resolver *resolver, size_t route, size_t upstream,
+                       struct resolver_info *out);
+
+#endif

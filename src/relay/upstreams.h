@@ -1,0 +1,87 @@
+/* upstreams.h - the upstreams of a route as the relay uses them: the logic of route/ under its
+ * lock, and what follows from it.
+ *
+ * Whatever happens to a route (a connect fails, a check ends, an operator acts, addresses
+ * change) is told to its logic at once; what follows is done a moment later by a timer, without
+ * any lock: changes of state are logged, sessions of a server that went down are ended where
+ * on_down says so, clients that are held get their turn, health checks begin.
+ *
+ * Threads: as each function says; upstreams_pick(), _give() and _failed() with the lock of the
+ * pair they are about, all others without any.
+ */
+#ifndef PAIRPORT_RELAY_UPSTREAMS_H
+#define PAIRPORT_RELAY_UPSTREAMS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "os/os.h"
+#include "policy/quota.h"
+#include "relay/timers.h"
+#include "route/route.h"
+
+struct pair;
+struct relay;
+struct relay_route;
+struct worker;
+
+/* How many connections there are from one local address to one upstream. */
+struct source_use {
+    _Atomic uint32_t used;
+    struct log_limit log; /* few ports are left */
+};
+
+struct relay_upstream {
+    size_t scope;                 /* in the statistics */
+    struct quota quota;           /* sessions connected to it; without a limit */
+    struct log_limit connect_log; /* failed connects */
+    struct source_use *sources;   /* owned; one for each of the route's, at least one */
+};
+
+struct upstreams {
+    struct os_mutex lock; /* guards `route` */
+    struct route *route;  /* owned */
+    struct timer timer;   /* what follows, see above */
+    _Atomic uint32_t stirs;
+    struct relay_upstream *each; /* owned, one for each of the route's conf->upstreams */
+    _Atomic uint32_t next_source;
+};
+
+/* By the owner, before the workers start and after they ended. ERR_NOMEM leaves nothing. */
+enum err upstreams_open(struct relay_route *route);
+void upstreams_close(struct relay_route *route);
+
+/* See route_pick(). */
+enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,
+                                  struct route_target *target);
+
+/* The pair's place at its upstream is free again; none is fine. */
+void upstreams_give(struct pair *pair);
+
+/* The upstream failed this pair: it counts for its ejection. By whoever holds a place there. */
+void upstreams_failed(struct pair *pair, uint64_t now_ms);
+
+/* Something has happened to the route: a worker sees to it soon. Any thread, any locks but the
+ * timers'. */
+void upstreams_stir(struct relay_route *route);
+
+/* Once a second, by a worker. */
+void upstreams_tick(struct relay_route *route, struct worker *worker);
+
+/* The local address for the next connection to `to`, and its number; false: the system
+ * chooses, and the number is 0. */
+bool upstreams_next_source(struct relay_route *route, const struct addr *to,
+                           struct addr *source, unsigned *number);
+
+/* A connection from that address to the upstream begins; is over. */
+void upstreams_source_begins(struct relay_route *route, size_t upstream, unsigned number);
+void upstreams_source_ended(struct relay_route *route, size_t upstream, unsigned number);
+
+/* Ports there are for connections from one address to the upstream; 0: unknown. Any thread. */
+uint32_t upstreams_source_limit(struct relay_route *route, size_t upstream);
+
+#endif
