@@ -1,11 +1,11 @@
 /* The words behind a command's own words become values. */
 #include <stdint.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "config/conf.h"
 #include "control/command_table.h"
 #include "control/match.h"
+#include "control/refer.h"
 
 bool command_arg_is_end(const struct command_arg *arg)
 {
@@ -26,9 +26,12 @@ static const char *value_name(enum arg_kind kind)
     switch (kind) {
     case ARG_FLAG: return "";
     case ARG_ROUTE: return "NAME";
+    case ARG_UPSTREAM: return "ROUTE/NAME";
     case ARG_ID: return "ID";
     case ARG_LIMIT:
-    case ARG_COLUMNS: return "N";
+    case ARG_COLUMNS:
+    case ARG_WEIGHT:
+    case ARG_SESSIONS: return "N";
     case ARG_SORT: return "KEY";
     case ARG_LEVEL: return "LEVEL";
     case ARG_TOPIC: return "COMMAND";
@@ -78,16 +81,19 @@ static void add_wanted(enum arg_kind kind, const struct conf *conf, struct str *
     switch (kind) {
     case ARG_FLAG:
     case ARG_TOPIC: break; /* take no value, so none can be wrong */
-    case ARG_ROUTE:
-        str_add(out, "the name of a route: ");
-        for (size_t i = 0; i < conf->route_count; i++)
-            str_addf(out, "%s%s", i == 0 ? "" : ", ", conf->routes[i].name);
-        break;
+    case ARG_ROUTE: refer_want_route(conf, out); break;
+    case ARG_UPSTREAM: refer_want_upstream(conf, out); break;
     case ARG_ID: str_add(out, "the id of a session; `show sessions` lists them"); break;
     case ARG_LIMIT: str_addf(out, "a number from 1 to %d", COMMAND_ROWS_MAX); break;
     case ARG_COLUMNS:
         str_addf(out, "a number from %d to %d, or 0 for no limit", COMMAND_COLUMNS_MIN,
                  COMMAND_COLUMNS_MAX);
+        break;
+    case ARG_WEIGHT:
+        str_addf(out, "a weight from 1 to %d, or 0 for no new sessions", COMMAND_WEIGHT_MAX);
+        break;
+    case ARG_SESSIONS:
+        str_addf(out, "a number from 1 to %d, or 0 for no limit", COMMAND_SESSIONS_MAX);
         break;
     case ARG_SORT:
         str_add(out, "a key: ");
@@ -112,29 +118,6 @@ static bool read_number(const char *text, uint64_t min, uint64_t max, uint64_t *
     return true;
 }
 
-static bool find_route(const struct conf *conf, const char *name, size_t *index)
-{
-    for (size_t i = 0; i < conf->route_count; i++) {
-        if (strcmp(conf->routes[i].name, name) == 0) {
-            *index = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The route that was probably meant; NULL when there is none. */
-static const char *nearest_route(const struct conf *conf, const char *name)
-{
-    const char *nearest = NULL;
-    for (size_t i = 0; i < conf->route_count; i++) {
-        const char *const pair[] = {conf->routes[i].name, nearest, NULL};
-        const char *near = match_nearest(name, pair);
-        nearest = near == NULL ? nearest : near;
-    }
-    return nearest;
-}
-
 static bool read_value(enum arg_kind kind, const char *text, const struct conf *conf,
                        struct command_args *args)
 {
@@ -143,7 +126,8 @@ static bool read_value(enum arg_kind kind, const char *text, const struct conf *
     switch (kind) {
     case ARG_FLAG:
     case ARG_TOPIC: return false; /* have no value; read_arg() does not ask */
-    case ARG_ROUTE: return find_route(conf, text, &args->route);
+    case ARG_ROUTE: return refer_route(conf, text, &args->route);
+    case ARG_UPSTREAM: return refer_upstream(conf, text, &args->route, &args->upstream);
     case ARG_ID: return read_number(text, 0, UINT64_MAX, &args->id);
     case ARG_LIMIT: return read_number(text, 1, COMMAND_ROWS_MAX, &args->limit);
     case ARG_COLUMNS:
@@ -152,6 +136,8 @@ static bool read_value(enum arg_kind kind, const char *text, const struct conf *
             return false;
         args->columns = (unsigned)number;
         return true;
+    case ARG_WEIGHT: return read_number(text, 0, COMMAND_WEIGHT_MAX, &args->number);
+    case ARG_SESSIONS: return read_number(text, 0, COMMAND_SESSIONS_MAX, &args->number);
     case ARG_SORT:
         if (!match_find(text, session_sort_words, &index))
             return false;
@@ -218,24 +204,24 @@ static void explain_value(const struct command *command, const struct command_ar
                           const char *text, const struct conf *conf, struct str *why)
 {
     if (arg->kind == ARG_ROUTE) {
-        str_addf(why, "there is no route '%s'; ", text);
-        const char *near = nearest_route(conf, text);
-        if (near != NULL)
-            str_addf(why, "did you mean '%s'? ", near);
-    } else {
-        str_addf(why, "`%s%s%s` does not take '%s'; ", command->words,
-                 arg->keyword == NULL ? "" : " ", arg->keyword == NULL ? "" : arg->keyword,
-                 text);
-        const char *levels[COMMAND_LEVELS + 1];
-        command_level_words(levels);
-        const char *near = NULL;
-        if (arg->kind == ARG_SORT)
-            near = match_nearest(text, session_sort_words);
-        else if (arg->kind == ARG_LEVEL)
-            near = match_nearest(text, levels);
-        if (near != NULL)
-            str_addf(why, "did you mean '%s'? ", near);
+        refer_explain_route(conf, text, why);
+        return;
     }
+    if (arg->kind == ARG_UPSTREAM) {
+        refer_explain_upstream(conf, text, why);
+        return;
+    }
+    str_addf(why, "`%s%s%s` does not take '%s'; ", command->words,
+             arg->keyword == NULL ? "" : " ", arg->keyword == NULL ? "" : arg->keyword, text);
+    const char *levels[COMMAND_LEVELS + 1];
+    command_level_words(levels);
+    const char *near = NULL;
+    if (arg->kind == ARG_SORT)
+        near = match_nearest(text, session_sort_words);
+    else if (arg->kind == ARG_LEVEL)
+        near = match_nearest(text, levels);
+    if (near != NULL)
+        str_addf(why, "did you mean '%s'? ", near);
     str_add(why, "it needs ");
     add_wanted(arg->kind, conf, why);
 }
@@ -258,8 +244,10 @@ bool command_read_args(const struct command *command, const struct conf *conf,
                        const char *const words[], size_t count, struct command_args *args,
                        struct str *why)
 {
-    *args = (struct command_args){
-        .route = SIZE_MAX, .limit = COMMAND_ROWS_DEFAULT, .sort = SORT_RATE};
+    *args = (struct command_args){.route = SIZE_MAX,
+                                  .upstream = SIZE_MAX,
+                                  .limit = COMMAND_ROWS_DEFAULT,
+                                  .sort = SORT_RATE};
     bool given[COMMAND_ARGS_MAX] = {false};
     for (size_t at = 0; at < count; at++) {
         size_t index = find_arg(command, words[at], given);

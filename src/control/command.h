@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "control/names.h"
 #include "relay/server.h"
 
 /* What all consoles of a program share. Not changed after the first console is open. */
@@ -62,8 +63,8 @@ struct completion {
 void completion_init(struct completion *completion);
 void completion_free(struct completion *completion);
 
-/* `routes` are the names offered where a route is wanted (may be NULL with route_count 0). */
-void command_complete(const char *line, size_t cursor, const char *const *routes,
-                      size_t route_count, struct completion *completion);
+/* `names` are offered where a route or an upstream is wanted. */
+void command_complete(const char *line, size_t cursor, const struct names *names,
+                      struct completion *completion);
 
 #endif

@@ -14,14 +14,17 @@
 #include "control/parse_line.h"
 
 enum arg_kind {
-    ARG_FLAG,    /* a keyword without a value */
-    ARG_ROUTE,   /* the name of a route */
-    ARG_ID,      /* of a session */
-    ARG_LIMIT,   /* how many rows */
-    ARG_SORT,    /* a key of `show sessions` */
-    ARG_LEVEL,   /* of the log */
-    ARG_COLUMNS, /* width of tables */
-    ARG_TOPIC    /* the rest of the line: words of a command */
+    ARG_FLAG,     /* a keyword without a value */
+    ARG_ROUTE,    /* the name of a route */
+    ARG_UPSTREAM, /* ROUTE/NAME */
+    ARG_ID,       /* of a session */
+    ARG_LIMIT,    /* how many rows */
+    ARG_SORT,     /* a key of `show sessions` */
+    ARG_LEVEL,    /* of the log */
+    ARG_COLUMNS,  /* width of tables */
+    ARG_WEIGHT,   /* of an upstream */
+    ARG_SESSIONS, /* how many an upstream may have */
+    ARG_TOPIC     /* the rest of the line: words of a command */
 };
 
 struct command_arg {
@@ -34,6 +37,8 @@ struct command_arg {
 #define COMMAND_ROWS_MAX     1000000
 #define COMMAND_COLUMNS_MIN  40
 #define COMMAND_COLUMNS_MAX  1000
+#define COMMAND_WEIGHT_MAX   256     /* as in the configuration */
+#define COMMAND_SESSIONS_MAX 1000000 /* as in the configuration */
 
 enum session_sort {
     SORT_RATE = 0,
@@ -56,9 +61,11 @@ void command_level_words(const char *words[COMMAND_LEVELS + 1]);
 struct command_args {
     bool json;
     bool now;
-    size_t route; /* index in the configuration; SIZE_MAX: all */
+    size_t route;    /* index in the configuration; SIZE_MAX: all */
+    size_t upstream; /* index in the route; SIZE_MAX: all */
     uint64_t id;
     uint64_t limit;
+    uint64_t number; /* a weight, or sessions */
     enum session_sort sort;
     enum log_level level;
     unsigned columns;
@@ -122,6 +129,11 @@ void command_fail(struct command_result *result, const char *format, ...) STR_PR
 void command_fail_unknown(const char *const words[], size_t index,
                           const enum command_fit fits[], struct command_result *result);
 
+/* The routes, for server_free_routes(). False: `result` says why not. */
+bool command_get_routes(const struct command_session *session,
+                        struct server_route_info **routes, size_t *count,
+                        struct command_result *result);
+
 /* The functions behind the table. */
 command_function command_help;
 command_function command_show_info;
@@ -133,6 +145,12 @@ command_function command_show_stats;
 command_function command_show_config;
 command_function command_kill;
 command_function command_kill_route;
+command_function command_enable_upstream;
+command_function command_disable_upstream;
+command_function command_drain_upstream;
+command_function command_set_weight;
+command_function command_set_max_sessions;
+command_function command_resolve;
 command_function command_set_log_level;
 command_function command_set_columns;
 command_function command_reopen;

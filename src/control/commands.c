@@ -23,6 +23,10 @@ void command_level_words(const char *words[COMMAND_LEVELS + 1])
         "json", ARG_FLAG, false                                                                \
     }
 
+#define UPSTREAM_HERE                                                                          \
+    "Of NAME, as `show upstreams` has it, the host or an unambiguous beginning is\n"           \
+    "enough: `lobby/10.0.0.5`.\n"
+
 const struct command commands[] = {
     {
         .words = "help",
@@ -40,7 +44,7 @@ const struct command commands[] = {
     {
         .words = "show info",
         .args = {JSON_HERE},
-        .help = "the program: version, uptime, limits, memory, port",
+        .help = "the program: version, uptime, limits, memory",
         .details =
             "The state of the whole program: version and backend, uptime, workers, open\n"
             "sessions, descriptors and their limit, memory, processor time, configuration\n"
@@ -55,20 +59,32 @@ const struct command commands[] = {
         .details =
             "One row a route, a further row for each further address it listens on.\n"
             "OPEN, PEAK, MAX are sessions now, at most so far, and allowed; TOTAL counts\n"
-            "admitted ones, REFUSED those turned away before an upstream was tried. UP/S\n"
-            "and DOWN/S are rates over the last 10 s. `starved` is a listener that waits\n"
-            "for descriptors or memory and will go on by itself.\n",
+            "admitted ones, REFUSED those turned away before an upstream was tried. HELD\n"
+            "are clients that wait now for an upstream (`when_down = hold`). UP/S and\n"
+            "DOWN/S are rates over the last 10 s. `starved` is a listener that waits for\n"
+            "descriptors or memory and will go on by itself.\n",
         .run = command_show_routes,
     },
     {
         .words = "show upstreams",
         .args = {{"route", ARG_ROUTE, false}, JSON_HERE},
-        .help = "the upstreams: addresses, sessions, connect times",
+        .help = "the upstreams: state and why, sessions, times",
         .details =
-            "One row an upstream, a further row for each further address of its name.\n"
-            "OPEN, PEAK, TOTAL are connected sessions; FAILED counts connects that did not\n"
-            "come about; P50 and P99 are the connect time that half of all and 99 of 100\n"
-            "connects stayed below. With `route NAME` those of one route.\n",
+            "One row an upstream; when its name has several addresses, one more for each.\n"
+            "With `route NAME` those of one route. `json` has everything of each address.\n"
+            "\n"
+            "STATE    UP (2/3: so many more failed checks of 3 take it down), DOWN (1/2: so\n"
+            "         many of 2 passed), EJECTED after failures, FULL, DRAIN and DISABLED\n"
+            "         (see `help drain upstream`), INIT and DOWN (resolution) of a name\n"
+            "WHY      the last health check or what keeps it so; SINCE is for how long\n"
+            "WEIGHT   its share; with a percentage while a slow start lasts\n"
+            "OPEN     sessions now; PEAK and TOTAL so far, MAX allowed\n"
+            "FAILED   connects that did not come about; P50 and P99 are the time that half\n"
+            "         of all and 99 of 100 connects stayed below\n"
+            "UP/S     rates over the last 10 s, as DOWN/S\n"
+            "CHECKS   health checks so far, BAD are those that failed\n"
+            "PORTS    local ports used of those there are, at the busiest source address;\n"
+            "         ! from 80 % on\n",
         .run = command_show_upstreams,
     },
     {
@@ -81,8 +97,10 @@ const struct command commands[] = {
         .details =
             "One row a session. BYTES and RATE are both directions together; WAITING are\n"
             "bytes that one side has not taken yet and the side that is slow: `down` for\n"
-            "the client, `up` for the upstream. Columns that do not fit are left out, the\n"
-            "last line names them; `json` and `show session ID` have everything.\n"
+            "the client, `up` for the upstream. STATE is `accept` while a PROXY header is\n"
+            "awaited, and `held` while no upstream can take the client. VIA is who sent that\n"
+            "header, where there are any. Columns that do not fit are left out, the last\n"
+            "line names them; `json` and `show session ID` have everything.\n"
             "\n"
             "route NAME  only the sessions of this route\n"
             "sort KEY    rate (the default: busiest first), age (oldest first), idle\n"
@@ -94,7 +112,7 @@ const struct command commands[] = {
     {
         .words = "show session",
         .args = {{NULL, ARG_ID, true}, JSON_HERE},
-        .help = "one session in full: addresses, flows, round trip times",
+        .help = "one session: addresses, flows, round trip times",
         .details =
             "All four addresses of the session, both directions (bytes, write operations,\n"
             "rate, bytes that wait and for how long), its phase, how it was connected, and\n"
@@ -104,7 +122,7 @@ const struct command commands[] = {
     {
         .words = "show stats",
         .args = {{"route", ARG_ROUTE, false}, JSON_HERE},
-        .help = "counters, rates and percentiles, in all and by route",
+        .help = "counters, rates, percentiles, in all and by route",
         .details =
             "In all and for each route (or for one route): sessions open, peak, total,\n"
             "refused and ended by reason; connects, failures and retries; bytes and write\n"
@@ -116,9 +134,10 @@ const struct command commands[] = {
     {
         .words = "show config",
         .args = {JSON_HERE},
-        .help = "the configuration that runs, every key with its value",
+        .help = "the configuration that runs, with every key",
         .details = "The running configuration as a file that pairport would read, defaults\n"
-                   "included. What was changed since by `set` shows in `show info`.\n",
+                   "included. What was changed since on a console shows in `show info` and\n"
+                   "`show upstreams`.\n",
         .run = command_show_config,
     },
     {
@@ -138,6 +157,69 @@ const struct command commands[] = {
         .details = "Ends the open sessions of the route; clients and upstreams see a reset.\n"
                    "The route goes on listening and takes new sessions.\n",
         .run = command_kill_route,
+    },
+    {
+        .words = "enable upstream",
+        .args = {{NULL, ARG_UPSTREAM, true}},
+        .help = "lets an upstream take new sessions again",
+        .details = "Ends what `drain upstream`, `disable upstream` or `disabled` in the\n"
+                   "configuration began, and the ejection of its addresses. A disabled one is\n"
+                   "checked again and gets its share bit by bit when it has a slow_start.\n"
+                   "\n" UPSTREAM_HERE,
+        .run = command_enable_upstream,
+    },
+    {
+        .words = "disable upstream",
+        .args = {{NULL, ARG_UPSTREAM, true}},
+        .help = "no new sessions, and no health checks either",
+        .details = "For an upstream that is away for long: it gets no new sessions and is not\n"
+                   "checked (HAProxy calls it maintenance). Its open sessions go on. Until\n"
+                   "`enable upstream` or the next start.\n"
+                   "\n" UPSTREAM_HERE,
+        .run = command_disable_upstream,
+    },
+    {
+        .words = "drain upstream",
+        .args = {{NULL, ARG_UPSTREAM, true}},
+        .help = "no new sessions; open ones go on, as do checks",
+        .details =
+            "Before a restart: new players go to the other upstreams, or are held or\n"
+            "refused as when_down says, while open sessions go on. OPEN of `show upstreams`\n"
+            "says how many are left, and its check when the upstream is back. Until\n"
+            "`enable upstream` or the next start.\n"
+            "\n" UPSTREAM_HERE,
+        .run = command_drain_upstream,
+    },
+    {
+        .words = "resolve",
+        .args = {{NULL, ARG_UPSTREAM, true}},
+        .help = "looks the name of an upstream up right now",
+        .details =
+            "Resolves the name of the upstream as soon as possible, without waiting for it.\n"
+            "Addresses that are new get sessions, those that are gone get no more; when it\n"
+            "does not resolve, the addresses stay.\n"
+            "\n" UPSTREAM_HERE,
+        .run = command_resolve,
+    },
+    {
+        .words = "set weight",
+        .args = {{NULL, ARG_UPSTREAM, true}, {NULL, ARG_WEIGHT, true}},
+        .help = "an upstream's share of the new sessions",
+        .details = "N is 0 to 256; the share is what it is beside the other upstreams of the\n"
+                   "route. 0 takes no new sessions, as after `drain upstream`. The\n"
+                   "configuration's own weight holds again after the next start.\n"
+                   "\n" UPSTREAM_HERE,
+        .run = command_set_weight,
+    },
+    {
+        .words = "set max_sessions",
+        .args = {{NULL, ARG_UPSTREAM, true}, {NULL, ARG_SESSIONS, true}},
+        .help = "how many sessions an upstream may have",
+        .details = "N is 1 to 1000000, or 0 for no limit. An upstream that has more already\n"
+                   "keeps them and takes no new ones until it has fewer. The configuration's\n"
+                   "own max_sessions holds again after the next start.\n"
+                   "\n" UPSTREAM_HERE,
+        .run = command_set_max_sessions,
     },
     {
         .words = "set log_level",
@@ -166,7 +248,7 @@ const struct command commands[] = {
         .words = "shutdown",
         .args = {{"now", ARG_FLAG, false}},
         .whole = true,
-        .help = "stops the relay; `now` does not wait for the sessions",
+        .help = "stops the relay; `now` does not wait for sessions",
         .details =
             "Stops listening at once and lets the open sessions finish for stop_timeout,\n"
             "then ends them; `shutdown now`, or a second `shutdown`, ends them at once.\n"

@@ -45,14 +45,17 @@ static void offer_all(struct choice *choice, const char *const names[])
         offer(choice, names[i]);
 }
 
-static void offer_values(struct choice *choice, enum arg_kind kind, const char *const *routes,
-                         size_t route_count)
+static void offer_names(struct choice *choice, const struct name_list *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        offer(choice, names->all[i]);
+}
+
+static void offer_values(struct choice *choice, enum arg_kind kind, const struct names *names)
 {
     switch (kind) {
-    case ARG_ROUTE:
-        for (size_t i = 0; i < route_count; i++)
-            offer(choice, routes[i]);
-        break;
+    case ARG_ROUTE: offer_names(choice, &names->routes); break;
+    case ARG_UPSTREAM: offer_names(choice, &names->upstreams); break;
     case ARG_SORT: offer_all(choice, session_sort_words); break;
     case ARG_LEVEL: {
         const char *levels[COMMAND_LEVELS + 1];
@@ -63,15 +66,16 @@ static void offer_values(struct choice *choice, enum arg_kind kind, const char *
     case ARG_FLAG:  /* its keyword is all there is */
     case ARG_TOPIC: /* words of commands, see offer_words() */
     case ARG_ID:    /* too many and too short-lived to be typed by Tab */
-    case ARG_LIMIT: /* any number */
-    case ARG_COLUMNS: /* any number */ break;
+    case ARG_LIMIT: /* any number, as the next ones */
+    case ARG_COLUMNS:
+    case ARG_WEIGHT:
+    case ARG_SESSIONS: break;
     }
 }
 
 /* Offers what may follow the arguments typed so far. */
 static void offer_args(struct choice *choice, const struct command *command,
-                       const char *const words[], size_t count, const char *const *routes,
-                       size_t route_count)
+                       const char *const words[], size_t count, const struct names *names)
 {
     bool given[COMMAND_ARGS_MAX] = {false};
     for (size_t at = 0; at < count; at++) {
@@ -86,7 +90,7 @@ static void offer_args(struct choice *choice, const struct command *command,
             if (!named || arg->kind == ARG_FLAG)
                 break;
             if (at + 1 == count) { /* its value is what is being typed */
-                offer_values(choice, arg->kind, routes, route_count);
+                offer_values(choice, arg->kind, names);
                 return;
             }
             at++;
@@ -100,14 +104,17 @@ static void offer_args(struct choice *choice, const struct command *command,
         if (arg->keyword != NULL)
             offer(choice, arg->keyword);
         else
-            offer_values(choice, arg->kind, routes, route_count);
+            offer_values(choice, arg->kind, names);
     }
 }
+
+/* `help` explains commands, not what they are used on. */
+static const struct names no_names;
 
 /* Offers the next words of all commands that begin with `words`, and the arguments of those
  * that are complete. */
 static void offer_words(struct choice *choice, const char *const words[], size_t count,
-                        const char *const *routes, size_t route_count)
+                        const struct names *names)
 {
     enum command_fit fits[COMMAND_LIMIT];
     if (command_find(words, count, fits) < count)
@@ -120,9 +127,9 @@ static void offer_words(struct choice *choice, const char *const words[], size_t
             command_word(command, count, word);
             offer(choice, word);
         } else if (fits[i] == FIT_FULL && command->args[0].kind == ARG_TOPIC) {
-            offer_words(choice, words + own, count - own, NULL, 0);
+            offer_words(choice, words + own, count - own, &no_names);
         } else if (fits[i] == FIT_FULL) {
-            offer_args(choice, command, words + own, count - own, routes, route_count);
+            offer_args(choice, command, words + own, count - own, names);
         }
     }
 }
@@ -142,8 +149,8 @@ static size_t common_prefix(const struct choice *choice)
     return common;
 }
 
-void command_complete(const char *line, size_t cursor, const char *const *routes,
-                      size_t route_count, struct completion *completion)
+void command_complete(const char *line, size_t cursor, const struct names *names,
+                      struct completion *completion)
 {
     str_clear(&completion->insert);
     str_clear(&completion->candidates);
@@ -157,7 +164,7 @@ void command_complete(const char *line, size_t cursor, const char *const *routes
     if (strlen(choice.typed) != cursor - parsed.starts[last])
         return;
     str_init(&choice.names);
-    offer_words(&choice, parsed.words, last, routes, route_count);
+    offer_words(&choice, parsed.words, last, names);
 
     size_t typed = strlen(choice.typed);
     if (choice.count == 1) {

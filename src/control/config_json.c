@@ -2,23 +2,23 @@
 
 #include <string.h>
 
+#include "base/addr_net.h"
+#include "config/bytes.h"
 #include "config/keys.h"
+#include "config/value.h"
 #include "control/json_build.h"
 
-/* The field of a key in its struct. The table names the type behind each offset; memcpy() reads
- * it without assuming that the compiler sees the same. */
-static void read_field(const void *owner, const struct key *key, void *value, size_t size)
-{
-    memcpy(value, (const char *)owner + key->offset, size);
-}
+/* ---- what has more than one value ---- */
 
 static json_t *listens_as_json(struct json_build *build, const struct conf_route *route)
 {
     json_t *array = json_build_array(build);
     for (size_t i = 0; i < route->listen_count; i++) {
+        const struct conf_listen *conf = &route->listens[i];
         json_t *listen = json_build_object(build);
-        json_build_addr(build, listen, "addr", &route->listens[i].addr);
-        json_build_bool(build, listen, "dual_stack", route->listens[i].dual_stack);
+        json_build_addr(build, listen, "addr", &conf->addr);
+        json_build_u64(build, listen, "port_count", conf->port_count);
+        json_build_bool(build, listen, "dual_stack", conf->dual_stack);
         json_build_push(build, array, listen);
     }
     return array;
@@ -27,61 +27,172 @@ static json_t *listens_as_json(struct json_build *build, const struct conf_route
 static json_t *upstreams_as_json(struct json_build *build, const struct conf_route *route)
 {
     json_t *array = json_build_array(build);
-    for (size_t i = 0; i < route->upstream_count; i++)
-        json_build_push(build, array, json_string(route->upstreams[i].name));
+    for (size_t i = 0; i < route->upstream_count; i++) {
+        const struct conf_upstream *conf = &route->upstreams[i];
+        json_t *upstream = json_build_object(build);
+        json_build_text(build, upstream, "name", conf->name);
+        json_build_u64(build, upstream, "weight", conf->weight);
+        json_build_u64(build, upstream, "max_sessions", conf->max_sessions);
+        json_build_u64(build, upstream, "slow_start_ms", conf->slow_start_ms);
+        json_build_bool(build, upstream, "backup", conf->backup);
+        json_build_bool(build, upstream, "disabled", conf->disabled);
+        json_build_push(build, array, upstream);
+    }
     return array;
+}
+
+/* Bytes as the file has them, null for none. */
+static void put_bytes(struct json_build *build, json_t *object, const char *name,
+                      const struct conf_bytes *bytes)
+{
+    if (bytes->len == 0) {
+        json_build_put(build, object, name, json_null());
+        return;
+    }
+    struct str text;
+    str_init(&text);
+    bytes_write(bytes, &text);
+    build->failed = build->failed || text.failed;
+    json_build_text(build, object, name, text.data);
+    str_free(&text);
+}
+
+static json_t *health_as_json(struct json_build *build, const struct conf_health *conf)
+{
+    if (!conf->on)
+        return json_null();
+    json_t *health = json_build_object(build);
+    json_build_u64(build, health, "interval_ms", conf->interval_ms);
+    json_build_u64(build, health, "timeout_ms", conf->timeout_ms);
+    json_build_u64(build, health, "rise", conf->rise);
+    json_build_u64(build, health, "fall", conf->fall);
+    json_build_u64(build, health, "fast_ms", conf->fast_ms);
+    if (conf->port == 0) /* the upstream's first one */
+        json_build_put(build, health, "port", json_null());
+    else
+        json_build_u64(build, health, "port", conf->port);
+    put_bytes(build, health, "send", &conf->send);
+    put_bytes(build, health, "expect", &conf->expect);
+    return health;
+}
+
+static json_t *eject_as_json(struct json_build *build, const struct conf_eject *conf)
+{
+    if (conf->count == 0)
+        return json_null();
+    json_t *eject = json_build_object(build);
+    json_build_u64(build, eject, "failures", conf->count);
+    json_build_u64(build, eject, "within_ms", conf->within_ms);
+    json_build_u64(build, eject, "for_ms", conf->for_ms);
+    return eject;
+}
+
+static json_t *sources_as_json(struct json_build *build, const struct conf_route *route)
+{
+    json_t *array = json_build_array(build);
+    for (size_t i = 0; i < route->source_count; i++) {
+        char text[ADDR_TEXT_MAX];
+        json_build_push(build, array, json_string(addr_format_ip(&route->sources[i], text)));
+    }
+    return array;
+}
+
+static json_t *trusts_as_json(struct json_build *build, const struct conf_route *route)
+{
+    json_t *array = json_build_array(build);
+    for (size_t i = 0; i < route->trust_count; i++) {
+        char text[ADDR_NET_TEXT_MAX];
+        json_build_push(build, array, json_string(addr_net_format(&route->trusts[i], text)));
+    }
+    return array;
+}
+
+/* ---- keys ---- */
+
+/* The field of a key. The table names the type behind each offset; memcpy() reads it without
+ * assuming that the compiler sees the same. */
+static void read_field(const struct key *key, const void *owner, void *value, size_t size)
+{
+    memcpy(value, value_field_const(key, owner), size);
+}
+
+static uint32_t read_u32(const struct key *key, const void *owner)
+{
+    uint32_t value;
+    read_field(key, owner, &value, sizeof value);
+    return value;
+}
+
+/* The value as the file has it. */
+static void put_written(struct json_build *build, json_t *section, const struct key *key,
+                        const void *owner)
+{
+    struct str text;
+    str_init(&text);
+    value_write(key, owner, &text);
+    build->failed = build->failed || text.failed;
+    json_build_text(build, section, key->name, text.data);
+    str_free(&text);
+}
+
+static void put_with_unit(struct json_build *build, json_t *section, const struct key *key,
+                          const char *unit, uint32_t value)
+{
+    char name[64];
+    str_format(name, sizeof name, "%s_%s", key->name, unit);
+    json_build_u64(build, section, name, value);
+}
+
+static void put_workers(struct json_build *build, json_t *section, const struct key *key,
+                        const void *owner)
+{
+    unsigned value;
+    read_field(key, owner, &value, sizeof value);
+    if (value == 0)
+        json_build_text(build, section, key->name, "auto");
+    else
+        json_build_u64(build, section, key->name, value);
+}
+
+static void put_when_down(struct json_build *build, json_t *section, const struct key *key,
+                          const struct conf_route *route)
+{
+    json_build_text(build, section, key->name,
+                    route->when_down == CONF_HOLD ? "hold" : "refuse");
+    json_build_u64(build, section, "hold_ms", route->hold_ms);
 }
 
 static void put_key(struct json_build *build, json_t *section, const struct key *key,
                     const void *owner)
 {
-    char name[64];
+    bool value;
     switch (key->type) {
-    case KEY_COUNT: {
-        uint32_t value;
-        read_field(owner, key, &value, sizeof value);
-        json_build_u64(build, section, key->name, value);
-        break;
-    }
-    case KEY_WORKERS: {
-        unsigned value;
-        read_field(owner, key, &value, sizeof value);
-        if (value == 0)
-            json_build_text(build, section, key->name, "auto");
-        else
-            json_build_u64(build, section, key->name, value);
-        break;
-    }
-    case KEY_DURATION:
-    case KEY_SIZE: {
-        uint32_t value;
-        read_field(owner, key, &value, sizeof value);
-        str_format(name, sizeof name, "%s_%s", key->name,
-                   key->type == KEY_DURATION ? "ms" : "bytes");
-        json_build_u64(build, section, name, value);
-        break;
-    }
-    case KEY_BOOL: {
-        bool value;
-        read_field(owner, key, &value, sizeof value);
+    case KEY_COUNT: json_build_u64(build, section, key->name, read_u32(key, owner)); break;
+    case KEY_WORKERS: put_workers(build, section, key, owner); break;
+    case KEY_DURATION: put_with_unit(build, section, key, "ms", read_u32(key, owner)); break;
+    case KEY_SIZE: put_with_unit(build, section, key, "bytes", read_u32(key, owner)); break;
+    case KEY_BOOL:
+        read_field(key, owner, &value, sizeof value);
         json_build_bool(build, section, key->name, value);
         break;
-    }
-    case KEY_LEVEL: {
-        enum log_level value;
-        read_field(owner, key, &value, sizeof value);
-        json_build_text(build, section, key->name, log_level_word(value));
+    case KEY_LEVEL:
+    case KEY_CHOICE:
+    case KEY_TEXT: put_written(build, section, key, owner); break;
+    case KEY_BYTES: break; /* only options have them, see health_as_json() */
+    case KEY_WHEN_DOWN: put_when_down(build, section, key, owner); break;
+    case KEY_HEALTH:
+        json_build_put(build, section, key->name,
+                       health_as_json(build, value_field_const(key, owner)));
         break;
-    }
-    case KEY_CONSOLE_MODE: {
-        enum conf_console value;
-        read_field(owner, key, &value, sizeof value);
-        json_build_text(build, section, key->name,
-                        value == CONF_CONSOLE_LOCAL ? "local" : "none");
+    case KEY_EJECT:
+        json_build_put(build, section, key->name,
+                       eject_as_json(build, value_field_const(key, owner)));
         break;
-    }
-    case KEY_TEXT:
-        json_build_text(build, section, key->name, (const char *)owner + key->offset);
+    case KEY_SOURCE:
+        json_build_put(build, section, key->name, sources_as_json(build, owner));
+        break;
+    case KEY_TRUST:
+        json_build_put(build, section, key->name, trusts_as_json(build, owner));
         break;
     case KEY_LISTEN:
         json_build_put(build, section, key->name, listens_as_json(build, owner));

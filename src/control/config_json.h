@@ -1,6 +1,7 @@
 /* config_json.h - a configuration as JSON, made from the table of keys.
  *
  * Names are those of the file with the unit behind them: idle_timeout_ms, buffer_size_bytes.
+ * Values of several parts are objects, lists are arrays, and what is off as a whole is null.
  *
  * Threads: any.
  */

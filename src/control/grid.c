@@ -71,6 +71,12 @@ static void choose_columns(const struct grid *grid, size_t width, bool shown[])
     }
 }
 
+/* The room for the columns themselves. */
+static size_t room_in(unsigned width, unsigned indent)
+{
+    return width == 0 ? SIZE_MAX : width > indent ? width - indent : 0;
+}
+
 static void add_blanks(struct str *out, size_t count)
 {
     str_addf(out, "%*s", (int)count, "");
@@ -93,8 +99,7 @@ void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct
 {
     bool shown[GRID_COLUMNS_MAX];
     size_t left = indent;
-    size_t room = width == 0 ? SIZE_MAX : width > left ? width - left : 0;
-    choose_columns(grid, room, shown);
+    choose_columns(grid, room_in(width, indent), shown);
 
     if (grid->columns[0].title != NULL) {
         size_t owed = left;
@@ -123,4 +128,22 @@ void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct
     }
     if (grid->cells.failed)
         out->failed = true; /* a part of a table is no table */
+}
+
+void grid_print(const struct grid *grid, unsigned width, struct str *out)
+{
+    struct str dropped;
+    str_init(&dropped);
+    grid_write(grid, 0, width, out, &dropped);
+    if (dropped.len > 0)
+        str_addf(out, "left out at %u columns: %s\n", width, dropped.data);
+    str_free(&dropped);
+}
+
+bool grid_shows(const struct grid *grid, unsigned width, size_t column)
+{
+    assert(column < grid->column_count);
+    bool shown[GRID_COLUMNS_MAX];
+    choose_columns(grid, room_in(width, 0), shown);
+    return shown[column];
 }

@@ -14,7 +14,7 @@
 
 #include "base/str.h"
 
-#define GRID_COLUMNS_MAX 16
+#define GRID_COLUMNS_MAX 20
 
 struct grid_column {
     const char *title; /* NULL in all columns: no line of titles */
@@ -42,5 +42,11 @@ void grid_end_row(struct grid *grid);
  * (0: no limit). The titles of columns left out are added to `dropped` (may be NULL), "A, B". */
 void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct str *out,
                 struct str *dropped);
+
+/* The same without indent, and a line that names the columns left out. */
+void grid_print(const struct grid *grid, unsigned width, struct str *out);
+
+/* True when grid_print() does not leave the column out. */
+bool grid_shows(const struct grid *grid, unsigned width, size_t column);
 
 #endif

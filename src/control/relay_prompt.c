@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "config/conf.h"
+#include "control/names.h"
 #include "control/prompt.h"
 #include "os/os.h"
 #include "os/tty.h"
@@ -10,8 +10,8 @@
 struct relay_prompt {
     struct prompt *prompt;
     struct command_session session;
-    unsigned columns;    /* of the terminal, when the last line was run */
-    const char **routes; /* owned array of names that the configuration owns */
+    unsigned columns; /* of the terminal, when the last line was run */
+    struct names names;
     struct os_thread *thread;
     void (*on_gone)(void *ctx);
     void *ctx;
@@ -34,8 +34,7 @@ static void run(void *ctx, const char *line, size_t len, unsigned columns,
 static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)
 {
     struct relay_prompt *prompt = ctx;
-    const struct conf *conf = server_conf(prompt->session.console->server);
-    command_complete(line, cursor, prompt->routes, conf->route_count, completion);
+    command_complete(line, cursor, &prompt->names, completion);
 }
 
 static void interrupt(void *ctx, unsigned times, struct command_result *result)
@@ -72,17 +71,6 @@ static void run_thread(void *arg)
         prompt->on_gone(prompt->ctx);
 }
 
-static enum err name_routes(struct relay_prompt *prompt)
-{
-    const struct conf *conf = server_conf(prompt->session.console->server);
-    prompt->routes = calloc(conf->route_count, sizeof *prompt->routes);
-    if (prompt->routes == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < conf->route_count; i++)
-        prompt->routes[i] = conf->routes[i].name;
-    return ERR_OK;
-}
-
 enum err relay_prompt_start(struct relay_prompt **out, const struct console *console,
                             void (*on_gone)(void *ctx), void *ctx)
 {
@@ -92,9 +80,9 @@ enum err relay_prompt_start(struct relay_prompt **out, const struct console *con
     prompt->session = (struct command_session){.console = console, .at_relay = true};
     prompt->on_gone = on_gone;
     prompt->ctx = ctx;
-    enum err err = name_routes(prompt);
+    enum err err = names_add_conf(&prompt->names, server_conf(console->server));
     if (err != ERR_OK)
-        goto free_prompt;
+        goto free_names;
     const struct prompt_host host = {.ctx = prompt,
                                      .run = run,
                                      .complete = complete,
@@ -102,7 +90,7 @@ enum err relay_prompt_start(struct relay_prompt **out, const struct console *con
                                      .leave = leave};
     err = prompt_open(&prompt->prompt, &host, "pairport> ");
     if (err != ERR_OK)
-        goto free_routes;
+        goto free_names;
     err = os_thread_start(&prompt->thread, "prompt", run_thread, prompt);
     if (err != ERR_OK)
         goto close_prompt;
@@ -111,9 +99,8 @@ enum err relay_prompt_start(struct relay_prompt **out, const struct console *con
 
 close_prompt:
     prompt_close(prompt->prompt);
-free_routes:
-    free(prompt->routes);
-free_prompt:
+free_names:
+    names_free(&prompt->names);
     free(prompt);
     return err;
 }
@@ -147,7 +134,7 @@ bool relay_prompt_stop(struct relay_prompt *prompt, uint32_t timeout_ms)
     }
     os_thread_join(prompt->thread);
     prompt_close(prompt->prompt);
-    free(prompt->routes);
+    names_free(&prompt->names);
     free(prompt);
     return true;
 }

@@ -3,11 +3,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "control/command.h"
+#include "control/names.h"
 #include "control/prompt.h"
 #include "control/wire.h"
 #include "os/local.h"
@@ -20,9 +20,7 @@ struct remote {
     struct wire_input input;
     bool lost;          /* the relay is gone or talks nonsense; nothing more can be asked */
     unsigned columns;   /* as the relay was told */
-    json_t *routes;     /* array of names for completion; NULL when not known */
-    const char **names; /* the same, owned by `routes` */
-    size_t name_count;
+    struct names names; /* for completion; those that are known */
 };
 
 static bool open_remote(struct remote *remote, const char *path)
@@ -42,8 +40,7 @@ static bool open_remote(struct remote *remote, const char *path)
 static void close_remote(struct remote *remote)
 {
     local_conn_close(remote->conn);
-    json_decref(remote->routes);
-    free(remote->names);
+    names_free(&remote->names);
 }
 
 static const char *lost_text(enum err err)
@@ -170,7 +167,21 @@ static int run_piped(struct remote *remote)
 
 /* ---- the prompt ---- */
 
-static void load_routes(struct remote *remote)
+/* Without memory for all of them, Tab does not know the rest. */
+static void add_route_names(struct remote *remote, const json_t *route)
+{
+    const char *name = json_string_value(json_object_get(route, "route"));
+    if (name == NULL || names_add_route(&remote->names, name) != ERR_OK)
+        return;
+    const json_t *upstreams = json_object_get(route, "upstreams");
+    for (size_t i = 0; i < json_array_size(upstreams); i++) {
+        const char *upstream = json_string_value(json_array_get(upstreams, i));
+        if (upstream != NULL)
+            (void)names_add_upstream(&remote->names, name, upstream);
+    }
+}
+
+static void load_names(struct remote *remote)
 {
     static const char line[] = "show routes json";
     struct command_result result;
@@ -178,19 +189,11 @@ static void load_routes(struct remote *remote)
     ask(remote, line, sizeof line - 1, &result);
     json_t *root =
         result.failed ? NULL : json_loadb(result.text.data, result.text.len, 0, NULL);
-    json_t *routes = json_incref(json_object_get(root, "routes"));
+    const json_t *routes = json_object_get(root, "routes");
+    for (size_t i = 0; i < json_array_size(routes); i++)
+        add_route_names(remote, json_array_get(routes, i));
     json_decref(root);
     command_result_free(&result);
-    remote->routes = routes;
-    remote->names = calloc(json_array_size(routes) + 1, sizeof *remote->names);
-    if (remote->names == NULL)
-        return; /* then Tab does not know the routes */
-    for (size_t i = 0; i < json_array_size(routes); i++) {
-        const char *name =
-            json_string_value(json_object_get(json_array_get(routes, i), "route"));
-        if (name != NULL)
-            remote->names[remote->name_count++] = name;
-    }
 }
 
 static void run(void *ctx, const char *line, size_t len, unsigned columns,
@@ -207,7 +210,7 @@ static void run(void *ctx, const char *line, size_t len, unsigned columns,
 static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)
 {
     struct remote *remote = ctx;
-    command_complete(line, cursor, remote->names, remote->name_count, completion);
+    command_complete(line, cursor, &remote->names, completion);
 }
 
 static void interrupt(void *ctx, unsigned times, struct command_result *result)
@@ -230,7 +233,7 @@ static int run_interactive(struct remote *remote, const char *name)
 {
     tell_columns(remote, tty_columns());
     if (!remote->lost)
-        load_routes(remote);
+        load_names(remote);
     if (remote->lost)
         return 1;
     char text[48];

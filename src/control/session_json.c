@@ -54,6 +54,7 @@ json_t *session_as_json(struct json_build *build, const struct server_session_in
     json_build_bool(build, object, "ending", info->ending);
     json_build_text(build, object, "reason", reason_word(info->reason));
     json_build_addr(build, object, "client_addr", &info->client);
+    json_build_addr(build, object, "via_addr", &info->via);
     json_build_addr(build, object, "client_local_addr", &info->client_local);
     json_build_addr(build, object, "upstream_local_addr", &info->upstream_local);
     json_build_addr(build, object, "upstream_addr", &info->upstream_addr);

@@ -9,6 +9,32 @@
 #include "control/session_json.h"
 #include "control/units.h"
 
+/* What the two phases wait for in which nothing moves. */
+static const char *phase_hint(enum phase phase)
+{
+    switch (phase) {
+    case PHASE_ACCEPT: return ", its PROXY header is awaited";
+    case PHASE_HELD: return ", waits until an upstream can take it";
+    case PHASE_CONNECT:
+    case PHASE_DATA:
+    case PHASE_HALF_CLOSED: break;
+    }
+    return "";
+}
+
+static void add_origin(const struct server_session_info *info, const struct conf *conf,
+                       struct grid *grid)
+{
+    char text[ADDR_TEXT_MAX];
+    grid_cell(grid, "route");
+    grid_cell(grid, "%s, upstream %s", conf->routes[info->route].name,
+              session_upstream_name(info, conf));
+    if (info->via.family == ADDR_NONE)
+        return;
+    grid_cell(grid, "via");
+    grid_cell(grid, "%s, whose PROXY header names the client", addr_format(&info->via, text));
+}
+
 static void write_facts(const struct server_session_info *info, const struct conf *conf,
                         unsigned columns, struct str *out)
 {
@@ -16,15 +42,13 @@ static void write_facts(const struct server_session_info *info, const struct con
     char human[STR_HUMAN_MAX];
     struct grid grid;
     grid_init(&grid, layout, 2);
-    grid_cell(&grid, "route");
-    grid_cell(&grid, "%s, upstream %s", conf->routes[info->route].name,
-              session_upstream_name(info, conf));
+    add_origin(info, conf, &grid);
     grid_cell(&grid, "phase");
     if (info->ending)
         grid_cell(&grid, "%s, ending: %s (%s)", phase_word(info->phase),
                   reason_word(info->reason), reason_sentence(info->reason));
     else
-        grid_cell(&grid, "%s", phase_word(info->phase));
+        grid_cell(&grid, "%s%s", phase_word(info->phase), phase_hint(info->phase));
     grid_cell(&grid, "age");
     grid_cell(&grid, "%s", str_human_duration(info->age_ms, human));
     grid_cell(&grid, "idle");

@@ -109,7 +109,17 @@ static void add_waiting(const struct server_session_info *info, struct grid *gri
         grid_cell(grid, "%s %s", down ? "down" : "up", str_human_size(waiting, human));
 }
 
-static void add_row(const struct server_session_info *info, const struct conf *conf,
+/* Only where proxies speak for their clients there is something to show of them. */
+static bool any_via(const struct server_session_info *infos, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (infos[i].via.family != ADDR_NONE)
+            return true;
+    }
+    return false;
+}
+
+static void add_row(const struct server_session_info *info, const struct conf *conf, bool via,
                     struct grid *grid)
 {
     char text[ADDR_TEXT_MAX], human[STR_HUMAN_MAX];
@@ -126,10 +136,12 @@ static void add_row(const struct server_session_info *info, const struct conf *c
     grid_cell(grid, "%s", str_human_rate(sum_rate(info), human));
     add_waiting(info, grid);
     grid_cell(grid, "%s", info->ending ? "ending" : phase_word(info->phase));
+    if (via)
+        grid_cell(grid, "%s", addr_format(&info->via, text));
 }
 
 static void add_footer(const struct command_args *args, const struct conf *conf, size_t shown,
-                       size_t count, unsigned columns, const char *dropped, struct str *out)
+                       size_t count, struct str *out)
 {
     char of[CONF_NAME_MAX + 16] = "";
     if (args->route != SIZE_MAX)
@@ -138,8 +150,6 @@ static void add_footer(const struct command_args *args, const struct conf *conf,
         str_addf(out, "no session%s is open\n", of);
         return;
     }
-    if (*dropped != '\0')
-        str_addf(out, "left out at %u columns: %s\n", columns, dropped);
     if (shown == count)
         str_addf(out, "%zu session%s%s, sorted by %s\n", count, count == 1 ? "" : "s", of,
                  session_sort_words[args->sort]);
@@ -155,21 +165,20 @@ static void sessions_as_text(const struct server_session_info *infos, size_t sho
                              const struct conf *conf, unsigned columns, struct str *out)
 {
     static const struct grid_column layout[] = {
-        {"ID", true, 0},    {"ROUTE", false, 7}, {"CLIENT", false, 0}, {"UPSTREAM", false, 3},
-        {"AGE", true, 6},   {"IDLE", true, 4},   {"UP", true, 1},      {"DOWN", true, 2},
-        {"BYTES", true, 5}, {"RATE", true, 10},  {"WAITING", true, 9}, {"STATE", false, 8}};
-    struct str dropped;
-    str_init(&dropped);
+        {"ID", true, 0},    {"ROUTE", false, 8}, {"CLIENT", false, 0},  {"UPSTREAM", false, 4},
+        {"AGE", true, 7},   {"IDLE", true, 5},   {"UP", true, 2},       {"DOWN", true, 3},
+        {"BYTES", true, 6}, {"RATE", true, 11},  {"WAITING", true, 10}, {"STATE", false, 9},
+        {"VIA", false, 1}};
     if (shown > 0) {
         struct grid grid;
-        grid_init(&grid, layout, sizeof layout / sizeof layout[0]);
+        bool via = any_via(infos, shown);
+        grid_init(&grid, layout, sizeof layout / sizeof layout[0] - (via ? 0 : 1));
         for (size_t i = 0; i < shown; i++)
-            add_row(&infos[i], conf, &grid);
-        grid_write(&grid, 0, columns, out, &dropped);
+            add_row(&infos[i], conf, via, &grid);
+        grid_print(&grid, columns, out);
         grid_free(&grid);
     }
-    add_footer(args, conf, shown, count, columns, dropped.data, out);
-    str_free(&dropped);
+    add_footer(args, conf, shown, count, out);
 }
 
 /* ---- JSON ---- */

@@ -1,0 +1,60 @@
+#include "control/names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+
+/* Adds the two texts together as one name. */
+static enum err push(struct name_list *list, const char *first, const char *second)
+{
+    char **all = realloc(list->all, (list->count + 1) * sizeof *all);
+    if (all == NULL)
+        return ERR_NOMEM;
+    list->all = all;
+    size_t size = strlen(first) + strlen(second) + 1;
+    char *name = malloc(size);
+    if (name == NULL)
+        return ERR_NOMEM;
+    str_format(name, size, "%s%s", first, second);
+    all[list->count++] = name;
+    return ERR_OK;
+}
+
+enum err names_add_route(struct names *names, const char *route)
+{
+    return push(&names->routes, route, "");
+}
+
+enum err names_add_upstream(struct names *names, const char *route, const char *upstream)
+{
+    char beginning[CONF_NAME_MAX + 1];
+    str_format(beginning, sizeof beginning, "%s/", route);
+    return push(&names->upstreams, beginning, upstream);
+}
+
+enum err names_add_conf(struct names *names, const struct conf *conf)
+{
+    enum err err = ERR_OK;
+    for (size_t r = 0; r < conf->route_count && err == ERR_OK; r++) {
+        const struct conf_route *route = &conf->routes[r];
+        err = names_add_route(names, route->name);
+        for (size_t u = 0; u < route->upstream_count && err == ERR_OK; u++)
+            err = names_add_upstream(names, route->name, route->upstreams[u].name);
+    }
+    return err;
+}
+
+static void free_list(struct name_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->all[i]);
+    free(list->all);
+    *list = (struct name_list){.all = NULL};
+}
+
+void names_free(struct names *names)
+{
+    free_list(&names->routes);
+    free_list(&names->upstreams);
+}
