@@ -12,12 +12,14 @@
 #include "base/str.h"
 #include "control/command.h"
 #include "control/line_editor.h"
+#include "control/names.h"
 #include "control/parse_line.h"
 #include "fake_server.h"
 #include "fuzz.h"
 
 static struct server *server;
 static struct console console;
+static struct names names;
 
 static void drop_line(void *ctx, enum log_level level, const char *line, size_t len)
 {
@@ -38,6 +40,8 @@ static void open_server(void)
     console = fake_server_console(server);
     for (uint64_t id = 1; id <= 60; id++)
         fake_server_add(server, id, id % 2);
+    enum err err = names_add_conf(&names, server->conf);
+    assert(err == ERR_OK);
 }
 
 /* Lines of printable text; a tab may come from a quoted word. */
@@ -74,10 +78,9 @@ static void check_command(const char *line, size_t len, unsigned columns)
 
 static void check_completion(const char *line, size_t cursor)
 {
-    static const char *const routes[] = {"lobby", "world"};
     struct completion completion;
     completion_init(&completion);
-    command_complete(line, cursor, routes, 2, &completion);
+    command_complete(line, cursor, &names, &completion);
     const struct str *insert = &completion.insert;
     check_text(&completion.candidates);
     assert(parse_printable_prefix(insert->data, insert->len) == insert->len);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr_net.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "config/conf.h"
@@ -39,18 +40,55 @@ static void check_messages(const struct str *messages, bool only_warnings)
     }
 }
 
+static void check_addresses(const struct conf_route *route)
+{
+    assert(route->listen_count > 0 && route->upstream_count > 0);
+    for (size_t i = 0; i < route->listen_count; ++i) {
+        const struct conf_listen *listen = &route->listens[i];
+        assert(listen->addr.port > 0 && listen->port_count > 0);
+        assert(listen->addr.port + listen->port_count - 1 <= 65535);
+    }
+    for (size_t i = 0; i < route->upstream_count; ++i) {
+        const struct conf_upstream *upstream = &route->upstreams[i];
+        assert(upstream->port > 0 && upstream->host[0] != '\0');
+        assert(upstream->port + upstream->port_count - 1 <= 65535);
+        assert(upstream->weight <= 256);
+        for (size_t j = 0; j < route->listen_count; ++j)
+            assert(upstream->port_count == 1 ||
+                   upstream->port_count == route->listens[j].port_count);
+    }
+}
+
+static void check_features(const struct conf_route *route)
+{
+    const struct conf_health *health = &route->health;
+    if (health->on) {
+        assert(health->rise > 0 && health->fall > 0);
+        assert(health->timeout_ms > 0 && health->timeout_ms <= health->interval_ms);
+        assert(health->fast_ms > 0 && health->fast_ms <= health->interval_ms);
+        assert(health->send.len <= CONF_BYTES_MAX && health->expect.len <= CONF_BYTES_MAX);
+    }
+    assert((route->when_down == CONF_HOLD) == (route->hold_ms > 0));
+    assert(route->when_down == CONF_REFUSE || route->queue_max > 0);
+    assert(route->eject.count == 0 || (route->eject.within_ms > 0 && route->eject.for_ms > 0));
+    assert((route->proxy_in == CONF_PROXY_IN_OFF) == (route->trust_count == 0));
+    assert((route->trusts == NULL) == (route->trust_count == 0));
+    for (size_t i = 0; i < route->trust_count; ++i)
+        assert(addr_net_has(&route->trusts[i], &route->trusts[i].addr));
+    assert((route->sources == NULL) == (route->source_count == 0));
+    for (size_t i = 0; i < route->source_count; ++i)
+        assert(route->sources[i].port == 0 && !addr_is_any(&route->sources[i]));
+}
+
 static void check_conf(const struct conf *conf)
 {
     assert(conf->route_count > 0);
     for (size_t i = 0; i < conf->route_count; ++i) {
         const struct conf_route *route = &conf->routes[i];
         assert(conf_find_route(conf, route->name) == route);
-        assert(route->listen_count > 0 && route->upstream_count > 0);
         assert(route->buffer_bytes >= 4096 && route->max_sessions > 0);
-        for (size_t j = 0; j < route->listen_count; ++j)
-            assert(route->listens[j].addr.port > 0);
-        for (size_t j = 0; j < route->upstream_count; ++j)
-            assert(route->upstreams[j].port > 0 && route->upstreams[j].host[0] != '\0');
+        check_addresses(route);
+        check_features(route);
     }
 }
 

@@ -10,8 +10,6 @@
 
 #include "os/os.h"
 
-#define SOME_BYTES 3000
-
 sock_t upstream_listen(enum addr_family family, struct addr *addr)
 {
     sock_t listener;
@@ -93,10 +91,10 @@ void expect_bytes(sock_t sock, size_t len)
 
 void session_check(const struct session *session)
 {
-    send_bytes(session->client, SOME_BYTES);
-    send_bytes(session->upstream, SOME_BYTES);
-    expect_bytes(session->upstream, SOME_BYTES);
-    expect_bytes(session->client, SOME_BYTES);
+    send_bytes(session->client, SESSION_CHECK_BYTES);
+    send_bytes(session->upstream, SESSION_CHECK_BYTES);
+    expect_bytes(session->upstream, SESSION_CHECK_BYTES);
+    expect_bytes(session->client, SESSION_CHECK_BYTES);
 }
 
 void expect_end(sock_t sock, enum net_end end, uint64_t bytes)

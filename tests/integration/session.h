@@ -30,7 +30,8 @@ sock_t upstream_listen(enum addr_family family, struct addr *addr);
  * other client is on its way. */
 struct session session_open(const struct addr *relay, sock_t upstream);
 
-/* Sends bytes both ways and checks that they arrive; the session goes on. */
+#define SESSION_CHECK_BYTES 3000
+/* Sends so many bytes both ways and checks that they arrive; the session goes on. */
 void session_check(const struct session *session);
 
 /* Ends it in order: both sides finish and see the other's FIN. */

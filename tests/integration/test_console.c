@@ -26,24 +26,39 @@ static const struct {
     const char *call; /* as `help` lists it */
     const char *line;
     const char *start; /* of the answer */
-    bool json;
+    enum {
+        PLAIN,
+        HAS_JSON,
+        FAILS /* as it should here: the answer is an error */
+    } kind;
 } commands[] = {
-    {"help", "help", "help ", false},
-    {"show info", "show info", "version  ", true},
-    {"show routes", "show routes", "ROUTE ", true},
-    {"show upstreams", "show upstreams", "ROUTE ", true},
-    {"show sessions", "show sessions", "ID ", true},
-    {"show session ID", "show session 1", "session 1\n", true},
-    {"show stats", "show stats", "route 'test'\n", true},
-    {"show config", "show config", "[relay]\n", true},
-    {"kill ID", "kill 1", "session 1 is ended\n", false},
+    {"help", "help", "help ", PLAIN},
+    {"show info", "show info", "version  ", HAS_JSON},
+    {"show routes", "show routes", "ROUTE ", HAS_JSON},
+    {"show upstreams", "show upstreams", "ROUTE ", HAS_JSON},
+    {"show sessions", "show sessions", "ID ", HAS_JSON},
+    {"show session ID", "show session 1", "session 1\n", HAS_JSON},
+    {"show stats", "show stats", "route 'test'\n", HAS_JSON},
+    {"show config", "show config", "[relay]\n", HAS_JSON},
+    {"kill ID", "kill 1", "session 1 is ended\n", PLAIN},
     {"kill route NAME", "kill route test",
-     "1 session of route 'test' ended; the route goes on\n", false},
-    {"set log_level LEVEL", "set log_level info", "log level is now info, was info\n", false},
-    {"set columns N", "set columns 80", "tables keep to 80 columns where they can\n", false},
-    {"reopen", "reopen", "the log goes to stderr: there is no file to open again\n", false},
-    {"shutdown", "shutdown", "stopping now\n", false},
-    {"quit", "quit", "", false},
+     "1 session of route 'test' ended; the route goes on\n", PLAIN},
+    {"enable upstream ROUTE/NAME", "enable upstream test/127.0.0.1",
+     "upstream 127.0.0.1:", PLAIN},
+    {"disable upstream ROUTE/NAME", "disable upstream test/127.0.0.1",
+     "upstream 127.0.0.1:", PLAIN},
+    {"drain upstream ROUTE/NAME", "drain upstream test/127.0.0.1",
+     "upstream 127.0.0.1:", PLAIN},
+    {"resolve ROUTE/NAME", "resolve test/127.0.0.1", "upstream 127.0.0.1:", FAILS},
+    {"set weight ROUTE/NAME N", "set weight test/127.0.0.1 3",
+     "weight of upstream 127.0.0.1:", PLAIN},
+    {"set max_sessions ROUTE/NAME N", "set max_sessions test/127.0.0.1 7",
+     "max_sessions of upstream 127.0.0.1:", PLAIN},
+    {"set log_level LEVEL", "set log_level info", "log level is now info, was info\n", PLAIN},
+    {"set columns N", "set columns 80", "tables keep to 80 columns where they can\n", PLAIN},
+    {"reopen", "reopen", "the log goes to stderr: there is no file to open again\n", PLAIN},
+    {"shutdown", "shutdown", "stopping now\n", PLAIN},
+    {"quit", "quit", "", PLAIN},
 };
 
 /* The table above has every command that there is, in the order of `help`. */
@@ -65,13 +80,15 @@ static void check_list(struct relay_run *relay)
 static void run_command(struct relay_run *relay, size_t i)
 {
     char *output, *errors;
-    assert_int_equal(relay_console(relay, commands[i].line, &output, &errors), 0);
-    assert_string_equal(errors, "");
-    if (strncmp(output, commands[i].start, strlen(commands[i].start)) != 0)
-        fail_msg("'%s' answers: %s", commands[i].line, output);
+    bool fails = commands[i].kind == FAILS;
+    assert_int_equal(relay_console(relay, commands[i].line, &output, &errors), fails);
+    assert_string_equal(fails ? output : errors, "");
+    const char *answer = fails ? errors : output;
+    if (strncmp(answer, commands[i].start, strlen(commands[i].start)) != 0)
+        fail_msg("'%s' answers: %s", commands[i].line, answer);
     free(output);
     free(errors);
-    if (commands[i].json) {
+    if (commands[i].kind == HAS_JSON) {
         json_t *root = relay_json(relay, commands[i].line);
         assert_true(json_object_size(root) > 0);
         json_decref(root);

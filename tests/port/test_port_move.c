@@ -106,10 +106,13 @@ static void send_stream(void *arg)
     net_finish(stream->sock);
 }
 
+/* What is between the sink and its reader is full, or all of it is there: the reader begins. */
+static atomic_uint full;
+
 static void receive_stream(void *arg)
 {
     struct stream *stream = arg;
-    os_sleep_ms(50); /* long enough to fill what is between the two */
+    rig_reaches(&full, 1);
     stream->end = net_receive_end(stream->sock, NET_PATIENCE_MS, &stream->bytes, &stream->hash);
 }
 
@@ -129,11 +132,13 @@ static unsigned relay_to_end(struct way *way)
         assert_non_null(rest);
         memcpy(rest, move.rest, move.got - move.sent);
         struct op write = rig_op(OP_WRITE, way->to, rest, move.got - move.sent);
+        atomic_store(&full, 1);
         assert_ok(rig_do(way->rig, &write));
         free(rest);
         waits++;
     }
     assert_ok(sock_shutdown_send(way->to));
+    atomic_store(&full, 1);
     return waits;
 }
 

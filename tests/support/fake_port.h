@@ -160,4 +160,12 @@ void fake_sock_arrive(sock_t sock, const void *data, size_t size);
 /* An open, connected, unattached socket, for tests that start in the middle. */
 sock_t fake_sock_make(const struct addr *local, const struct addr *peer);
 
+/* ---- names ---- */
+
+#define FAKE_RESOLVE_MAX 16
+
+/* What every name resolves to from now on; count 0, as at first: to nothing. */
+void fake_resolve_to(const struct addr *addrs, size_t count);
+unsigned fake_resolve_asked(void); /* how often a name was asked for, ever */
+
 #endif

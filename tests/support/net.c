@@ -154,14 +154,20 @@ enum err net_accept(sock_t listener, uint32_t timeout_ms, sock_t *out)
     }
 }
 
-static enum err begin_connect(const struct addr *to, uint32_t send_bytes,
-                              uint32_t receive_bytes, sock_t *out)
+/* `from` may be NULL; a buffer size of 0 leaves the system's. */
+static enum err begin_connect(const struct addr *from, const struct addr *to,
+                              uint32_t send_bytes, uint32_t receive_bytes, sock_t *out)
 {
     sock_t sock = system_open(family_of(to));
     if (sock == SOCK_NONE)
         return system_error();
     net_set_buffers(sock, send_bytes, receive_bytes);
     struct any_sockaddr name;
+    if (from != NULL) {
+        to_system(from, &name);
+        if (bind((system_sock)sock, &name.u.plain, name.len) != 0)
+            return fail_and_close(sock);
+    }
     to_system(to, &name);
     if (connect((system_sock)sock, &name.u.plain, name.len) != 0 && system_error() != ERR_AGAIN)
         return fail_and_close(sock);
@@ -171,7 +177,7 @@ static enum err begin_connect(const struct addr *to, uint32_t send_bytes,
 
 enum err net_connect_begin(const struct addr *to, sock_t *out)
 {
-    return begin_connect(to, 0, 0, out);
+    return begin_connect(NULL, to, 0, 0, out);
 }
 
 enum err net_connect_finish(sock_t sock, uint32_t timeout_ms)
@@ -187,20 +193,32 @@ enum err net_connect_finish(sock_t sock, uint32_t timeout_ms)
     return system_error();
 }
 
-enum err net_connect_small(const struct addr *to, uint32_t send_bytes, uint32_t receive_bytes,
-                           uint32_t timeout_ms, sock_t *out)
+/* Waits for the end of a connect whose socket is nobody's without success. */
+static enum err finish_or_close(sock_t sock, uint32_t timeout_ms, sock_t *out)
 {
-    sock_t sock;
-    enum err err = begin_connect(to, send_bytes, receive_bytes, &sock);
-    if (err != ERR_OK)
-        return err;
-    err = net_connect_finish(sock, timeout_ms);
+    enum err err = net_connect_finish(sock, timeout_ms);
     if (err != ERR_OK) {
         net_close(sock);
         return err;
     }
     *out = sock;
     return ERR_OK;
+}
+
+enum err net_connect_small(const struct addr *to, uint32_t send_bytes, uint32_t receive_bytes,
+                           uint32_t timeout_ms, sock_t *out)
+{
+    sock_t sock;
+    enum err err = begin_connect(NULL, to, send_bytes, receive_bytes, &sock);
+    return err == ERR_OK ? finish_or_close(sock, timeout_ms, out) : err;
+}
+
+enum err net_connect_from(const struct addr *from, const struct addr *to, uint32_t timeout_ms,
+                          sock_t *out)
+{
+    sock_t sock;
+    enum err err = begin_connect(from, to, 0, 0, &sock);
+    return err == ERR_OK ? finish_or_close(sock, timeout_ms, out) : err;
 }
 
 enum err net_connect(const struct addr *to, uint32_t timeout_ms, sock_t *out)

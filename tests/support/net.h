@@ -40,6 +40,9 @@ enum err net_connect(const struct addr *to, uint32_t timeout_ms, sock_t *out);
  * 0 leaves the system's. */
 enum err net_connect_small(const struct addr *to, uint32_t send_bytes, uint32_t receive_bytes,
                            uint32_t timeout_ms, sock_t *out);
+/* The same from this local address; with port 0 the system picks one. */
+enum err net_connect_from(const struct addr *from, const struct addr *to, uint32_t timeout_ms,
+                          sock_t *out);
 /* Begins to connect and does not wait: the socket may be connected later, or never. */
 enum err net_connect_begin(const struct addr *to, sock_t *out);
 /* Waits for the end of net_connect_begin(). */

@@ -61,14 +61,69 @@ static void fill_totals(struct server_totals *totals, uint64_t scale)
         (struct histogram_summary){99 * scale, 61000, 30000, 180000, 3600000, 0, 100000000};
 }
 
-struct server *fake_server_open(void)
+struct route_server_info *fake_server_add_addr(struct server *server, size_t route,
+                                               size_t upstream, const char *ip)
+{
+    struct server_upstream_info *info = &server->upstreams[route][upstream];
+    struct route_upstream_info *state = &info->state;
+    assert_true(state->server_count < ROUTE_SERVERS_MAX);
+    struct route_server_info *added = &state->servers[state->server_count];
+    *added = (struct route_server_info){
+        .addr = make_addr(ip, info->conf->port),
+        .server = state->server_count++,
+        .usable = true,
+        .state = ROUTE_UP,
+        .word = "UP",
+        .sessions = 1,
+        .since_ms = FAKE_NOW_MS - 192000,
+        .health = {.checked = true,
+                   .code = HEALTH_L4OK,
+                   .duration_us = 850,
+                   .last_ms = FAKE_NOW_MS - 500,
+                   .checks_total = 120,
+                   .failures_total = 3,
+                   .downs_total = 1},
+    };
+    state->state = ROUTE_UP;
+    state->usable = true;
+    str_format(state->word, sizeof state->word, "UP");
+    info->resolve_why[0] = '\0';
+    info->resolve_failures_total = 0;
+    info->resolved_ms = info->is_name ? FAKE_NOW_MS - 5000 : 0;
+    return added;
+}
+
+/* With sums; a name has never resolved, an address is up. */
+static void fill_upstream(struct server *server, size_t r, size_t u)
+{
+    struct server_upstream_info *info = &server->upstreams[r][u];
+    struct addr addr;
+    info->conf = &server->conf->routes[r].upstreams[u];
+    info->is_name = addr_parse_ip(info->conf->host, &addr) != ERR_OK;
+    info->source_count = 1;
+    info->state.weight = info->conf->weight;
+    info->state.weight_percent = 100;
+    info->state.sessions = (uint32_t)(r + u + 1);
+    info->state.sessions_peak = (uint32_t)(4 * (r + u + 1));
+    info->state.since_ms = FAKE_NOW_MS - 60000;
+    info->state.state = ROUTE_UNRESOLVED;
+    str_format(info->state.word, sizeof info->state.word, "DOWN (resolution)");
+    str_format(info->resolve_why, sizeof info->resolve_why, "no such host");
+    info->resolve_failures_total = 2;
+    fill_totals(&info->totals, r + u + 1);
+    server->sources[r][u][0] =
+        (struct server_source_use){.used = info->state.sessions, .limit = 28232};
+    if (!info->is_name)
+        fake_server_add_addr(server, r, u, info->conf->host);
+}
+
+struct server *fake_server_open_with(const char *text)
 {
     struct server *server = calloc(1, sizeof *server);
     assert_non_null(server);
     struct str messages;
     str_init(&messages);
-    if (conf_load_text("fake.ini", config, sizeof config - 1, &server->conf, &messages) !=
-        ERR_OK)
+    if (conf_load_text("fake.ini", text, strlen(text), &server->conf, &messages) != ERR_OK)
         fail_msg("%s", messages.data);
     str_free(&messages);
     server->sessions = calloc(FAKE_SESSIONS_MAX, sizeof *server->sessions);
@@ -97,14 +152,20 @@ struct server *fake_server_open(void)
                  .stale_events_total = 1},
     };
     fill_totals(&server->totals, 3);
+    assert_true(server->conf->route_count <= FAKE_ROUTES_MAX);
     for (size_t r = 0; r < server->conf->route_count; r++) {
+        assert_true(server->conf->routes[r].upstream_count <= FAKE_UPSTREAMS_MAX);
         fill_totals(&server->route_totals[r], r + 1);
         for (size_t u = 0; u < server->conf->routes[r].upstream_count; u++)
-            fill_totals(&server->upstream_totals[r][u], r + u + 1);
+            fill_upstream(server, r, u);
     }
-    server->upstream_addrs[0][0][0] = make_addr("10.0.0.5", 7000);
-    server->upstream_addrs[1][0][0] = make_addr("fd00::2", 7100);
-    server->upstream_addrs[1][0][1] = make_addr("fd00::3", 7100);
+    return server;
+}
+
+struct server *fake_server_open(void)
+{
+    struct server *server = fake_server_open_with(config);
+    server->upstreams[1][0].state.servers[0].health = (struct health_info){false};
     return server;
 }
 
@@ -182,7 +243,11 @@ void server_get_totals(struct server *server, struct server_totals *out)
 static void fill_route(struct server *server, size_t r, struct server_route_info *out)
 {
     const struct conf_route *conf = &server->conf->routes[r];
-    *out = (struct server_route_info){.conf = conf, .totals = server->route_totals[r]};
+    *out = (struct server_route_info){.conf = conf,
+                                      .totals = server->route_totals[r],
+                                      .held = server->held[r],
+                                      .held_peak = 2 * server->held[r],
+                                      .held_total = 10 * server->held[r]};
     out->listener_count = conf->listen_count;
     out->listeners = calloc(conf->listen_count, sizeof *out->listeners);
     out->upstream_count = conf->upstream_count;
@@ -191,19 +256,15 @@ static void fill_route(struct server *server, size_t r, struct server_route_info
     assert_non_null(out->upstreams);
     for (size_t i = 0; i < conf->listen_count; i++) {
         out->listeners[i].addr = conf->listens[i].addr;
+        out->listeners[i].port_count = conf->listens[i].port_count;
         out->listeners[i].dual_stack = conf->listens[i].dual_stack;
         out->listeners[i].starved = server->starved[r];
     }
     for (size_t u = 0; u < conf->upstream_count; u++) {
-        struct server_upstream_info *upstream = &out->upstreams[u];
-        memcpy(upstream->name, conf->upstreams[u].name, sizeof upstream->name);
-        upstream->totals = server->upstream_totals[r][u];
-        while (upstream->addr_count < 2 &&
-               server->upstream_addrs[r][u][upstream->addr_count].family != ADDR_NONE) {
-            upstream->addrs[upstream->addr_count] =
-                server->upstream_addrs[r][u][upstream->addr_count];
-            upstream->addr_count++;
-        }
+        out->upstreams[u] = server->upstreams[r][u];
+        out->upstreams[u].sources = malloc(sizeof server->sources[r][u]);
+        assert_non_null(out->upstreams[u].sources);
+        memcpy(out->upstreams[u].sources, server->sources[r][u], sizeof server->sources[r][u]);
     }
 }
 
@@ -222,6 +283,8 @@ enum err server_get_routes(struct server *server, struct server_route_info **out
 void server_free_routes(struct server_route_info *routes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        for (size_t u = 0; u < routes[i].upstream_count; u++)
+            free(routes[i].upstreams[u].sources);
         free(routes[i].listeners);
         free(routes[i].upstreams);
     }
@@ -272,6 +335,61 @@ size_t server_kill_route(struct server *server, size_t route)
     for (size_t i = 0; i < server->session_count; i++)
         count += server->sessions[i].route == route;
     return count;
+}
+
+static struct route_upstream_info *change(struct server *server, size_t route, size_t upstream)
+{
+    assert_true(route < server->conf->route_count);
+    assert_true(upstream < server->conf->routes[route].upstream_count);
+    server->changes++;
+    return &server->upstreams[route][upstream].state;
+}
+
+/* The state follows the operator, else what its servers say, as far as a test needs it. */
+static void update(struct route_upstream_info *state)
+{
+    static const char *const words[] = {"UP", "DRAIN", "DISABLED"};
+    static const enum route_state states[] = {ROUTE_UP, ROUTE_DRAINING, ROUTE_MAINT};
+    size_t index = state->admin == ROUTE_READY && state->weight == 0 ? 1 : (size_t)state->admin;
+    state->state = states[index];
+    str_format(state->word, sizeof state->word, "%s", words[index]);
+}
+
+bool server_set_admin(struct server *server, size_t route, size_t upstream,
+                      enum route_admin admin)
+{
+    struct route_upstream_info *state = change(server, route, upstream);
+    bool changed = state->admin != admin;
+    state->admin = admin;
+    update(state);
+    return changed;
+}
+
+bool server_set_weight(struct server *server, size_t route, size_t upstream, uint32_t weight)
+{
+    struct route_upstream_info *state = change(server, route, upstream);
+    bool changed = state->weight != weight;
+    assert_true(weight <= 256);
+    state->weight = weight;
+    update(state);
+    return changed;
+}
+
+bool server_set_max_sessions(struct server *server, size_t route, size_t upstream,
+                             uint32_t max_sessions)
+{
+    struct route_upstream_info *state = change(server, route, upstream);
+    bool changed = state->sessions_max != max_sessions;
+    state->sessions_max = max_sessions;
+    return changed;
+}
+
+enum err server_resolve(struct server *server, size_t route, size_t upstream)
+{
+    if (!server->upstreams[route][upstream].is_name)
+        return ERR_INVALID;
+    server->resolves++;
+    return server->fail;
 }
 
 /* ---- a console over it ---- */

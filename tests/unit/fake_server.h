@@ -16,32 +16,48 @@
 #include "relay/server.h"
 
 #define FAKE_ROUTES_MAX    4
-#define FAKE_UPSTREAMS_MAX 4
+#define FAKE_UPSTREAMS_MAX 20
 #define FAKE_SESSIONS_MAX  5000
+#define FAKE_SOURCES_MAX   2
+
+#define FAKE_NOW_MS UINT64_C(1000000000) /* when everything here was looked at */
 
 struct server {
     struct conf *conf; /* owned */
     struct server_info info;
     struct server_totals totals;
     struct server_totals route_totals[FAKE_ROUTES_MAX];
-    struct server_totals upstream_totals[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX];
-    struct addr upstream_addrs[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX][2]; /* ADDR_NONE: none */
-    bool starved[FAKE_ROUTES_MAX];                                      /* all its listeners */
-    struct server_session_info *sessions;                               /* owned */
+    struct server_upstream_info upstreams[FAKE_ROUTES_MAX]
+                                         [FAKE_UPSTREAMS_MAX]; /* sources aside */
+    struct server_source_use sources[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX][FAKE_SOURCES_MAX];
+    uint32_t held[FAKE_ROUTES_MAX];
+    bool starved[FAKE_ROUTES_MAX];        /* all its listeners */
+    struct server_session_info *sessions; /* owned */
     size_t session_count;
     enum err fail; /* not ERR_OK: reading functions fail with it */
 
     /* What was done to it. */
     uint64_t killed;
     size_t killed_route; /* SIZE_MAX: none */
+    unsigned changes;    /* of upstreams, calls that changed nothing included */
+    unsigned resolves;
     unsigned stops;
     bool stopped_now;
 };
 
-/* Two routes: 'lobby' (*:7777, two upstreams) and 'world' (two listeners, one upstream); sums
- * and limits of a relay that has run for a while; no sessions. */
+/* Two routes: 'lobby' (*:7777; 10.0.0.5:7000 is up, the name game.example never resolved) and
+ * 'world' (two listeners; [fd00::2]:7100 is up and not checked); sums and limits of a relay that
+ * has run for a while; no sessions. */
 struct server *fake_server_open(void);
+
+/* The same sums over another configuration, whose addresses are up and names never resolved. */
+struct server *fake_server_open_with(const char *text);
 void fake_server_close(struct server *server);
+
+/* Adds an address to an upstream, up and with a check that passed, and returns it for changes.
+ * The upstream is up from then on. */
+struct route_server_info *fake_server_add_addr(struct server *server, size_t route,
+                                               size_t upstream, const char *ip);
 
 /* Adds a session in the data phase of the route's first upstream and returns it for changes. */
 struct server_session_info *fake_server_add(struct server *server, uint64_t id, size_t route);

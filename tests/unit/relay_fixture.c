@@ -15,6 +15,8 @@ static void fill_upstream(struct conf_upstream *upstream, const char *host, uint
 {
     str_format(upstream->host, sizeof upstream->host, "%s", host);
     upstream->port = port;
+    upstream->port_count = 1;
+    upstream->weight = 1;
     str_format(upstream->name, sizeof upstream->name, "%s:%u", host, port);
 }
 
@@ -22,6 +24,7 @@ static void fill_conf(struct fixture *fix)
 {
     fix->listen_conf.addr =
         (struct addr){.family = ADDR_IPV4, .port = 7000, .ip = {127, 0, 0, 1}};
+    fix->listen_conf.port_count = 1;
     fill_upstream(&fix->upstream_confs[0], "10.0.0.5", 9000);
     fill_upstream(&fix->upstream_confs[1], "10.0.0.6", 9000);
     fix->route_conf = (struct conf_route){
@@ -58,7 +61,60 @@ static void swallow(void *ctx, enum log_level level, const char *line, size_t le
     (void)ctx, (void)level, (void)line, (void)len;
 }
 
-static int setup(void **state, bool reads_into_buffers)
+/* Where lines go while a test gathers them. */
+static char gathered[64 * 1024];
+static size_t gathered_len;
+
+static void gather(void *ctx, enum log_level level, const char *line, size_t len)
+{
+    (void)ctx, (void)level;
+    assert_true(gathered_len + len < sizeof gathered);
+    memcpy(gathered + gathered_len, line, len);
+    gathered_len += len;
+    gathered[gathered_len] = '\0';
+}
+
+void fixture_gather_log(void)
+{
+    gathered_len = 0;
+    gathered[0] = '\0';
+    log_set_output(&(struct log_output){no_time, no_time, gather, NULL});
+}
+
+void fixture_expect_log(const char *text)
+{
+    if (strstr(gathered, text) == NULL)
+        fail_msg("the log does not say '%s':\n%s", text, gathered);
+}
+
+void fixture_expect_no_log(const char *text)
+{
+    if (strstr(gathered, text) != NULL)
+        fail_msg("the log says '%s':\n%s", text, gathered);
+}
+
+void fixture_expect_sent(sock_t sock, const void *bytes, size_t len)
+{
+    const struct fake_sock *used = fake_sock(sock);
+    assert_int_equal(used->sent_len, len);
+    if (len > 0)
+        assert_memory_equal(used->sent, bytes, len);
+}
+
+void fixture_know_addresses(struct fixture *fix)
+{
+    struct relay_route *route = &fix->relay.routes[0];
+    for (size_t i = 0; i < 2; i++) {
+        struct addr addr = {.family = ADDR_IPV4, .port = 9000};
+        assert_int_equal(addr_parse_ip(fix->upstream_confs[i].host, &addr), ERR_OK);
+        addr.port = 9000;
+        assert_int_equal(
+            route_set_addrs(route->upstreams.route, i, &addr, 1, fix->relay.started_ms, NULL),
+            ERR_OK);
+    }
+}
+
+static int setup_unresolved(void **state, bool reads_into_buffers)
 {
     log_set_output(&(struct log_output){no_time, no_time, swallow, NULL});
     struct fixture *fix = calloc(1, sizeof *fix);
@@ -71,19 +127,25 @@ static int setup(void **state, bool reads_into_buffers)
     assert_int_equal(port_enter(fix->relay.port), ERR_OK);
     fix->worker = &fix->relay.workers[0];
     fix->worker->now_ms = fix->relay.started_ms;
+    atomic_store(&fix->relay.lifecycle.running, true);
 
     struct relay_route *route = &fix->relay.routes[0];
-    for (size_t i = 0; i < 2; i++) {
-        struct addr addr = {.family = ADDR_IPV4, .port = 9000};
-        assert_int_equal(addr_parse_ip(fix->upstream_confs[i].host, &addr), ERR_OK);
-        addr.port = 9000;
-        assert_int_equal(route_set_addrs(&route->route, i, &addr, 1), ERR_OK);
-    }
-    assert_int_equal(listener_open(&route->listeners[0], &fix->relay, route, &fix->listen_conf),
-                     ERR_OK);
+    assert_int_equal(listener_open(&route->listeners[0], route, &fix->listen_conf, 0), ERR_OK);
     fix->listener = fake_sock_latest();
     listener_start(route->listeners[0], fix->worker);
     *state = fix;
+    return 0;
+}
+
+int fixture_setup_unresolved(void **state)
+{
+    return setup_unresolved(state, false);
+}
+
+static int setup(void **state, bool reads_into_buffers)
+{
+    setup_unresolved(state, reads_into_buffers);
+    fixture_know_addresses(*state);
     return 0;
 }
 
@@ -126,7 +188,7 @@ static void check_sums(struct fixture *fix)
 
     uint64_t connected = 0;
     for (size_t i = 0; i < 2; i++) {
-        size_t scope = route->upstreams[i].scope;
+        size_t scope = route->upstreams.each[i].scope;
         stat_read(fix->relay.stat, scope, &sums);
         ended = 0;
         for (int reason = 0; reason < REASON_COUNT; reason++)
@@ -150,8 +212,8 @@ int fixture_teardown(void **state)
     assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
     assert_int_equal(atomic_load(&fix->relay.quota.used), 0);
     assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 0);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams[0].quota.used), 0);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams[1].quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams.each[0].quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams.each[1].quota.used), 0);
     assert_int_equal(atomic_load(&fix->worker->cache.used), 0);
     assert_int_equal(fix->relay.pairs.used, 0);
     buffers_empty_cache(&fix->relay.buffers, &fix->worker->cache);
@@ -212,6 +274,22 @@ struct session fixture_session(struct fixture *fix)
     return session;
 }
 
+struct pair *fixture_latest(struct fixture *fix)
+{
+    return table_find(&fix->relay.table, atomic_load(&fix->relay.next_id));
+}
+
+void fixture_kill_latest(struct fixture *fix)
+{
+    struct pair *pair = fixture_latest(fix);
+    assert_non_null(pair);
+    assert_true(pair_end(pair, REASON_KILLED));
+    pair_unhold(pair);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    fixture_cancelled(fix);
+    assert_null(fixture_latest(fix));
+}
+
 struct op *fixture_op(sock_t sock, enum op_kind kind)
 {
     struct op *op = fake_port_op(sock, kind);
@@ -226,10 +304,15 @@ static void become_ready(struct fixture *fix, sock_t sock)
     fixture_pump(fix);
 }
 
+void fixture_arrive_bytes(struct fixture *fix, sock_t sock, const void *bytes, size_t len)
+{
+    fake_sock_arrive(sock, bytes, len);
+    become_ready(fix, sock);
+}
+
 void fixture_arrive(struct fixture *fix, sock_t sock, const char *bytes)
 {
-    fake_sock_arrive(sock, bytes, strlen(bytes));
-    become_ready(fix, sock);
+    fixture_arrive_bytes(fix, sock, bytes, strlen(bytes));
 }
 
 void fixture_arrive_fin(struct fixture *fix, sock_t sock)

@@ -1,13 +1,10 @@
-/* test_config.c - what a configuration means: sections, defaults, files. */
+/* test_config.c - what a configuration means: sections, keys, defaults, addresses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -48,6 +45,18 @@ static void a_minimal_file_gets_every_default(void **state)
     assert_true(route->nodelay);
     assert_int_equal(route->buffer_bytes, 262144);
     assert_int_equal(route->backlog, 1024);
+    assert_int_equal(route->balance, CONF_ROUND_ROBIN);
+    assert_int_equal(route->when_down, CONF_REFUSE);
+    assert_int_equal(route->queue_max, 1000);
+    assert_false(route->health.on);
+    assert_int_equal(route->eject.count, 5);
+    assert_int_equal(route->on_down, CONF_KEEP);
+    assert_int_equal(route->resolve_interval_ms, 30000);
+    assert_int_equal(route->source_count, 0);
+    assert_int_equal(route->proxy_out, CONF_PROXY_OUT_OFF);
+    assert_int_equal(route->proxy_in, CONF_PROXY_IN_OFF);
+    assert_int_equal(route->trust_count, 0);
+    assert_int_equal(route->proxy_timeout_ms, 5000);
 
     assert_int_equal(route->listen_count, 1);
     assert_string_equal(addr_format(&route->listens[0].addr, text), "[::]:7777");
@@ -80,7 +89,10 @@ static void every_key_of_the_process_is_taken(void **state)
 static const char route_keys[] =
     "connect_timeout=10ms\nconnect_retries=0\nidle_timeout=off\nhalf_close_timeout=1s\n"
     "max_sessions=1\nkeepalive=off\nkeepalive_interval=2h\nnodelay=no\nbuffer_size=1MB\n"
-    "backlog=65535\n";
+    "backlog=65535\nbalance=first\nwhen_down=hold 1s\nqueue_max=7\nhealth=tcp rise=9\n"
+    "eject=1 in 2s for 3s\non_down=kill\nresolve_interval=off\nsource=10.0.0.2\n"
+    "proxy_protocol_out=v2\nproxy_protocol_in=optional\nproxy_trust=::1,::2\n"
+    "proxy_timeout=1s\n";
 
 static void assert_route_keys(const struct conf_route *route)
 {
@@ -94,6 +106,22 @@ static void assert_route_keys(const struct conf_route *route)
     assert_false(route->nodelay);
     assert_int_equal(route->buffer_bytes, 1048576);
     assert_int_equal(route->backlog, 65535);
+    assert_int_equal(route->balance, CONF_FIRST);
+    assert_int_equal(route->when_down, CONF_HOLD);
+    assert_int_equal(route->hold_ms, 1000);
+    assert_int_equal(route->queue_max, 7);
+    assert_true(route->health.on);
+    assert_int_equal(route->health.rise, 9);
+    assert_int_equal(route->eject.count, 1);
+    assert_int_equal(route->eject.within_ms, 2000);
+    assert_int_equal(route->eject.for_ms, 3000);
+    assert_int_equal(route->on_down, CONF_KILL);
+    assert_int_equal(route->resolve_interval_ms, 0);
+    assert_int_equal(route->source_count, 1);
+    assert_int_equal(route->proxy_out, CONF_PROXY_OUT_V2);
+    assert_int_equal(route->proxy_in, CONF_PROXY_IN_OPTIONAL);
+    assert_int_equal(route->trust_count, 2);
+    assert_int_equal(route->proxy_timeout_ms, 1000);
 }
 
 static void every_key_of_a_route_is_taken(void **state)
@@ -280,139 +308,6 @@ static void every_help_text_is_a_sentence(void **state)
     }
 }
 
-/* ---- files ---- */
-
-#define TEMP_FILE "test_config.tmp"
-
-static void write_temp(const char *bytes, size_t len)
-{
-    FILE *file = fopen(TEMP_FILE, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, len, file), len);
-    assert_int_equal(fclose(file), 0);
-}
-
-static int remove_temp(void **state)
-{
-    (void)state;
-    chmod(TEMP_FILE, 0600);
-    remove(TEMP_FILE);
-    return 0;
-}
-
-static void assert_file_refused(const char *path, enum err expected_err, const char *expected)
-{
-    struct conf *conf = NULL;
-    struct str messages;
-    str_init(&messages);
-    enum err err = conf_load(path, &conf, &messages);
-    assert_string_equal(messages.data, expected);
-    assert_int_equal(err, expected_err);
-    assert_null(conf);
-    str_free(&messages);
-}
-
-static void a_file_is_loaded_and_remembers_its_path(void **state)
-{
-    (void)state;
-    struct conf *conf = NULL;
-    struct str messages;
-    str_init(&messages);
-    write_temp(GOOD_ROUTE, strlen(GOOD_ROUTE));
-    assert_int_equal(conf_load(TEMP_FILE, &conf, &messages), ERR_OK);
-    assert_string_equal(messages.data, "");
-    assert_string_equal(conf->path, TEMP_FILE);
-    assert_string_equal(conf->routes[0].name, "r");
-    conf_free(conf);
-    str_free(&messages);
-}
-
-static void mistakes_of_a_file_bear_its_name(void **state)
-{
-    (void)state;
-    write_temp("[rely]\n", 7);
-    assert_file_refused(TEMP_FILE, ERR_INVALID,
-                        TEMP_FILE ": there is no route; add a section [route NAME] with a "
-                                  "listen and an upstream line\n" TEMP_FILE
-                                  ":1: unknown section 'rely'; did you mean [relay]?\n");
-}
-
-static void a_missing_file_is_told_as_that(void **state)
-{
-    (void)state;
-    assert_file_refused("no-such-directory/x.ini", ERR_NOT_FOUND,
-                        "no-such-directory/x.ini: there is no such file; name another one with "
-                        "-c FILE\n");
-}
-
-static void a_directory_is_told_as_that(void **state)
-{
-    (void)state;
-    assert_file_refused(".", ERR_IO, ".: this is a directory; name a file in it\n");
-}
-
-static void a_file_without_permission_is_told_as_that(void **state)
-{
-    (void)state;
-    write_temp(GOOD_ROUTE, strlen(GOOD_ROUTE));
-    chmod(TEMP_FILE, 0);
-    FILE *file = fopen(TEMP_FILE, "rb");
-    if (file != NULL) { /* for root, and on Windows, every file can be read */
-        fclose(file);
-        skip();
-    }
-    assert_file_refused(TEMP_FILE, ERR_ACCESS,
-                        TEMP_FILE ": the file can't be read: permission denied; allow this "
-                                  "user to read it\n");
-}
-
-static void an_empty_file_is_told_as_that(void **state)
-{
-    (void)state;
-    write_temp("", 0);
-    assert_file_refused(TEMP_FILE, ERR_INVALID,
-                        TEMP_FILE ": the file is empty; add a section [route NAME] with a "
-                                  "listen and an upstream line\n");
-}
-
-static void a_file_of_a_megabyte_is_read_and_one_byte_more_is_refused(void **state)
-{
-    (void)state;
-    size_t size = 1024 * 1024;
-    char *bytes = malloc(size + 1);
-    struct conf *conf = NULL;
-    struct str messages;
-    assert_non_null(bytes);
-    str_init(&messages);
-    memset(bytes, '\n', size + 1);
-    memcpy(bytes, GOOD_ROUTE, strlen(GOOD_ROUTE));
-
-    write_temp(bytes, size);
-    assert_int_equal(conf_load(TEMP_FILE, &conf, &messages), ERR_OK);
-    conf_free(conf);
-    write_temp(bytes, size + 1);
-    assert_file_refused(TEMP_FILE, ERR_INVALID,
-                        TEMP_FILE ": the file is larger than 1 MB; this is no configuration\n");
-    free(bytes);
-    str_free(&messages);
-}
-
-static void a_path_that_does_not_fit_is_refused(void **state)
-{
-    (void)state;
-    struct str path;
-    struct str expected;
-    str_init(&path);
-    str_init(&expected);
-    for (int i = 0; i < CONF_PATH_MAX / 2; ++i)
-        str_add(&path, "./");
-    str_addf(&expected, "%s: the file's name is longer than 1023 bytes; move the file\n",
-             path.data);
-    assert_file_refused(path.data, ERR_NOT_FOUND, expected.data);
-    str_free(&path);
-    str_free(&expected);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,15 +324,6 @@ int main(void)
         cmocka_unit_test(memory_of_any_kind_can_be_freed),
         cmocka_unit_test(every_key_is_found_by_its_section_and_name),
         cmocka_unit_test(every_help_text_is_a_sentence),
-        cmocka_unit_test_teardown(a_file_is_loaded_and_remembers_its_path, remove_temp),
-        cmocka_unit_test_teardown(mistakes_of_a_file_bear_its_name, remove_temp),
-        cmocka_unit_test(a_missing_file_is_told_as_that),
-        cmocka_unit_test(a_directory_is_told_as_that),
-        cmocka_unit_test_teardown(a_file_without_permission_is_told_as_that, remove_temp),
-        cmocka_unit_test_teardown(an_empty_file_is_told_as_that, remove_temp),
-        cmocka_unit_test_teardown(a_file_of_a_megabyte_is_read_and_one_byte_more_is_refused,
-                                  remove_temp),
-        cmocka_unit_test(a_path_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

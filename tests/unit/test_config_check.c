@@ -143,18 +143,6 @@ static void an_upstream_may_be_another_port_address_or_route_of_this_machine(voi
                   "[route d]\nlisten=*:4\nupstream=127.0.0.1:1\n"));
 }
 
-/* The messages of a text that is taken all the same. */
-static void assert_warned(const char *text, const char *expected)
-{
-    struct conf *conf = NULL;
-    struct str messages;
-    str_init(&messages);
-    assert_int_equal(conf_load_text("t.ini", text, strlen(text), &conf, &messages), ERR_OK);
-    assert_string_equal(messages.data, expected);
-    conf_free(conf);
-    str_free(&messages);
-}
-
 static void a_written_limit_that_cannot_be_reached_is_a_warning(void **state)
 {
     (void)state;

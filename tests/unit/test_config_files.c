@@ -1,4 +1,4 @@
-/* test_config_files.c - the files of conf/ load, and pairport.ini is the table of keys. */
+/* test_config_files.c - the files of conf/ load, and pairport.ini and README.md show the table of keys. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,6 +125,70 @@ static void the_full_file_needs_two_lines_changed_to_be_used(void **state)
     conf_free(conf);
 }
 
+/* ---- the reference in README.md ---- */
+
+/* Cuts a row "| a | b | c | d |" into its four cells. False when it is none. */
+static bool cut_row(char *line, char *cells[4])
+{
+    if (line[0] != '|')
+        return false;
+    char *at = line + 1;
+    for (size_t i = 0; i < 4; ++i) {
+        cells[i] = at + strspn(at, " ");
+        at = strchr(cells[i], '|');
+        if (at == NULL)
+            return false;
+        char *end = at++;
+        while (end > cells[i] && end[-1] == ' ')
+            --end;
+        *end = '\0';
+    }
+    return true;
+}
+
+/* How many rows the reference has for a key, with its default and with any. */
+static void count_rows(const struct key *key, unsigned *right, unsigned *any)
+{
+    FILE *file = fopen(PAIRPORT_README, "r");
+    char line[1024];
+    char section[64] = "";
+    char name[64];
+    char preset[64];
+    char *cells[4];
+
+    assert_non_null(file);
+    *right = 0;
+    *any = 0;
+    str_format(name, sizeof name, "`%s`", key->name);
+    bool has_preset = key->preset != NULL && key->preset[0] != '\0';
+    str_format(preset, sizeof preset, has_preset ? "`%s`" : "%.0s", key->preset);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (!cut_row(line, cells))
+            continue;
+        if (cells[0][0] != '\0')
+            str_format(section, sizeof section, "%.*s", (int)strcspn(cells[0] + 1, "`"),
+                       cells[0] + 1);
+        if (strcmp(section, key_section_word(key->section)) != 0 || strcmp(cells[1], name) != 0)
+            continue;
+        ++*any;
+        *right += strcmp(cells[2], preset) == 0 && cells[3][0] != '\0';
+    }
+    fclose(file);
+}
+
+static void the_readme_has_every_key_with_its_default(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < key_count; ++i) {
+        unsigned right;
+        unsigned any;
+        count_rows(&keys[i], &right, &any);
+        if (right != 1 || any != 1)
+            fail_msg("%s %s: %u rows, %u with its default", key_section_word(keys[i].section),
+                     keys[i].name, any, right);
+    }
+}
+
 /* ---- the examples ---- */
 
 static void the_services_example_has_a_route_a_service(void **state)
@@ -156,8 +220,66 @@ static void the_upstreams_example_has_several_of_each_kind(void **state)
     struct conf *conf = load_file("examples/upstreams.ini");
     assert_int_equal(conf->route_count, 1);
     assert_int_equal(conf->routes[0].upstream_count, 4);
+    assert_int_equal(conf->routes[0].upstreams[1].weight, 2);
     assert_string_equal(conf->routes[0].upstreams[2].host, "lobby-3.example.com");
     assert_string_equal(conf->routes[0].upstreams[3].host, "2001:db8::7");
+    conf_free(conf);
+}
+
+static void the_ports_example_maps_ranges(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("examples/ports.ini");
+    const struct conf_route *instances = conf_find_route(conf, "instances");
+    assert_non_null(instances);
+    assert_int_equal(instances->listens[0].port_count, 16);
+    assert_int_equal(instances->upstreams[0].port, 9000);
+    assert_int_equal(instances->upstreams[0].port_count, 16);
+    assert_true(instances->upstreams[1].backup);
+    assert_int_equal(instances->health.interval_ms, 1000);
+    assert_int_equal(conf_find_route(conf, "lobby")->upstreams[0].port_count, 1);
+    conf_free(conf);
+}
+
+static void the_health_example_checks_holds_and_ejects(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("examples/health.ini");
+    const struct conf_route *world = conf_find_route(conf, "world");
+    const struct conf_route *login = conf_find_route(conf, "login");
+    assert_non_null(world);
+    assert_non_null(login);
+    assert_int_equal(world->when_down, CONF_HOLD);
+    assert_int_equal(world->hold_ms, 30000);
+    assert_int_equal(world->queue_max, 2000);
+    assert_int_equal(world->on_down, CONF_KILL);
+    assert_int_equal(world->balance, CONF_LEAST_SESSIONS);
+    assert_int_equal(world->upstreams[0].slow_start_ms, 60000);
+    assert_true(world->upstreams[2].disabled);
+    assert_true(world->upstreams[3].backup);
+    assert_int_equal(login->when_down, CONF_REFUSE);
+    assert_int_equal(login->health.send.len, strlen("PING;v=2\r\n"));
+    assert_memory_equal(login->health.expect.bytes, "PONG", 4);
+    assert_int_equal(login->eject.count, 3);
+    conf_free(conf);
+}
+
+static void the_proxy_example_names_who_is_believed(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("examples/proxy.ini");
+    const struct conf_route *lobby = conf_find_route(conf, "lobby");
+    const struct conf_route *world = conf_find_route(conf, "world");
+    const struct conf_route *arena = conf_find_route(conf, "arena");
+    assert_non_null(lobby);
+    assert_non_null(world);
+    assert_non_null(arena);
+    assert_int_equal(lobby->proxy_out, CONF_PROXY_OUT_V2);
+    assert_int_equal(lobby->proxy_in, CONF_PROXY_IN_OFF);
+    assert_int_equal(world->proxy_in, CONF_PROXY_IN_REQUIRED);
+    assert_int_equal(world->trust_count, 3);
+    assert_int_equal(world->trusts[1].bits, 28);
+    assert_int_equal(arena->source_count, 2);
     conf_free(conf);
 }
 
@@ -184,8 +306,12 @@ int main(void)
         cmocka_unit_test(the_full_file_says_what_holds_without_it),
         cmocka_unit_test(the_full_file_shows_every_key_with_its_default_and_help),
         cmocka_unit_test(the_full_file_needs_two_lines_changed_to_be_used),
+        cmocka_unit_test(the_readme_has_every_key_with_its_default),
         cmocka_unit_test(the_services_example_has_a_route_a_service),
         cmocka_unit_test(the_upstreams_example_has_several_of_each_kind),
+        cmocka_unit_test(the_ports_example_maps_ranges),
+        cmocka_unit_test(the_health_example_checks_holds_and_ejects),
+        cmocka_unit_test(the_proxy_example_names_who_is_believed),
         cmocka_unit_test(the_addresses_example_listens_on_both_families),
     };
     return cmocka_run_group_tests_name("config_files", tests, NULL, NULL);

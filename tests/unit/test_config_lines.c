@@ -215,6 +215,40 @@ static void a_comment_begins_at_the_start_or_behind_a_blank(void **state)
     conf_free(conf);
 }
 
+static void a_comment_does_not_begin_in_a_quoted_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        const char *log_file;
+    } cases[] = {
+        {"log_file = a=\"b ;c\" ;d", "a=\"b ;c\""},
+        {"log_file = a=\"b #c\" #d \"e\"", "a=\"b #c\""},
+        {"log_file = a=\"b\\\" ;c\" ;d", "a=\"b\\\" ;c\""},
+        {"log_file = a=\"b\" ;c=\"d\"", "a=\"b\""},
+        {"log_file = a=\"b ;c", "a=\"b"},         /* it never ends, so it never began */
+        {"log_file = a \"b ;c\"", "a \"b"},       /* not behind a '=' */
+        {"log_file = a=b\"c ;d\"", "a=b\"c"},     /* nor here */
+        {"log_file = a='b ;c'", "a='b"},          /* not that kind of mark */
+        {"log_file = a=\"b\\\" ;c", "a=\"b\\\""}, /* the second one is a part of the text */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        char text[256];
+        str_format(text, sizeof text, "[relay]\n%s\n%s", cases[i].line, GOOD_ROUTE);
+        struct conf *conf = load_good(text);
+        assert_string_equal(conf->log_file, cases[i].log_file);
+        assert_rewritten(conf);
+        conf_free(conf);
+    }
+}
+
+static void a_quoted_text_holds_no_characters_that_nobody_sees(void **state)
+{
+    (void)state;
+    REFUSE("health = tcp send=\"a ;\x1b\"",
+           "at byte 23 of the line is a control character; remove it or write a plain blank");
+}
+
 static void a_value_may_hold_what_separates_keys(void **state)
 {
     (void)state;
@@ -261,6 +295,8 @@ int main(void)
         cmocka_unit_test(utf16_is_recognised),
         cmocka_unit_test(an_indented_line_is_a_line_of_its_own),
         cmocka_unit_test(a_comment_begins_at_the_start_or_behind_a_blank),
+        cmocka_unit_test(a_comment_does_not_begin_in_a_quoted_text),
+        cmocka_unit_test(a_quoted_text_holds_no_characters_that_nobody_sees),
         cmocka_unit_test(a_value_may_hold_what_separates_keys),
         cmocka_unit_test(letters_of_any_language_are_kept),
         cmocka_unit_test(nothing_at_all_is_an_empty_file),

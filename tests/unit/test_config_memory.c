@@ -84,6 +84,17 @@ static void a_good_file_is_loaded_whole_or_not_at_all(void **state)
     str_free(&text);
 }
 
+static void lists_and_quoted_texts_are_loaded_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    fail_each_allocation("[defaults]\nsource = 10.0.0.2, 10.0.0.3\nproxy_trust = ::1, ::2\n"
+                         "proxy_protocol_in = optional\nhealth = tcp send=\"a ;b\"\n"
+                         "[route a]\nlisten=:1-9\nupstream=a:1-9 weight=2 backup\n"
+                         "[route b]\nlisten=:10\nupstream=a:1\nsource = 10.0.0.4\n"
+                         "[route c]\nlisten=:11\nupstream=a:1\nproxy_protocol_in = off\n",
+                         ERR_OK);
+}
+
 static void a_warning_is_written_or_the_file_is_not_loaded(void **state)
 {
     (void)state;
@@ -93,16 +104,20 @@ static void a_warning_is_written_or_the_file_is_not_loaded(void **state)
 static void no_mistake_gets_lost(void **state)
 {
     (void)state;
-    fail_each_allocation("[relay]\nworkers = x\nfoo = 1\nnodelay = no\nwokers = 1\n[rely]\n"
-                         "[route r]\nlisten = nowhere\nupstream = h:1 x=1\nupstream = h:1\n"
-                         "upstream = h:1\n",
-                         ERR_INVALID);
+    fail_each_allocation(
+        "[relay]\nworkers = x\nfoo = 1\nnodelay = no\nwokers = 1\n[rely]\n"
+        "[route r]\nlisten = nowhere\nupstream = h:1 x=1\nupstream = h:1\n"
+        "upstream = h:1\nupstream = h:2-3\nlisten = :9-8\nsource = 10.0.0.2, x\n"
+        "health = tcp rise=0\neject = 5 in x for y\nlisten = :1-4\n"
+        "proxy_trust = ::1, ::1\nproxy_protocol_in = required\n",
+        ERR_INVALID);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_file_is_loaded_whole_or_not_at_all),
+        cmocka_unit_test(lists_and_quoted_texts_are_loaded_whole_or_not_at_all),
         cmocka_unit_test(a_warning_is_written_or_the_file_is_not_loaded),
         cmocka_unit_test(no_mistake_gets_lost),
     };

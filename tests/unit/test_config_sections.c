@@ -20,8 +20,10 @@ static const struct bad_text bad_keys[] = {
     {"[console]\nfoo = 1\n" GOOD_ROUTE,
      "t.ini:2: [console]: unknown key 'foo'; keys are listen and name\n"},
     {"[defaults]\nfoo = :1\n" GOOD_ROUTE,
-     "t.ini:2: [defaults]: unknown key 'foo'; keys are connect_timeout, connect_retries, "
-     "idle_timeout, half_close_timeout, max_sessions, keepalive, keepalive_interval, nodelay, "
+     "t.ini:2: [defaults]: unknown key 'foo'; keys are balance, connect_timeout, "
+     "connect_retries, when_down, queue_max, health, eject, on_down, resolve_interval, source, "
+     "proxy_protocol_out, proxy_protocol_in, proxy_trust, proxy_timeout, idle_timeout, "
+     "half_close_timeout, max_sessions, keepalive, keepalive_interval, nodelay, "
      "buffer_size and backlog\n"},
     {GOOD_ROUTE "idletimeout = 5s\nupstraem = h:1\n",
      "t.ini:4: [route r]: unknown key 'idletimeout'; did you mean 'idle_timeout'?\n"

@@ -140,8 +140,6 @@ static const struct {
     {"listen = tcp://0.0.0.0:7777",
      "'tcp://0.0.0.0:7777' is a URL; write ADDRESS:PORT, such as 0.0.0.0:7777 or *:7777"},
     {"listen =", "there is no value; write ADDRESS:PORT, such as 0.0.0.0:7777 or *:7777"},
-    {"upstream = 10.0.0.5:7000 weight=2",
-     "'weight=2' behind the address is not known; only HOST:PORT is allowed"},
     {"upstream = 10.0.0.5:7000,10.0.0.6:7000",
      "'10.0.0.5:7000,10.0.0.6:7000' looks like a list; write a line of its own for each "
      "HOST:PORT"},

@@ -179,7 +179,7 @@ static void a_wrong_line_names_the_word_and_what_would_be_right(void **state)
                  "stats, config\n"},
         {"sh", "'show' needs one more word: info, routes, upstreams, sessions, session, stats, "
                "config\n"},
-        {"set", "'set' needs one more word: log_level, columns\n"},
+        {"set", "'set' needs one more word: weight, max_sessions, log_level, columns\n"},
         {"show sesions", "unknown command 'show sesions'; did you mean 'show sessions'?\n"},
         {"show zebra", "unknown command 'show zebra'; show knows: info, routes, upstreams, "
                        "sessions, session, stats, config\n"},
@@ -293,8 +293,11 @@ static void help_explains_a_command_with_all_its_arguments(void **state)
 static void help_for_some_words_lists_the_commands_that_begin_so(void **state)
 {
     (void)state;
-    assert_answers("help set", "set log_level LEVEL  how much is logged, until the next start\n"
-                               "set columns N        how wide tables may be on this console\n");
+    assert_answers("help set",
+                   "set weight ROUTE/NAME N        an upstream's share of the new sessions\n"
+                   "set max_sessions ROUTE/NAME N  how many sessions an upstream may have\n"
+                   "set log_level LEVEL            how much is logged, until the next start\n"
+                   "set columns N                  how wide tables may be on this console\n");
 }
 
 /* ---- doing ---- */

@@ -8,16 +8,22 @@
 #include <cmocka.h>
 
 #include "control/command.h"
+#include "control/names.h"
+#include "fake_server.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static const char *const routes[] = {"lobby", "login", "world"};
+static struct names names;
 static struct completion completion;
 
 static int set_up(void **state)
 {
     (void)state;
     completion_init(&completion);
+    static const char *const routes[] = {"lobby", "login", "world"};
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        assert_int_equal(names_add_route(&names, routes[i]), ERR_OK);
+    assert_int_equal(names_add_upstream(&names, "lobby", "10.0.0.5:7000"), ERR_OK);
+    assert_int_equal(names_add_upstream(&names, "lobby", "game.example:7000"), ERR_OK);
+    assert_int_equal(names_add_upstream(&names, "world", "[fd00::2]:7100-7115"), ERR_OK);
     return 0;
 }
 
@@ -25,12 +31,13 @@ static int tear_down(void **state)
 {
     (void)state;
     completion_free(&completion);
+    names_free(&names);
     return 0;
 }
 
 static void assert_completes(const char *line, const char *insert, const char *candidates)
 {
-    command_complete(line, strlen(line), routes, COUNT(routes), &completion);
+    command_complete(line, strlen(line), &names, &completion);
     assert_string_equal(completion.insert.data, insert);
     assert_string_equal(completion.candidates.data, candidates);
 }
@@ -55,11 +62,15 @@ static void several_candidates_are_completed_as_far_as_they_agree(void **state)
     assert_completes("sh", "", "show\nshutdown\n");
 }
 
+static const char every_first_word[] =
+    "help\nshow\nkill\nenable\ndisable\ndrain\nresolve\nset\n"
+    "reopen\nshutdown\nquit\n";
+
 static void nothing_typed_offers_every_first_word_once(void **state)
 {
     (void)state;
-    assert_completes("", "", "help\nshow\nkill\nset\nreopen\nshutdown\nquit\n");
-    assert_completes("  ", "", "help\nshow\nkill\nset\nreopen\nshutdown\nquit\n");
+    assert_completes("", "", every_first_word);
+    assert_completes("  ", "", every_first_word);
 }
 
 static void keywords_are_offered_until_they_are_used(void **state)
@@ -116,16 +127,55 @@ static void nothing_is_made_of_what_fits_nothing(void **state)
 static void only_what_stands_before_the_cursor_counts(void **state)
 {
     (void)state;
-    command_complete("show inxx", 7, routes, COUNT(routes), &completion);
+    command_complete("show inxx", 7, &names, &completion);
     assert_string_equal(completion.insert.data, "fo ");
 }
 
-static void without_route_names_none_are_offered(void **state)
+static void upstreams_are_offered_as_route_and_name(void **state)
 {
     (void)state;
-    command_complete("kill route ", 11, NULL, 0, &completion);
-    assert_string_equal(completion.insert.data, "");
-    assert_string_equal(completion.candidates.data, "");
+    assert_completes("drain ", "upstream ", "");
+    assert_completes("drain upstream ", "",
+                     "lobby/10.0.0.5:7000\nlobby/game.example:7000\n"
+                     "world/[fd00::2]:7100-7115\n");
+    assert_completes("enable upstream lo", "bby/",
+                     "lobby/10.0.0.5:7000\nlobby/game.example:7000\n");
+    assert_completes("disable upstream lobby/1", "0.0.0.5:7000 ", "");
+    assert_completes("resolve w", "orld/[fd00::2]:7100-7115 ", "");
+    assert_completes("set weight lobby/g", "ame.example:7000 ", "");
+    assert_completes("set max_sessions W", "orld/[fd00::2]:7100-7115 ", "");
+    assert_completes("resolve lobby/x", "", "");
+    assert_completes("set weight lobby/10.0.0.5:7000 ", "", ""); /* any number */
+}
+
+static void the_commands_for_upstreams_complete_as_all_do(void **state)
+{
+    (void)state;
+    assert_completes("d", "", "disable\ndrain\n");
+    assert_completes("en", "able ", "");
+    assert_completes("re", "", "resolve\nreopen\n");
+    assert_completes("set ", "", "weight\nmax_sessions\nlog_level\ncolumns\n");
+    assert_completes("set m", "ax_sessions ", "");
+}
+
+static void the_names_of_a_configuration_are_those_its_commands_take(void **state)
+{
+    (void)state;
+    struct server *server = fake_server_open();
+    names_free(&names);
+    assert_int_equal(names_add_conf(&names, server->conf), ERR_OK);
+    fake_server_close(server); /* they are copies */
+    assert_completes("show stats route ", "", "lobby\nworld\n");
+    assert_completes("resolve ", "",
+                     "lobby/10.0.0.5:7000\nlobby/game.example:7000\nworld/[fd00::2]:7100\n");
+}
+
+static void without_names_none_are_offered(void **state)
+{
+    (void)state;
+    names_free(&names);
+    assert_completes("kill route ", "", "");
+    assert_completes("resolve ", "", "");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -142,7 +192,10 @@ int main(void)
         TEST(help_takes_the_words_of_commands),
         TEST(nothing_is_made_of_what_fits_nothing),
         TEST(only_what_stands_before_the_cursor_counts),
-        TEST(without_route_names_none_are_offered),
+        TEST(upstreams_are_offered_as_route_and_name),
+        TEST(the_commands_for_upstreams_complete_as_all_do),
+        TEST(the_names_of_a_configuration_are_those_its_commands_take),
+        TEST(without_names_none_are_offered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,6 +54,37 @@ static void a_row_goes_with_the_columns_that_held_its_text(void **state)
     grid_free(&grid);
 }
 
+static void columns_go_by_rank_and_it_can_be_asked_which(void **state)
+{
+    (void)state;
+    static const struct grid_column layout[] = {
+        {"A", false, 0}, {"B", false, 9}, {"C", true, 2}, {"D", true, 5}, {"E", true, 1}};
+    struct grid grid;
+    grid_init(&grid, layout, 5);
+    grid_cell(&grid, "x");
+    grid_cell(&grid, "a long text");
+    grid_cell(&grid, "123");
+    grid_cell(&grid, "45");
+    grid_cell(&grid, "6789");
+    struct str out, dropped;
+    str_init(&out);
+    str_init(&dropped);
+    grid_write(&grid, 0, 14, &out, &dropped); /* the long one alone fits with the first */
+    assert_string_equal(out.data, "A  B\nx  a long text\n");
+    str_clear(&out);
+    assert_string_equal(dropped.data, "C, D, E");
+    str_clear(&out);
+    grid_print(&grid, 13, &out);
+    assert_string_equal(out.data, "A\nx\nleft out at 13 columns: B, C, D, E\n");
+    assert_true(grid_shows(&grid, 13, 0));
+    assert_false(grid_shows(&grid, 13, 1));
+    assert_true(grid_shows(&grid, 14, 1));
+    assert_true(grid_shows(&grid, 0, 4));
+    str_free(&out);
+    str_free(&dropped);
+    grid_free(&grid);
+}
+
 static void microseconds_are_shown_in_a_unit_that_fits(void **state)
 {
     (void)state;
@@ -75,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_that_fits_is_not_cut),
         cmocka_unit_test(a_row_goes_with_the_columns_that_held_its_text),
+        cmocka_unit_test(columns_go_by_rank_and_it_can_be_asked_which),
         cmocka_unit_test(microseconds_are_shown_in_a_unit_that_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "control/command.h"
+#include "fake_clock.h"
 #include "fake_server.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -206,19 +207,104 @@ static void every_reason_stands_once_as_refused_or_ended(void **state)
     json_decref(root);
 }
 
-static void routes_and_upstreams_have_their_addresses(void **state)
+static void routes_have_their_listeners_and_who_is_held(void **state)
 {
     (void)state;
     server->starved[1] = true;
+    server->held[0] = 3;
+    server->conf->routes[0].listens[0].port_count = 16;
     json_t *root = run("show routes json");
     assert_text(root, "routes.0.listeners.0.addr", "[::]:7777");
     assert_true(json_is_true(at(root, "routes.0.listeners.0.dual_stack")));
     assert_true(json_is_true(at(root, "routes.1.listeners.1.starved")));
     assert_number(root, "routes.1.sessions_max", 100);
+    assert_number(root, "routes.0.listeners.0.port_count", 16);
+    assert_number(root, "routes.0.held", 3);
+    assert_number(root, "routes.0.held_peak", 6);
+    assert_number(root, "routes.0.held_total", 30);
+    assert_text(root, "routes.0.upstreams.1", "game.example:7000");
     json_decref(root);
-    root = run("show upstreams json");
-    assert_int_equal(json_array_size(at(root, "upstreams.1.addrs")), 0);
-    assert_text(root, "upstreams.2.addrs.1", "[fd00::3]:7100");
+}
+
+static void upstreams_have_their_servers_with_checks(void **state)
+{
+    (void)state;
+    fake_server_add_addr(server, 0, 1, "10.0.0.8");
+    struct route_server_info *second = fake_server_add_addr(server, 0, 1, "10.0.0.9");
+    second->state = ROUTE_EJECTED;
+    str_format(second->word, sizeof second->word, "EJECTED");
+    second->usable = false;
+    second->ejected_until_ms = FAKE_NOW_MS + 22000;
+    second->health.code = HEALTH_L4CON;
+    second->health.err = ERR_REFUSED;
+    json_t *root = run("show upstreams json");
+    assert_text(root, "upstreams.1.upstream", "game.example:7000");
+    assert_true(json_is_true(at(root, "upstreams.1.is_name")));
+    assert_number(root, "upstreams.1.resolved_age_ms", 5000);
+    assert_true(json_is_null(at(root, "upstreams.1.resolve_error")));
+    assert_int_equal(json_array_size(at(root, "upstreams.1.servers")), 2);
+    assert_text(root, "upstreams.1.servers.0.addr", "10.0.0.8:7000");
+    assert_text(root, "upstreams.1.servers.0.check.code", "L4OK");
+    assert_text(root, "upstreams.1.servers.0.check.error", "ok");
+    assert_number(root, "upstreams.1.servers.0.check.age_ms", 500);
+    assert_text(root, "upstreams.1.servers.1.state", "EJECTED");
+    assert_number(root, "upstreams.1.servers.1.state_age_ms", 192000);
+    assert_number(root, "upstreams.1.servers.1.ejected_left_ms", 22000);
+    assert_true(json_is_false(at(root, "upstreams.1.servers.1.usable")));
+    assert_text(root, "upstreams.1.servers.1.check.error", "refused");
+    assert_number(root, "upstreams.1.servers.1.check.duration_us", 850);
+    assert_number(root, "upstreams.1.servers.1.check.checks_total", 120);
+    assert_number(root, "upstreams.1.servers.1.check.failures_total", 3);
+    assert_true(json_is_null(at(root, "upstreams.2.servers.0.check")));
+    json_decref(root);
+}
+
+static void upstreams_have_the_operators_state_and_their_ports(void **state)
+{
+    (void)state;
+    struct server_upstream_info *upstream = &server->upstreams[0][0];
+    upstream->state.admin = ROUTE_DRAIN;
+    upstream->state.state = ROUTE_DRAINING;
+    upstream->state.weight = 3;
+    upstream->state.weight_percent = 45;
+    upstream->state.hidden_count = 2;
+    upstream->source_count = 2;
+    server->sources[0][0][1] =
+        (struct server_source_use){.source = upstream->state.servers[0].addr, .used = 7};
+    json_t *root = run("show upstreams json");
+    assert_text(root, "upstreams.0.state", "DRAIN");
+    assert_text(root, "upstreams.0.admin", "drain");
+    assert_number(root, "upstreams.0.state_age_ms", 60000);
+    assert_number(root, "upstreams.0.weight", 3);
+    assert_number(root, "upstreams.0.weight_percent", 45);
+    assert_number(root, "upstreams.0.servers_hidden", 2);
+    assert_true(json_is_null(at(root, "upstreams.0.sessions_max")));
+    assert_true(json_is_null(at(root, "upstreams.0.sources.0.addr")));
+    assert_number(root, "upstreams.0.sources.0.ports_max", 28232);
+    assert_text(root, "upstreams.0.sources.1.addr", "10.0.0.5");
+    assert_number(root, "upstreams.0.sources.1.ports_used", 7);
+    assert_true(json_is_null(at(root, "upstreams.0.sources.1.ports_max")));
+    assert_number(root, "upstreams.0.sessions_open", 1);
+    assert_number(root, "upstreams.0.connect_time_p99_us", 9900);
+    assert_text(root, "upstreams.1.state", "DOWN (resolution)");
+    assert_text(root, "upstreams.1.resolve_error", "no such host");
+    assert_true(json_is_null(at(root, "upstreams.1.resolved_age_ms")));
+    assert_number(root, "upstreams.1.resolve_failures_total", 2);
+    assert_int_equal(json_array_size(at(root, "upstreams.1.servers")), 0);
+    json_decref(root);
+}
+
+static void a_session_has_who_spoke_for_its_client(void **state)
+{
+    (void)state;
+    server->sessions[1].via = server->sessions[1].client_local;
+    server->sessions[1].phase = PHASE_HELD;
+    json_t *root = run("show session 2 json");
+    assert_text(root, "via_addr", "10.0.0.1:7777");
+    assert_text(root, "phase", "held");
+    json_decref(root);
+    root = run("show session 9007199254740993 json");
+    assert_true(json_is_null(at(root, "via_addr")));
     json_decref(root);
 }
 
@@ -233,11 +319,50 @@ static void the_configuration_has_units_in_its_names(void **state)
     assert_number(root, "routes.1.idle_timeout_ms", 0);
     assert_number(root, "routes.0.buffer_size_bytes", 262144);
     assert_true(json_is_true(at(root, "routes.0.nodelay")));
-    assert_text(root, "routes.0.upstream.1", "game.example:7000");
+    assert_text(root, "routes.0.upstream.1.name", "game.example:7000");
+    assert_number(root, "routes.0.upstream.1.weight", 1);
+    assert_number(root, "routes.0.listen.0.port_count", 1);
+    assert_text(root, "routes.0.balance", "round_robin");
+    assert_text(root, "routes.0.when_down", "refuse");
+    assert_number(root, "routes.0.hold_ms", 0);
+    assert_true(json_is_null(at(root, "routes.0.health")));
+    assert_number(root, "routes.0.eject.failures", 5);
+    assert_number(root, "routes.0.eject.within_ms", 10000);
     json_decref(root);
     server->conf->workers = 0;
     root = run("show config json");
     assert_text(root, "relay.workers", "auto");
+    json_decref(root);
+}
+
+static void what_has_several_parts_is_an_object(void **state)
+{
+    (void)state;
+    fake_server_close(server);
+    server = fake_server_open_with(
+        "[route a]\nlisten = *:1\nupstream = h:7000 weight=2 max_sessions=9 slow_start=30s "
+        "backup\n"
+        "upstream = g:7000 disabled\n"
+        "health = tcp port=7001 send=\"PING\\r\\n\" fall=4\neject = off\n"
+        "when_down = hold 30s\nsource = 10.0.0.2, ::1\nbalance = source_hash\n"
+        "proxy_protocol_in = optional\nproxy_trust = 10.0.0.0/8\n");
+    console = fake_server_console(server);
+    json_t *root = run("show config json");
+    assert_number(root, "routes.0.upstream.0.weight", 2);
+    assert_number(root, "routes.0.upstream.0.max_sessions", 9);
+    assert_number(root, "routes.0.upstream.0.slow_start_ms", 30000);
+    assert_true(json_is_true(at(root, "routes.0.upstream.0.backup")));
+    assert_true(json_is_true(at(root, "routes.0.upstream.1.disabled")));
+    assert_number(root, "routes.0.health.port", 7001);
+    assert_number(root, "routes.0.health.fall", 4);
+    assert_text(root, "routes.0.health.send", "\"PING\\r\\n\"");
+    assert_true(json_is_null(at(root, "routes.0.health.expect")));
+    assert_true(json_is_null(at(root, "routes.0.eject")));
+    assert_text(root, "routes.0.when_down", "hold");
+    assert_number(root, "routes.0.hold_ms", 30000);
+    assert_text(root, "routes.0.source.1", "::1");
+    assert_text(root, "routes.0.proxy_trust.0", "10.0.0.0/8");
+    assert_text(root, "routes.0.balance", "source_hash");
     json_decref(root);
 }
 
@@ -282,8 +407,12 @@ int main(void)
         TEST(a_session_has_what_tcp_knows_or_null),
         TEST(statistics_are_complete),
         TEST(every_reason_stands_once_as_refused_or_ended),
-        TEST(routes_and_upstreams_have_their_addresses),
+        TEST(routes_have_their_listeners_and_who_is_held),
+        TEST(upstreams_have_their_servers_with_checks),
+        TEST(upstreams_have_the_operators_state_and_their_ports),
+        TEST(a_session_has_who_spoke_for_its_client),
         TEST(the_configuration_has_units_in_its_names),
+        TEST(what_has_several_parts_is_an_object),
         TEST(without_memory_there_is_no_answer_instead_of_half_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

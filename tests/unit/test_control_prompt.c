@@ -151,8 +151,10 @@ static void run(void *ctx, const char *line, size_t len, unsigned columns,
 static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)
 {
     (void)ctx;
-    static const char *const routes[] = {"lobby", "world"};
-    command_complete(line, cursor, routes, 2, completion);
+    static char lobby[] = "lobby", world[] = "world";
+    static char *routes[] = {lobby, world};
+    static const struct names names = {.routes = {routes, 2}};
+    command_complete(line, cursor, &names, completion);
 }
 
 static void interrupt(void *ctx, unsigned times, struct command_result *result)

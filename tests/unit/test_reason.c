@@ -63,6 +63,7 @@ static void phases_have_words(void **state)
 {
     (void)state;
     assert_string_equal(phase_word(PHASE_ACCEPT), "accept");
+    assert_string_equal(phase_word(PHASE_HELD), "held");
     assert_string_equal(phase_word(PHASE_CONNECT), "connect");
     assert_string_equal(phase_word(PHASE_DATA), "data");
     assert_string_equal(phase_word(PHASE_HALF_CLOSED), "half_closed");
@@ -76,6 +77,9 @@ static void what_the_relay_lacked_is_a_refusal(void **state)
     assert_true(reason_is_refusal(REASON_NO_DESCRIPTORS));
     assert_true(reason_is_refusal(REASON_NO_MEMORY));
     assert_true(reason_is_refusal(REASON_NO_UPSTREAM));
+    assert_true(reason_is_refusal(REASON_UPSTREAMS_FULL));
+    assert_true(reason_is_refusal(REASON_QUEUE_FULL));
+    assert_true(reason_is_refusal(REASON_PROXY_TIMEOUT));
 }
 
 static void what_happened_to_a_tried_session_is_not(void **state)
@@ -88,6 +92,8 @@ static void what_happened_to_a_tried_session_is_not(void **state)
     assert_false(reason_is_refusal(REASON_IDLE_TIMEOUT));
     assert_false(reason_is_refusal(REASON_STOPPED));
     assert_false(reason_is_refusal(REASON_KILLED));
+    assert_false(reason_is_refusal(REASON_HOLD_TIMEOUT)); /* it was held for long */
+    assert_false(reason_is_refusal(REASON_UPSTREAM_DOWN));
 }
 
 static void a_refusal_is_the_relays_limit_or_refusal(void **state)

@@ -192,11 +192,12 @@ static void a_connect_that_succeeds_after_its_cancellation_counts(void **state)
     expect_sent(upstream, "just in time");
 }
 
-static void a_route_without_addresses_turns_the_client_away(void **state)
+static void a_route_without_an_upstream_that_is_up_turns_the_client_away(void **state)
 {
     struct fixture *fix = *state;
-    route_set_addrs(&fix->relay.routes[0].route, 0, NULL, 0);
-    route_set_addrs(&fix->relay.routes[0].route, 1, NULL, 0);
+    struct route *route = fix->relay.routes[0].upstreams.route;
+    route_set_admin(route, 0, ROUTE_DISABLED, fix->worker->now_ms);
+    route_set_admin(route, 1, ROUTE_DRAIN, fix->worker->now_ms);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_NO_UPSTREAM), 1);
 }
@@ -281,7 +282,7 @@ int main(void)
         SESSION_TEST(the_client_is_reset_when_no_retry_is_left),
         SESSION_TEST(a_connect_over_its_deadline_is_cancelled_once),
         SESSION_TEST(a_connect_that_succeeds_after_its_cancellation_counts),
-        SESSION_TEST(a_route_without_addresses_turns_the_client_away),
+        SESSION_TEST(a_route_without_an_upstream_that_is_up_turns_the_client_away),
         SESSION_TEST(silence_ends_a_session_after_idle_timeout),
         SESSION_TEST(a_worker_whose_clock_lags_behind_ends_no_session),
         SESSION_TEST(idle_timeout_0_never_ends_a_session),

@@ -6,289 +6,325 @@
 
 #include <cmocka.h>
 
-#include "os/os.h"
-#include "route/route.h"
+#include "route_fixture.h"
 
-#define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
-#define UPSTREAMS_MAX 5
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct conf_upstream conf_upstreams[UPSTREAMS_MAX];
-static struct conf_route conf = {.name = "lobby", .upstreams = conf_upstreams};
-static struct route route;
-
-/* Address number `k` of upstream `u` is 10.0.u.k. */
-static struct addr address(size_t u, size_t k)
-{
-    struct addr addr = {.family = ADDR_IPV4, .port = 7000};
-    addr.ip[0] = 10;
-    addr.ip[2] = (uint8_t)u;
-    addr.ip[3] = (uint8_t)k;
-    return addr;
-}
-
-/* Makes a route whose upstreams have these numbers of addresses. */
-static void start(const size_t addr_counts[], size_t upstream_count)
-{
-    conf.upstream_count = upstream_count;
-    assert_int_equal(route_init(&route, &conf), ERR_OK);
-    for (size_t u = 0; u < upstream_count; u++) {
-        struct addr addrs[8];
-        for (size_t k = 0; k < addr_counts[u]; k++)
-            addrs[k] = address(u, k);
-        assert_int_equal(route_set_addrs(&route, u, addrs, addr_counts[u]), ERR_OK);
-    }
-}
-
-#define START(...) start((const size_t[]){__VA_ARGS__}, COUNT(((const size_t[]){__VA_ARGS__})))
-
-static int tear_down(void **state)
-{
-    (void)state;
-    route_free(&route);
-    assert_null(route.upstreams);
-    return 0;
-}
-
-static struct route_target picked(struct route_cursor *cursor)
-{
-    struct route_target target;
-    memset(&target, 0xEE, sizeof target);
-    assert_true(route_pick(&route, cursor, &target));
-    assert_true(target.upstream < route.upstream_count);
-    assert_int_equal(target.addr.ip[2], target.upstream);
-    return target;
-}
-
-/* The first target of a new session. */
-static struct route_target first_pick(void)
-{
-    struct route_cursor cursor = {0};
-    return picked(&cursor);
-}
-
-static void a_new_route_knows_its_configuration_and_no_address(void **state)
-{
-    (void)state;
-    conf.upstream_count = 2;
-    assert_int_equal(route_init(&route, &conf), ERR_OK);
-    assert_ptr_equal(route.conf, &conf);
-    assert_int_equal(route.upstream_count, 2);
-    assert_ptr_equal(route.upstreams[0].conf, &conf_upstreams[0]);
-    assert_ptr_equal(route.upstreams[1].conf, &conf_upstreams[1]);
-    assert_int_equal(route.upstreams[1].addr_count, 0);
-}
+/* ---- which server ---- */
 
 static void sessions_take_the_upstreams_in_turn(void **state)
 {
     (void)state;
-    START(1, 1, 1);
+    rig_begin(CONF_ROUND_ROBIN, 3);
+    rig_open(1);
     for (size_t i = 0; i < 9; i++) {
-        struct route_target target = first_pick();
+        struct route_target target = rig_pick();
         assert_int_equal(target.upstream, i % 3);
         assert_false(target.came_round);
     }
 }
 
-static void sessions_take_the_addresses_of_an_upstream_in_turn(void **state)
+static void each_address_is_a_server_of_its_own(void **state)
 {
     (void)state;
-    START(3);
-    for (size_t i = 0; i < 9; i++)
-        assert_int_equal(first_pick().addr.ip[3], i % 3);
-}
-
-static void upstreams_and_addresses_both_take_turns(void **state)
-{
-    (void)state;
-    START(2, 3);
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig_open(0);
+    rig_set_addrs(0, 3, (const size_t[]){0, 1, 2});
+    rig_set_addrs(1, 1, (const size_t[]){0});
     unsigned seen[2][3] = {{0}};
-    for (size_t i = 0; i < 24; i++) {
-        struct route_target target = first_pick();
+    for (size_t i = 0; i < 40; i++) {
+        struct route_target target = rig_pick();
         seen[target.upstream][target.addr.ip[3]]++;
     }
-    assert_int_equal(seen[0][0], 6);
-    assert_int_equal(seen[0][1], 6);
-    assert_int_equal(seen[1][0], 4);
-    assert_int_equal(seen[1][1], 4);
-    assert_int_equal(seen[1][2], 4);
+    for (size_t k = 0; k < 3; k++)
+        assert_int_equal(seen[0][k], 10);
+    assert_int_equal(seen[1][0], 10);
+    assert_int_equal(rig_info(0).sessions, 30);
 }
 
-static void an_upstream_without_address_is_passed_over_and_shares_stay_equal(void **state)
+static void the_address_has_the_upstreams_first_port(void **state)
 {
     (void)state;
-    START(1, 0, 1, 0, 1);
-    unsigned seen[UPSTREAMS_MAX] = {0};
-    for (size_t i = 0; i < 30; i++)
-        seen[first_pick().upstream]++;
-    assert_int_equal(seen[0], 10);
-    assert_int_equal(seen[1], 0);
-    assert_int_equal(seen[2], 10);
-    assert_int_equal(seen[3], 0);
-    assert_int_equal(seen[4], 10);
+    rig_begin(CONF_ROUND_ROBIN, 1);
+    rig.upstreams[0].port = 9100;
+    rig.upstreams[0].port_count = 4;
+    rig_open(1); /* the address says 7000 */
+    assert_int_equal(rig_pick().addr.port, 9100);
 }
 
-static void without_any_address_nothing_is_picked(void **state)
+static void without_any_address_all_are_down(void **state)
 {
     (void)state;
-    START(0, 0);
-    struct route_cursor cursor = {0};
-    struct route_target target = {.upstream = 77};
-    assert_false(route_pick(&route, &cursor, &target));
-    assert_int_equal(cursor.tries, 0);
-    assert_int_equal(target.upstream, 77);
-
-    const struct addr addr = address(1, 0);
-    assert_int_equal(route_set_addrs(&route, 1, &addr, 1), ERR_OK);
-    assert_int_equal(picked(&cursor).upstream, 1);
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig_open(0);
+    assert_int_equal(rig_outcome(), ROUTE_ALL_DOWN);
+    assert_false(route_is_up(rig.route, rig.now_ms));
+    rig_set_addrs(1, 1, (const size_t[]){0});
+    assert_int_equal(rig_pick().upstream, 1);
+    assert_true(route_is_up(rig.route, rig.now_ms));
 }
 
-static void a_session_tries_all_upstreams_before_one_twice(void **state)
+/* ---- further tries ---- */
+
+static const enum conf_balance balances[] = {CONF_ROUND_ROBIN, CONF_LEAST_SESSIONS,
+                                             CONF_SOURCE_HASH, CONF_RANDOM2, CONF_FIRST};
+
+static void a_session_tries_all_servers_before_one_twice(void **state)
 {
     (void)state;
-    START(1, 1, 0, 1);
-    for (int session = 0; session < 7; session++) {
-        struct route_cursor cursor = {0};
-        unsigned seen[UPSTREAMS_MAX] = {0};
-        for (unsigned try = 0; try < 9; try++) {
-            struct route_target target = picked(&cursor);
-            assert_int_equal(seen[target.upstream]++, try / 3);
-            assert_int_equal(target.came_round, try >= 3);
-            assert_int_equal(cursor.tries, try + 1);
+    for (size_t b = 0; b < COUNT(balances); b++) {
+        rig_begin(balances[b], 3);
+        rig_weights((const uint32_t[]){1, 200, 7});
+        rig_open(2);
+        for (int session = 0; session < 7; session++) {
+            struct route_cursor cursor = {0};
+            unsigned seen[3][2] = {{0}};
+            for (unsigned try = 0; try < 18; try++) {
+                struct route_target target = rig_pick_next(&cursor);
+                unsigned *times = &seen[target.upstream][target.addr.ip[3]];
+                assert_int_equal((*times)++, try / 6);
+                assert_int_equal(target.came_round, try >= 6);
+                rig_give(&target);
+            }
         }
-    }
-}
-
-/* A name that stands for ::1 and 127.0.0.1, with a server that listens on one of them: the
- * session must get there at once, whichever comes first. */
-static void a_further_try_takes_another_address_of_the_upstream(void **state)
-{
-    (void)state;
-    START(3);
-    for (int session = 0; session < 6; session++) {
-        struct route_cursor cursor = {0};
-        unsigned seen = 0;
-        for (unsigned try = 0; try < 3; try++) {
-            struct route_target target = picked(&cursor);
-            assert_false(target.came_round);
-            seen |= 1u << target.addr.ip[3];
-        }
-        assert_int_equal(seen, 7);
-        assert_true(picked(&cursor).came_round);
-    }
-}
-
-static void it_came_round_when_this_very_address_was_tried(void **state)
-{
-    (void)state;
-    START(2, 1);
-    struct route_cursor cursor = {0};
-    static const struct {
-        size_t upstream;
-        uint8_t address;
-        bool came_round;
-    } expected[] = {{0, 0, false}, {1, 0, false}, {0, 1, false}, {1, 0, true}, {0, 0, true}};
-    for (size_t i = 0; i < COUNT(expected); i++) {
-        struct route_target target = picked(&cursor);
-        assert_int_equal(target.upstream, expected[i].upstream);
-        assert_int_equal(target.addr.ip[3], expected[i].address);
-        assert_int_equal(target.came_round, expected[i].came_round);
+        rig_close(NULL);
     }
 }
 
 static void other_sessions_do_not_disturb_a_sessions_tries(void **state)
 {
     (void)state;
-    START(2, 2);
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig_open(2);
     struct route_cursor cursor = {0};
     unsigned seen = 0;
     for (unsigned try = 0; try < 4; try++) {
-        struct route_target target = picked(&cursor);
+        struct route_target target = rig_pick_next(&cursor);
         assert_false(target.came_round);
         seen |= 1u << (2 * target.upstream + target.addr.ip[3]);
         for (unsigned other = 0; other <= try; other++)
-            first_pick();
+            rig_pass();
     }
     assert_int_equal(seen, 15);
 }
 
-static void a_cursor_at_the_end_of_the_numbers_still_meets_all(void **state)
+static void a_server_that_joins_is_tried_before_one_comes_again(void **state)
 {
     (void)state;
-    START(1, 1, 1);
-    route.next = UINT32_MAX;
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig_open(1);
     struct route_cursor cursor = {0};
-    unsigned seen = 0;
-    for (unsigned try = 0; try < 3; try++)
-        seen |= 1u << picked(&cursor).upstream;
-    assert_int_equal(seen, 7);
-    assert_int_equal(cursor.start, UINT32_MAX);
-    assert_int_equal(route.next, 0);
+    for (int try = 0; try < 5; try++)
+        assert_int_equal(rig_pick_next(&cursor).came_round, try >= 2);
+    rig_set_addrs(1, 2, (const size_t[]){0, 7});
+    /* It may have to wait for the end of this round. */
+    struct route_target target = rig_pick_next(&cursor);
+    if (target.came_round)
+        target = rig_pick_next(&cursor);
+    assert_int_equal(target.addr.ip[3], 7);
+    assert_false(target.came_round);
 }
 
-static void addresses_are_copied_and_can_be_replaced(void **state)
+static void a_full_server_counts_as_tried_by_nobody(void **state)
 {
     (void)state;
-    START(1);
-    struct addr addrs[2] = {address(0, 8), address(0, 9)};
-    assert_int_equal(route_set_addrs(&route, 0, addrs, 2), ERR_OK);
-    memset(addrs, 0, sizeof addrs);
-    assert_int_equal(first_pick().addr.ip[3], 8);
-    assert_int_equal(first_pick().addr.ip[3], 9);
-    assert_int_equal(first_pick().addr.port, 7000);
-    assert_int_equal(route_set_addrs(&route, 0, NULL, 0), ERR_OK);
+    rig_begin(CONF_FIRST, 2);
+    rig.upstreams[0].max_sessions = 1;
+    rig_open(1);
+    struct route_target occupant = rig_pick();
     struct route_cursor cursor = {0};
-    struct route_target target;
-    assert_false(route_pick(&route, &cursor, &target));
+    assert_int_equal(rig_pick_next(&cursor).upstream, 1);
+    struct route_target again = rig_pick_next(&cursor);
+    assert_int_equal(again.upstream, 1);
+    assert_true(again.came_round);
+    rig_give(&occupant);
+    struct route_target free = rig_pick_next(&cursor);
+    assert_int_equal(free.upstream, 0);
+    assert_false(free.came_round);
 }
 
-/* ---- threads ---- */
-
-#define PICKS 3000
-
-static _Atomic uint32_t shares[3];
-
-static void pick_many(void *arg)
+static void as_many_servers_as_a_session_tells_apart_are_all_tried(void **state)
 {
-    (void)arg;
-    for (int i = 0; i < PICKS; i++) {
-        struct route_cursor cursor = {0};
-        struct route_target target;
-        if (route_pick(&route, &cursor, &target))
-            shares[target.upstream]++;
+    (void)state;
+    rig_begin(CONF_RANDOM2, ROUTE_TRIED_MAX);
+    rig_open(1);
+    struct route_cursor cursor = {0};
+    bool seen[ROUTE_TRIED_MAX] = {false};
+    for (size_t i = 0; i < ROUTE_TRIED_MAX; i++) {
+        struct route_target target = rig_pick_next(&cursor);
+        assert_false(seen[target.upstream]);
+        assert_false(target.came_round);
+        seen[target.upstream] = true;
+    }
+    assert_true(rig_pick_next(&cursor).came_round);
+}
+
+/* ---- places ---- */
+
+static void a_limit_is_the_upstreams_with_all_its_addresses(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 1);
+    rig.upstreams[0].max_sessions = 3;
+    rig_open(2);
+    struct route_target last = {0};
+    for (int i = 0; i < 3; i++)
+        last = rig_pick();
+    assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
+    struct route_upstream_info info = rig_info(0);
+    assert_string_equal(info.word, "FULL");
+    assert_false(info.usable);
+    assert_int_equal(info.sessions, 3);
+    assert_int_equal(info.sessions_max, 3);
+    assert_true(route_is_up(rig.route, rig.now_ms));
+
+    rig_give(&last);
+    assert_string_equal(rig_info(0).word, "UP");
+    assert_int_equal(rig_outcome(), ROUTE_PICKED);
+    rig_pick();
+    assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
+    assert_int_equal(rig_info(0).sessions_peak, 3);
+}
+
+static void a_limit_can_change_while_sessions_are_open(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 1);
+    rig_open(1);
+    struct route_target held[4];
+    for (size_t i = 0; i < COUNT(held); i++)
+        held[i] = rig_pick();
+    assert_true(route_set_max_sessions(rig.route, 0, 2));
+    assert_false(route_set_max_sessions(rig.route, 0, 2));
+    assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
+    rig_give(&held[0]);
+    rig_give(&held[1]);
+    assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
+    rig_give(&held[2]);
+    assert_int_equal(rig_outcome(), ROUTE_PICKED);
+    assert_true(route_set_max_sessions(rig.route, 0, 1));
+    assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
+    assert_true(route_set_max_sessions(rig.route, 0, 0));
+    assert_int_equal(rig_outcome(), ROUTE_PICKED);
+}
+
+static void caps_are_never_exceeded_in_any_balance(void **state)
+{
+    (void)state;
+    for (size_t b = 0; b < COUNT(balances); b++) {
+        rig_begin(balances[b], 3);
+        rig_weights((const uint32_t[]){100, 1, 3});
+        rig.upstreams[0].max_sessions = 5;
+        rig.upstreams[1].max_sessions = 9;
+        rig.upstreams[2].max_sessions = 2;
+        rig_open(2);
+        for (uint32_t i = 0; i < 16; i++) {
+            struct addr client = rig_client(i * 77);
+            rig_pick_for(&client);
+        }
+        for (size_t u = 0; u < 3; u++)
+            assert_int_equal(rig_info(u).sessions, rig.upstreams[u].max_sessions);
+        assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
+        rig_close(NULL);
     }
 }
 
-static void workers_together_take_equal_shares(void **state)
+/* ---- backups ---- */
+
+static void backups_serve_only_while_no_other_is_up(void **state)
 {
     (void)state;
-    START(1, 1, 1);
-    struct os_thread *threads[3];
-    for (size_t i = 0; i < COUNT(threads); i++)
-        assert_int_equal(os_thread_start(&threads[i], "route", pick_many, NULL), ERR_OK);
-    for (size_t i = 0; i < COUNT(threads); i++)
-        os_thread_join(threads[i]);
-    for (size_t i = 0; i < COUNT(shares); i++)
-        assert_int_equal(shares[i], COUNT(threads) * PICKS / 3);
+    rig_begin(CONF_ROUND_ROBIN, 3);
+    rig.upstreams[0].backup = true;
+    rig_open(1);
+    for (int i = 0; i < 10; i++)
+        assert_int_not_equal(rig_pass(), 0);
+    assert_false(rig_info(0).usable);
+    assert_string_equal(rig_info(0).word, "UP");
+
+    route_set_admin(rig.route, 1, ROUTE_DISABLED, rig.now_ms);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(rig_pass(), 2);
+    route_set_weight(rig.route, 2, 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(rig_pass(), 0);
+    assert_true(rig_info(0).usable);
+    route_set_admin(rig.route, 1, ROUTE_READY, rig.now_ms);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(rig_pass(), 1);
 }
 
-#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+static void a_full_upstream_is_up_and_keeps_backups_waiting(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig.upstreams[1].backup = true;
+    rig.upstreams[0].max_sessions = 1;
+    rig_open(1);
+    assert_int_equal(rig_pick().upstream, 0);
+    assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
+}
+
+/* ---- openings ---- */
+
+static uint64_t openings_since(uint64_t *before)
+{
+    uint64_t now = route_openings(rig.route);
+    uint64_t since = now - *before;
+    *before = now;
+    return since;
+}
+
+static void openings_grow_whenever_a_place_may_be_free(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig.upstreams[1].backup = true;
+    rig.upstreams[0].max_sessions = 1;
+    uint64_t seen = 0;
+    rig_open(1);
+    assert_true(openings_since(&seen) > 0);
+    struct route_target target = rig_pick();
+    assert_int_equal(openings_since(&seen), 0);
+    rig_give(&target);
+    assert_true(openings_since(&seen) > 0);
+
+    rig_pick();
+    route_set_max_sessions(rig.route, 0, 2);
+    assert_true(openings_since(&seen) > 0);
+    route_set_max_sessions(rig.route, 0, 1);
+    assert_int_equal(openings_since(&seen), 0);
+    route_set_weight(rig.route, 0, 2);
+    assert_true(openings_since(&seen) > 0);
+
+    route_set_admin(rig.route, 0, ROUTE_DRAIN, rig.now_ms); /* the backup's turn */
+    assert_true(openings_since(&seen) > 0);
+    route_set_admin(rig.route, 0, ROUTE_READY, rig.now_ms);
+    assert_true(openings_since(&seen) > 0);
+    route_tick(rig.route, rig.now_ms);
+    assert_int_equal(openings_since(&seen), 0);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, rig_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_new_route_knows_its_configuration_and_no_address),
         TEST(sessions_take_the_upstreams_in_turn),
-        TEST(sessions_take_the_addresses_of_an_upstream_in_turn),
-        TEST(upstreams_and_addresses_both_take_turns),
-        TEST(an_upstream_without_address_is_passed_over_and_shares_stay_equal),
-        TEST(without_any_address_nothing_is_picked),
-        TEST(a_session_tries_all_upstreams_before_one_twice),
-        TEST(a_further_try_takes_another_address_of_the_upstream),
-        TEST(it_came_round_when_this_very_address_was_tried),
+        TEST(each_address_is_a_server_of_its_own),
+        TEST(the_address_has_the_upstreams_first_port),
+        TEST(without_any_address_all_are_down),
+        cmocka_unit_test(a_session_tries_all_servers_before_one_twice),
         TEST(other_sessions_do_not_disturb_a_sessions_tries),
-        TEST(a_cursor_at_the_end_of_the_numbers_still_meets_all),
-        TEST(addresses_are_copied_and_can_be_replaced),
-        TEST(workers_together_take_equal_shares),
+        TEST(a_server_that_joins_is_tried_before_one_comes_again),
+        TEST(a_full_server_counts_as_tried_by_nobody),
+        TEST(as_many_servers_as_a_session_tells_apart_are_all_tried),
+        TEST(a_limit_is_the_upstreams_with_all_its_addresses),
+        TEST(a_limit_can_change_while_sessions_are_open),
+        cmocka_unit_test(caps_are_never_exceeded_in_any_balance),
+        TEST(backups_serve_only_while_no_other_is_up),
+        TEST(a_full_upstream_is_up_and_keeps_backups_waiting),
+        TEST(openings_grow_whenever_a_place_may_be_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,27 @@
+/* name_server.h - a name server of a test: small, and as good or bad as the test wants.
+ *
+ * It listens on port 53 of a loopback address of its own and gives the same answer for every
+ * name. Everything asserts.
+ *
+ * Threads: the main thread; it answers in one of its own.
+ */
+#ifndef PAIRPORT_TESTS_NAME_SERVER_H
+#define PAIRPORT_TESTS_NAME_SERVER_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+
+/* Starts it, deaf at first. False: port 53 can't be had, which takes the rights of root. */
+bool name_server_start(struct addr *addr);
+void name_server_stop(void);
+
+/* From now on every name has these addresses, separated by blanks, of IPv4 and IPv6. */
+void name_server_tell(const char *addrs);
+void name_server_know_nothing(void); /* there is no such name */
+void name_server_be_deaf(void);      /* no answer at all */
+
+/* Waits until it was asked for IPv4 addresses `more` times from now on, heard or not. */
+void name_server_wait_asked(unsigned more);
+
+#endif

@@ -1,0 +1,131 @@
+/* A server that goes down: whose sessions end, and what checks that are cut short say of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "relay_fixture.h"
+
+static const struct addr checked = {.family = ADDR_IPV4, .port = 9000, .ip = {10, 0, 0, 7}};
+
+/* The first upstream has another address, which is checked; its check is in flight. */
+static struct op *begin_check(struct fixture *fix)
+{
+    struct relay_route *route = &fix->relay.routes[0];
+    fix->route_conf.health = (struct conf_health){.on = true,
+                                                  .interval_ms = 2000,
+                                                  .timeout_ms = 1000,
+                                                  .rise = 1,
+                                                  .fall = 1,
+                                                  .fast_ms = 1000};
+    assert_int_equal(
+        route_set_addrs(route->upstreams.route, 0, &checked, 1, fix->worker->now_ms, NULL),
+        ERR_OK);
+    upstreams_stir(route);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    struct op *check = fixture_op(SOCK_NONE, OP_CONNECT);
+    assert_true(addr_equal(&check->addr, &checked));
+    return check;
+}
+
+static enum route_state state_of_first(struct fixture *fix)
+{
+    struct route_upstream_info info;
+    route_get_upstream(fix->relay.routes[0].upstreams.route, 0, fix->worker->now_ms, &info);
+    return info.servers[0].state;
+}
+
+static void finish(struct fixture *fix, struct op *op, enum err err)
+{
+    fake_port_finish(op, err, 0);
+    fixture_pump(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+}
+
+static void on_down_kill_ends_the_sessions_that_are_connected_there(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.on_down = CONF_KILL;
+    struct op *check = begin_check(fix);
+    struct op *connects[4];
+    sock_t clients[4];
+    for (size_t i = 0; i < 4; i++) { /* 2 for each server */
+        clients[i] = fixture_accept(fix);
+        struct pair *pair = table_find(&fix->relay.table, i + 1);
+        connects[i] = &pair->down.op;
+        pair_unhold(pair);
+    }
+    bool was_killed[4];
+    for (size_t i = 0; i < 4; i++) { /* of each server's sessions the first one stands */
+        was_killed[i] = i < 2 && addr_equal(&connects[i]->addr, &checked);
+        if (i < 2)
+            finish(fix, connects[i], ERR_OK);
+    }
+    finish(fix, check, ERR_REFUSED);
+    assert_int_equal(state_of_first(fix), ROUTE_DOWN);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_reasons(fix, REASON_UPSTREAM_DOWN), 1);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(fake_sock(clients[i])->state,
+                         was_killed[i] ? FAKE_SOCK_ABORTED : FAKE_SOCK_IS_OPEN);
+}
+
+static void a_client_that_connects_to_a_server_that_went_down_tries_the_next_one(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.on_down = CONF_KILL;
+    struct op *check = begin_check(fix);
+    fixture_accept(fix);
+    fixture_accept(fix);
+    finish(fix, check, ERR_REFUSED);
+    assert_int_equal(fake_port_waiting(SOCK_NONE, OP_CONNECT), 2);
+    for (size_t i = 0; i < 2; i++) {
+        struct op *connect = fixture_op(SOCK_NONE, OP_CONNECT);
+        finish(fix, connect, addr_equal(&connect->addr, &checked) ? ERR_REFUSED : ERR_OK);
+    }
+    struct op *connect = fixture_op(SOCK_NONE, OP_CONNECT);
+    assert_false(addr_equal(&connect->addr, &checked));
+    finish(fix, connect, ERR_OK);
+    assert_int_equal(fixture_reasons(fix, REASON_UPSTREAM_DOWN), 0);
+}
+
+static void a_check_that_a_stop_cuts_short_says_nothing_of_the_server(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix); /* keeps the relay for a while */
+    struct op *check = begin_check(fix);
+    lifecycle_stop(&fix->relay, false);
+    fixture_pump(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    assert_true(fake_port_cancel_asked(check));
+    fixture_cancelled(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+}
+
+static void a_check_is_given_up_at_its_timeout(void **state)
+{
+    struct fixture *fix = *state;
+    struct op *check = begin_check(fix);
+    fixture_pass(fix, 900);
+    assert_false(fake_port_cancel_asked(check));
+    fixture_pass(fix, 200);
+    assert_true(fake_port_cancel_asked(check));
+    fixture_cancelled(fix);
+    assert_int_equal(state_of_first(fix), ROUTE_DOWN);
+}
+
+#define DOWN_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DOWN_TEST(on_down_kill_ends_the_sessions_that_are_connected_there),
+        DOWN_TEST(a_client_that_connects_to_a_server_that_went_down_tries_the_next_one),
+        DOWN_TEST(a_check_that_a_stop_cuts_short_says_nothing_of_the_server),
+        DOWN_TEST(a_check_is_given_up_at_its_timeout),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,264 @@
+/* The thread that asks for the addresses of names: when it does, and what its answers change. It
+ * is a real thread under a clock that only the test moves. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "relay_fixture.h"
+
+#define INTERVAL_MS 30000
+#define PATIENCE_MS 3000
+
+/* ---- the clock ---- */
+
+static _Atomic uint64_t now_ms = 1000000;
+static _Atomic unsigned turns; /* how often the resolver's thread began to wait */
+static uint64_t test_thread;
+
+uint64_t __wrap_os_mono_ms(void);
+bool __real_os_cond_wait(struct os_cond *cond, struct os_mutex *mutex, uint32_t timeout_ms);
+bool __wrap_os_cond_wait(struct os_cond *cond, struct os_mutex *mutex, uint32_t timeout_ms);
+
+uint64_t __wrap_os_mono_ms(void)
+{
+    return atomic_load(&now_ms);
+}
+
+/* Wakes early, as any wait may, to look at the clock. */
+bool __wrap_os_cond_wait(struct os_cond *cond, struct os_mutex *mutex, uint32_t timeout_ms)
+{
+    if (os_thread_id() != test_thread)
+        atomic_fetch_add(&turns, 1);
+    return __real_os_cond_wait(cond, mutex, timeout_ms < 2 ? timeout_ms : 2);
+}
+
+/* Lets the resolver's thread do what is due now. */
+static void settle(void)
+{
+    unsigned from = atomic_load(&turns);
+    while (atomic_load(&turns) < from + 2)
+        os_sleep_ms(1);
+}
+
+static void pass(uint64_t ms)
+{
+    atomic_fetch_add(&now_ms, ms);
+    settle();
+}
+
+/* ---- the resolver ---- */
+
+static unsigned asked_before;
+
+static unsigned asked(void)
+{
+    return fake_resolve_asked() - asked_before;
+}
+
+static void know(const char *ip)
+{
+    struct addr addr = {0};
+    if (ip != NULL)
+        assert_int_equal(addr_parse_ip(ip, &addr), ERR_OK);
+    fake_resolve_to(&addr, ip != NULL);
+}
+
+static int set_up(void **state)
+{
+    test_thread = os_thread_id();
+    fixture_setup_unresolved(state);
+    struct fixture *fix = *state;
+    /* The first upstream is a name, the second an address. */
+    str_format(fix->upstream_confs[0].host, sizeof fix->upstream_confs[0].host, "game.test");
+    str_format(fix->upstream_confs[0].name, sizeof fix->upstream_confs[0].name,
+               "game.test:9000");
+    fix->route_conf.resolve_interval_ms = INTERVAL_MS;
+    /* So that the thread does not touch the fake port, which is for one thread. */
+    atomic_store(&fix->relay.lifecycle.running, false);
+    fixture_gather_log();
+    asked_before = fake_resolve_asked();
+    know("10.0.0.1");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fix = *state;
+    resolver_stop(fix->relay.resolver);
+    fix->relay.resolver = NULL;
+    atomic_store(&fix->relay.lifecycle.running, true);
+    return fixture_teardown(state);
+}
+
+static struct fixture *start(void **state)
+{
+    struct fixture *fix = *state;
+    assert_int_equal(resolver_start(&fix->relay.resolver, &fix->relay, PATIENCE_MS), ERR_OK);
+    settle();
+    return fix;
+}
+
+static struct route_upstream_info upstream(struct fixture *fix, size_t index)
+{
+    struct route_upstream_info info;
+    struct upstreams *upstreams = &fix->relay.routes[0].upstreams;
+    os_mutex_lock(&upstreams->lock);
+    route_get_upstream(upstreams->route, index, atomic_load(&now_ms), &info);
+    os_mutex_unlock(&upstreams->lock);
+    return info;
+}
+
+/* The name stands for this address alone. */
+static void expect_server(struct fixture *fix, const char *addr)
+{
+    struct route_upstream_info info = upstream(fix, 0);
+    char text[ADDR_TEXT_MAX];
+    assert_int_equal(info.state, ROUTE_UP);
+    assert_string_equal(addr_format(&info.servers[0].addr, text), addr);
+    for (size_t i = 1; i < info.server_count; i++)
+        assert_true(info.servers[i].gone);
+}
+
+static struct resolver_info info_of(struct fixture *fix)
+{
+    struct resolver_info info;
+    assert_true(resolver_get_info(fix->relay.resolver, 0, 0, &info));
+    return info;
+}
+
+/* ---- tests ---- */
+
+static void names_and_addresses_are_there_when_it_has_started(void **state)
+{
+    struct fixture *fix = start(state);
+    expect_server(fix, "10.0.0.1:9000");
+    assert_int_equal(upstream(fix, 1).state, ROUTE_UP);
+    assert_int_equal(asked(), 1);
+    struct resolver_info info = info_of(fix);
+    assert_int_equal(info.resolved_ms, atomic_load(&now_ms));
+    assert_int_equal(info.failures_total, 0);
+    assert_string_equal(info.why, "");
+    assert_false(resolver_get_info(fix->relay.resolver, 0, 1, &info));
+}
+
+static void a_name_is_asked_for_again_after_each_interval(void **state)
+{
+    struct fixture *fix = start(state);
+    know("10.0.0.2");
+    pass(INTERVAL_MS - 1);
+    assert_int_equal(asked(), 1);
+    expect_server(fix, "10.0.0.1:9000");
+    pass(1);
+    assert_int_equal(asked(), 2);
+    expect_server(fix, "10.0.0.2:9000");
+    pass(INTERVAL_MS);
+    assert_int_equal(asked(), 3);
+}
+
+static void with_interval_off_a_name_is_asked_for_at_the_start_or_when_hurried(void **state)
+{
+    ((struct fixture *)*state)->route_conf.resolve_interval_ms = 0;
+    struct fixture *fix = start(state);
+    know("10.0.0.2");
+    pass(UINT64_C(1000) * 86400 * 365);
+    assert_int_equal(asked(), 1);
+    assert_true(resolver_hurry(fix->relay.resolver, 0, 0));
+    settle();
+    assert_int_equal(asked(), 2);
+    expect_server(fix, "10.0.0.2:9000");
+    pass(INTERVAL_MS);
+    assert_int_equal(asked(), 2);
+}
+
+static void who_hurries_has_it_asked_a_second_after_the_last_time(void **state)
+{
+    struct fixture *fix = start(state);
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(resolver_hurry(fix->relay.resolver, 0, 0));
+    pass(999);
+    assert_int_equal(asked(), 1);
+    pass(1);
+    assert_int_equal(asked(), 2); /* once for all ten */
+    pass(10000);
+    assert_int_equal(asked(), 2);
+    assert_true(resolver_hurry(fix->relay.resolver, 0, 0));
+    settle();
+    assert_int_equal(asked(), 3);
+    assert_false(resolver_hurry(fix->relay.resolver, 0, 1)); /* an address */
+    assert_false(resolver_hurry(NULL, 0, 0));
+}
+
+static void a_failed_connect_hurries(void **state)
+{
+    struct fixture *fix = start(state);
+    fix->route_conf.balance = CONF_FIRST;
+    fixture_accept(fix);
+    fake_port_finish(fixture_op(SOCK_NONE, OP_CONNECT), ERR_REFUSED, 0);
+    fixture_pump(fix);
+    pass(1000);
+    assert_int_equal(asked(), 2);
+}
+
+static void a_failure_leaves_the_last_addresses_and_is_logged_once(void **state)
+{
+    struct fixture *fix = start(state);
+    know(NULL);
+    pass(INTERVAL_MS);
+    fixture_expect_log(
+        "route 'game': upstream 'game.test:9000' can't be resolved: nobody knows "
+        "that name; its last addresses stay in use\n");
+    fixture_gather_log();
+    pass(INTERVAL_MS);
+    pass(INTERVAL_MS);
+    fixture_expect_no_log("resolved");
+    expect_server(fix, "10.0.0.1:9000");
+    struct resolver_info info = info_of(fix);
+    assert_int_equal(info.failures_total, 3);
+    assert_string_equal(info.why, "nobody knows that name");
+    assert_int_equal(info.resolved_ms, atomic_load(&now_ms) - UINT64_C(3) * INTERVAL_MS);
+
+    know("10.0.0.1");
+    pass(INTERVAL_MS);
+    fixture_expect_log("route 'game': upstream 'game.test:9000' can be resolved again\n");
+    assert_string_equal(info_of(fix).why, "");
+}
+
+static void a_name_that_never_resolved_takes_no_session_and_others_do(void **state)
+{
+    know(NULL);
+    struct fixture *fix = start(state);
+    assert_int_equal(upstream(fix, 0).state, ROUTE_UNRESOLVED);
+    assert_string_equal(upstream(fix, 0).word, "DOWN (resolution)");
+    assert_int_equal(upstream(fix, 1).state, ROUTE_UP);
+    fixture_expect_log("can't be resolved: nobody knows that name; no session goes there until "
+                       "it can\n");
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_accept(fix);
+        assert_int_equal(fixture_op(SOCK_NONE, OP_CONNECT)->addr.ip[3], 6); /* 10.0.0.6 */
+        fixture_connect(fix);
+    }
+    know("10.0.0.9");
+    pass(INTERVAL_MS);
+    expect_server(fix, "10.0.0.9:9000");
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    os_init();
+    const struct CMUnitTest tests[] = {
+        test(names_and_addresses_are_there_when_it_has_started),
+        test(a_name_is_asked_for_again_after_each_interval),
+        test(with_interval_off_a_name_is_asked_for_at_the_start_or_when_hurried),
+        test(who_hurries_has_it_asked_a_second_after_the_last_time),
+        test(a_failed_connect_hurries),
+        test(a_failure_leaves_the_last_addresses_and_is_logged_once),
+        test(a_name_that_never_resolved_takes_no_session_and_others_do),
+    };
+    return cmocka_run_group_tests_name("relay_resolver", tests, NULL, NULL);
+}
