@@ -7,8 +7,9 @@
 #include "os/os.h"
 #include "relay/relay.h"
 
-#define NOT_BEFORE_MS 1000 /* from one try to the next that somebody hurries */
-#define STOP_FOR_MS   2000 /* a stop waits so long for a question that is on its way */
+#define NOT_BEFORE_MS 1000  /* from one try to the next that somebody hurries */
+#define UNANSWERED_MS 30000 /* with resolve_interval = off, until there is a first answer */
+#define STOP_FOR_MS   2000  /* a stop waits so long for a question that is on its way */
 
 struct name {
     size_t route, upstream;
@@ -73,6 +74,14 @@ static void log_failure(const struct relay_route *route, const struct name *name
                                           : "no session goes there until it can");
 }
 
+/* A name without any answer yet is asked for again, whatever the interval. */
+static uint64_t next_due(const struct name *name, uint32_t interval_ms, uint64_t now_ms)
+{
+    if (interval_ms == 0)
+        return name->info.resolved_ms != 0 ? UINT64_MAX : now_ms + UNANSWERED_MS;
+    return now_ms + interval_ms;
+}
+
 static void note(struct resolver *resolver, struct name *name, enum err err, const char *why)
 {
     const struct relay_route *route = route_of(resolver, name);
@@ -86,8 +95,7 @@ static void note(struct resolver *resolver, struct name *name, enum err err, con
     else
         name->info.failures_total++;
     str_format(name->info.why, sizeof name->info.why, "%s", err == ERR_OK ? "" : why);
-    uint32_t interval = route->conf->resolve_interval_ms;
-    name->due_ms = interval == 0 ? UINT64_MAX : now + interval;
+    name->due_ms = next_due(name, route->conf->resolve_interval_ms, now);
     resolver->answered += first;
     os_cond_wake_all(&resolver->changed);
     os_mutex_unlock(&resolver->lock);

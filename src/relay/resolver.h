@@ -1,6 +1,7 @@
 /* resolver.h - a thread that asks the system for the addresses of upstreams' names.
  *
- * Each name is resolved when the relay starts and then every resolve_interval of its route;
+ * Each name is resolved when the relay starts and then every resolve_interval of its route (with
+ * `off` only until there is an answer);
  * earlier, but not within a second of the last time, after a failed connect or when an operator
  * asks. A failure leaves the last good answer and is logged once, and so is its end. The system's
  * resolver may block for long: a worker never waits for it, and neither does a stop for more
