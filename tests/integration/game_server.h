@@ -32,15 +32,15 @@ struct game_session {
 struct game_server {
     struct addr addr; /* stays the same over restarts */
     char letter;
-    bool resets;               /* every connection at once; before a start */
-    struct os_thread *thread;  /* NULL: is dead */
-    sock_t listener;           /* the thread's, while there is one */
-    _Atomic bool stop;         /* the thread ends */
-    _Atomic bool door_closed;  /* the listener is closed, the sessions go on */
-    _Atomic uint32_t accepted; /* connections ever, health checks included */
-    _Atomic uint32_t clients;  /* that ever asked */
-    _Atomic uint32_t open;     /* of them, now */
-    _Atomic uint32_t peak;     /* of those that stayed for a moment */
+    bool resets;                    /* every connection at once; before a start */
+    struct os_thread *thread;       /* NULL: is dead */
+    sock_t listener;                /* the thread's, while there is one */
+    _Atomic bool stop;              /* the thread ends */
+    _Atomic bool door_closed;       /* the listener is closed, the sessions go on */
+    _Atomic uint32_t accepted;      /* connections ever, health checks included */
+    _Atomic uint32_t clients;       /* that ever asked */
+    _Atomic uint32_t open;          /* of them, now */
+    _Atomic uint32_t peak;          /* of those that stayed for a moment */
     uint32_t asked[GAME_ASKED_MAX]; /* the clients' first numbers in order; read when dead */
     struct game_session sessions[GAME_SESSIONS_MAX]; /* private to the thread */
     size_t session_count;
