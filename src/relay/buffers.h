@@ -1,9 +1,10 @@
-/* buffers.h - the memory of bytes that a sink did not take at once.
+/* buffers.h - the memory of bytes that a sink did not take at once, or that are waited for.
  *
  * A flow receives into its worker's scratch buffer and sends from there; only what the sink
- * leaves is copied into a buffer of its own, the smallest that holds it. Buffers come in
- * classes, each four times the size of the one before. A worker keeps a few free ones at hand;
- * beyond that they go back to the class's slab, which gives empty chunks back to the system.
+ * leaves is copied into a buffer of its own, the smallest that holds it. A hot flow (flow.h) has
+ * one of the smallest all the time, and its READ fills it. Buffers come in classes, each four
+ * times the size of the one before. A worker keeps a few free ones at hand; beyond that they go
+ * back to the class's slab, which gives empty chunks back to the system.
  *
  * Threads: a struct buffer_cache belongs to its worker; the classes are shared and locked.
  */

@@ -19,15 +19,21 @@
  * many slow sinks do not hold much memory. */
 #define FLOW_SLOW_MS 50
 
-/* Hot is a flow whose bytes came within this time of being waited for. That is less than the
- * pause between two updates of a slow game; below, few receive calls would be saved. */
-#define FLOW_HOT_MS 250
+/* Hot is a flow whose bytes came within this time of being waited for, and were less than its
+ * buffer has room for. A game that sends more rarely would save few calls; what comes in larger
+ * pieces saves none, since the rest has to be received all the same. */
+#define FLOW_HOT_MS       250
+#define FLOW_MESSAGE_ROOM BUFFER_SMALLEST
 
 /* A READ that has waited in a buffer for so long gives it back. */
 #define FLOW_IDLE_MS 2000
 
 /* Moved in one turn before others have theirs. */
 #define FLOW_TURN_BYTES (1024 * 1024u)
+
+/* For what is only done where the port reads into buffers: elsewhere it is not to lie in the way
+ * of each message. */
+#define ASIDE __attribute__((noinline, cold))
 
 static bool is_up(const struct flow *flow)
 {
@@ -62,26 +68,18 @@ static enum flow_event die(struct flow *flow, struct worker *worker, enum flow_e
     return event;
 }
 
-/* The room of a flow's own buffer for messages. */
-static uint32_t message_room(const struct flow *flow)
-{
-    uint32_t most = flow->pair->route->conf->buffer_bytes;
-    return most < BUFFER_SMALLEST ? most : BUFFER_SMALLEST;
-}
-
 /* Gives the READ that follows a buffer, if the flow is hot and there is one. */
-static void choose_room(struct flow *flow, struct worker *worker, uint32_t moved)
+ASIDE static void choose_room(struct flow *flow, struct worker *worker, uint32_t moved)
 {
-    uint32_t room = message_room(flow);
-    bool hot =
-        moved > 0 && moved < room && elapsed_ms(worker->now_ms, flow->waiting_ms) < FLOW_HOT_MS;
+    bool hot = moved > 0 && moved < FLOW_MESSAGE_ROOM &&
+               elapsed_ms(worker->now_ms, flow->waiting_ms) < FLOW_HOT_MS;
     if (!hot)
         give_buffer(flow, worker);
     else if (flow->buffer.bytes == NULL)
-        flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, room);
+        flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, FLOW_MESSAGE_ROOM);
     if (flow->buffer.bytes != NULL) {
         flow->op.buf = flow->buffer.bytes;
-        flow->op.len = room;
+        flow->op.len = FLOW_MESSAGE_ROOM;
     }
     flow->recalled = false;
     flow->waiting_ms = worker->now_ms;
@@ -205,7 +203,7 @@ static enum flow_event pump(struct flow *flow, struct worker *worker, uint32_t m
 }
 
 /* A message came into the flow's own buffer, or FIN. */
-static enum flow_event on_message(struct flow *flow, struct worker *worker)
+ASIDE static enum flow_event on_message(struct flow *flow, struct worker *worker)
 {
     uint32_t got = flow->op.bytes;
     if (got == 0)

@@ -58,7 +58,7 @@ struct server_info {
     uint64_t descriptors_limit; /* UINT64_MAX: none */
     uint64_t resident_bytes;    /* 0: unknown */
     uint64_t cpu_us;            /* of the whole process since its start */
-    uint64_t buffers_used;      /* relay buffers that hold bytes right now */
+    uint64_t buffers_used;      /* relay buffers that hold bytes, or wait for them */
     uint64_t buffer_bytes;      /* memory held by relay buffers, free ones included */
     struct port_stats port;
 };

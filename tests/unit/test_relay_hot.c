@@ -146,15 +146,6 @@ static void large_pieces_are_received_as_ever(void **state)
     assert_int_equal(buffers_used(fix), 0);
 }
 
-static void the_room_is_not_above_buffer_size(void **state)
-{
-    struct fixture *fix = *state;
-    fix->route_conf.buffer_bytes = 1000;
-    struct session s = open_session(fix);
-    fixture_arrive(fix, s.client, "1");
-    assert_int_equal(fixture_op(s.client, OP_READ)->len, 1000);
-}
-
 static void without_memory_a_flow_waits_without_a_buffer(void **state)
 {
     struct fixture *fix = *state;
@@ -416,7 +407,6 @@ int main(void)
         HOT_TEST(a_hot_flow_cools_down_when_a_message_comes_late),
         HOT_TEST(readiness_without_bytes_makes_no_flow_hot),
         HOT_TEST(large_pieces_are_received_as_ever),
-        HOT_TEST(the_room_is_not_above_buffer_size),
         HOT_TEST(without_memory_a_flow_waits_without_a_buffer),
         HOT_TEST(a_message_goes_on_without_a_receive),
         HOT_TEST(a_buffer_that_was_filled_is_followed_by_a_receive),
