@@ -348,7 +348,12 @@ void probe_begin(struct worker *worker, struct relay_route *route,
         report(worker, route, check, (struct health_result){.code = HEALTH_SOCKERR});
         return;
     }
-    lifecycle_part_begins(relay);
+    /* Whose worker ran this while the last part of the relay ended may not begin another one. */
+    if (!lifecycle_keep(relay)) {
+        port_close_socket(relay->port, probe->sock, SOCK_CLOSE_NORMAL);
+        unhold(probe);
+        return;
+    }
     os_mutex_lock(&probe->lock);
     begin_time(probe, worker);
     probe->op.kind = OP_CONNECT;

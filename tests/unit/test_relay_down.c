@@ -117,6 +117,25 @@ static void a_check_is_given_up_at_its_timeout(void **state)
     assert_int_equal(state_of_first(fix), ROUTE_DOWN);
 }
 
+/* Its worker was about to begin it while the last part of the relay ended in another one: the exit
+ * message is on its way, and it may not be sent twice. */
+static void a_check_that_comes_too_late_for_a_stop_is_none(void **state)
+{
+    struct fixture *fix = *state;
+    lifecycle_stop(&fix->relay, true);
+    fixture_pump(fix);
+    fake_port_finish_cancelled(SOCK_NONE);
+    fixture_pump(fix);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    unsigned open = fake_sock_open_count();
+
+    const struct route_check check = {.addr = checked};
+    probe_begin(fix->worker, &fix->relay.routes[0], &check);
+    assert_null(fake_port_op(SOCK_NONE, OP_CONNECT));
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    assert_int_equal(fake_sock_open_count(), open);
+}
+
 #define DOWN_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -126,6 +145,7 @@ int main(void)
         DOWN_TEST(a_client_that_connects_to_a_server_that_went_down_tries_the_next_one),
         DOWN_TEST(a_check_that_a_stop_cuts_short_says_nothing_of_the_server),
         DOWN_TEST(a_check_is_given_up_at_its_timeout),
+        DOWN_TEST(a_check_that_comes_too_late_for_a_stop_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
