@@ -19,9 +19,10 @@
  * many slow sinks do not hold much memory. */
 #define FLOW_SLOW_MS 50
 
-/* Hot is a flow whose bytes came within this time of being waited for, and were less than its
- * buffer has room for. A game that sends more rarely would save few calls; what comes in larger
- * pieces saves none, since the rest has to be received all the same. */
+/* Hot is a flow whose bytes, but its first, came within this time of being waited for, and were
+ * less than its buffer has room for. A game that sends more rarely would save few calls; what
+ * comes in larger pieces saves none, since the rest has to be received all the same; and many a
+ * session has only one message. */
 #define FLOW_HOT_MS       250
 #define FLOW_MESSAGE_ROOM BUFFER_SMALLEST
 
@@ -71,7 +72,7 @@ static enum flow_event die(struct flow *flow, struct worker *worker, enum flow_e
 /* Gives the READ that follows a buffer, if the flow is hot and there is one. */
 ASIDE static void choose_room(struct flow *flow, struct worker *worker, uint32_t moved)
 {
-    bool hot = moved > 0 && moved < FLOW_MESSAGE_ROOM &&
+    bool hot = moved > 0 && moved < FLOW_MESSAGE_ROOM && flow->writes > 1 &&
                elapsed_ms(worker->now_ms, flow->waiting_ms) < FLOW_HOT_MS;
     if (!hot)
         give_buffer(flow, worker);

@@ -40,11 +40,24 @@ static int64_t buffers_used(struct fixture *fix)
     return atomic_load(&fix->worker->cache.used);
 }
 
+enum { HELLO_BYTES = sizeof "hello" - 1 };
+
+/* The first message makes no flow hot. Nothing of it is left to be seen but the counts. */
+static void say_hello(struct fixture *fix, sock_t from, sock_t to)
+{
+    fixture_arrive(fix, from, "hello");
+    assert_int_equal(fixture_op(from, OP_READ)->len, 0);
+    assert_int_equal(fake_sock(to)->sent_len, HELLO_BYTES);
+    fake_sock(to)->sent_len = 0;
+}
+
 static struct session open_session(struct fixture *fix)
 {
     struct session s = fixture_session(fix);
     fake_sock(s.client)->room = PLENTY;
     fake_sock(s.upstream)->room = PLENTY;
+    say_hello(fix, s.client, s.upstream);
+    say_hello(fix, s.upstream, s.client);
     return s;
 }
 
@@ -178,8 +191,8 @@ static void a_message_goes_on_without_a_receive(void **state)
     assert_ptr_equal(read->buf, buf);
     assert_int_equal(read->len, ROOM);
     assert_int_equal(buffers_used(fix), 1);
-    assert_int_equal(fixture_counter(fix, STAT_BYTES_UP), 3);
-    assert_int_equal(fixture_counter(fix, STAT_WRITES_UP), 2);
+    assert_int_equal(fixture_counter(fix, STAT_BYTES_UP), HELLO_BYTES + 3);
+    assert_int_equal(fixture_counter(fix, STAT_WRITES_UP), 3);
 }
 
 static void a_buffer_that_was_filled_is_followed_by_a_receive(void **state)
@@ -210,7 +223,7 @@ static void what_the_sink_leaves_is_written_from_the_same_buffer(void **state)
     expect_sent(s.upstream, "1patience");
     assert_int_equal(fixture_op(s.client, OP_READ)->len, 0);
     assert_int_equal(buffers_used(fix), 0);
-    assert_int_equal(fixture_counter(fix, STAT_BYTES_UP), 9);
+    assert_int_equal(fixture_counter(fix, STAT_BYTES_UP), HELLO_BYTES + 9);
 }
 
 /* ---- idle ---- */
