@@ -15,10 +15,8 @@ static const struct {
 };
 
 static const char *const phases[] = {
-    [PHASE_ACCEPT] = "accept",
-    [PHASE_HELD] = "held",
-    [PHASE_CONNECT] = "connect",
-    [PHASE_DATA] = "data",
+    [PHASE_ACCEPT] = "accept",           [PHASE_HELD] = "held",
+    [PHASE_CONNECT] = "connect",         [PHASE_DATA] = "data",
     [PHASE_HALF_CLOSED] = "half_closed",
 };
 

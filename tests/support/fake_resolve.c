@@ -26,8 +26,8 @@ unsigned fake_resolve_asked(void)
     return atomic_load(&asked);
 }
 
-enum err os_resolve(const char *host, uint16_t port, struct addr *out, size_t max, size_t *count,
-                    char *why, size_t why_size)
+enum err os_resolve(const char *host, uint16_t port, struct addr *out, size_t max,
+                    size_t *count, char *why, size_t why_size)
 {
     (void)host;
     os_mutex_lock(&lock);
