@@ -37,7 +37,7 @@ static void each_log(struct relay *relay,
             str_format(what, sizeof what, "route '%s': upstream '%s': failed connects",
                        route->conf->name, route->conf->upstreams[k].name);
             account(&route->upstreams.each[k].connect_log, LOG_WARNING, what);
-            for (size_t n = 0; n == 0 || n < route->conf->source_count; n++)
+            for (size_t n = 0; n < upstreams_source_count(route->conf); n++)
                 account(&route->upstreams.each[k].sources[n].log, LOG_WARNING,
                         "upstreams with few local ports left");
         }

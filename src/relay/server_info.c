@@ -89,7 +89,7 @@ static enum err fill_sources(struct relay_route *route, size_t index,
                              struct server_upstream_info *out)
 {
     const struct conf_route *conf = route->conf;
-    out->source_count = conf->source_count > 0 ? conf->source_count : 1;
+    out->source_count = upstreams_source_count(conf);
     out->sources = calloc(out->source_count, sizeof *out->sources);
     if (out->sources == NULL)
         return ERR_NOMEM;

@@ -86,7 +86,7 @@ static void see_changes(struct relay_route *route)
 static uint64_t begin_checks(struct relay_route *route, struct worker *worker)
 {
     uint64_t next_ms = UINT64_MAX;
-    while (probes_have_room(&route->relay->probes)) { /* the end of one comes back here */
+    while (probes_have_room(&route->relay->probes)) { /* a second later at most */
         struct route_check check;
         os_mutex_lock(&route->upstreams.lock);
         bool due = route_take_check(route->upstreams.route, worker->now_ms, &check, &next_ms);
@@ -160,7 +160,7 @@ static void look_at_source(struct relay_route *route, size_t upstream, unsigned 
 /* Before connects fail for want of local ports. */
 static void look_at_ports(struct relay_route *route)
 {
-    size_t source_count = route->conf->source_count > 0 ? route->conf->source_count : 1;
+    size_t source_count = upstreams_source_count(route->conf);
     for (size_t i = 0; i < route->conf->upstream_count; i++)
         for (unsigned k = 0; k < source_count; k++)
             look_at_source(route, i, k);
@@ -275,7 +275,7 @@ enum err upstreams_open(struct relay_route *route)
 {
     struct upstreams *upstreams = &route->upstreams;
     const struct conf_route *conf = route->conf;
-    size_t source_count = conf->source_count > 0 ? conf->source_count : 1;
+    size_t source_count = upstreams_source_count(conf);
     timer_init(&upstreams->timer, &upstreams_timer);
     upstreams->each = calloc(conf->upstream_count, sizeof *upstreams->each);
     if (upstreams->each == NULL)

@@ -39,7 +39,7 @@ struct relay_upstream {
     size_t scope;                 /* in the statistics */
     struct quota quota;           /* sessions connected to it; without a limit */
     struct log_limit connect_log; /* failed connects */
-    struct source_use *sources;   /* owned; one for each of the route's, at least one */
+    struct source_use *sources;   /* owned; upstreams_source_count() of them */
 };
 
 struct upstreams {
@@ -71,6 +71,12 @@ void upstreams_stir(struct relay_route *route);
 
 /* Once a second, by a worker. */
 void upstreams_tick(struct relay_route *route, struct worker *worker);
+
+/* How many local addresses are told apart: those of the configuration, or the system's choice. */
+static inline size_t upstreams_source_count(const struct conf_route *conf)
+{
+    return conf->source_count > 0 ? conf->source_count : 1;
+}
 
 /* The local address for the next connection to `to`, and its number; false: the system
  * chooses, and the number is 0. */
