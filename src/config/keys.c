@@ -141,7 +141,7 @@ const struct key keys[] = {
      "Time between such questions while the peer does not answer."},
     {KEY_ROUTE, "nodelay", KEY_BOOL, "yes", NULL, 0, 0, true, OF_ROUTE(nodelay),
      "Sends small packets at once (TCP_NODELAY), as games need it: yes or no."},
-    {KEY_ROUTE, "buffer_size", KEY_SIZE, "256KB", NULL, 4 * KB, 1 * MB, true,
+    {KEY_ROUTE, "buffer_size", KEY_SIZE, "512KB", NULL, 4 * KB, 1 * MB, true,
      OF_ROUTE(buffer_bytes),
      "Most bytes of one direction that the relay holds for a slow reader."},
     {KEY_ROUTE, "backlog", KEY_COUNT, "1024", NULL, 1, 65535, false, OF_ROUTE(backlog),

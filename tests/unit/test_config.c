@@ -43,7 +43,7 @@ static void a_minimal_file_gets_every_default(void **state)
     assert_int_equal(route->keepalive_idle_ms, 60000);
     assert_int_equal(route->keepalive_interval_ms, 10000);
     assert_true(route->nodelay);
-    assert_int_equal(route->buffer_bytes, 262144);
+    assert_int_equal(route->buffer_bytes, 524288);
     assert_int_equal(route->backlog, 1024);
     assert_int_equal(route->balance, CONF_ROUND_ROBIN);
     assert_int_equal(route->when_down, CONF_REFUSE);

@@ -209,7 +209,6 @@ static void the_services_example_has_a_route_a_service(void **state)
     assert_int_equal(lobby->idle_timeout_ms, 900000);
     assert_int_equal(lobby->connect_timeout_ms, 3000);
     assert_int_equal(world->connect_timeout_ms, 10000);
-    assert_int_equal(patches->buffer_bytes, 256 * 1024);
     assert_false(patches->nodelay);
     conf_free(conf);
 }

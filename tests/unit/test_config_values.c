@@ -69,18 +69,18 @@ static const struct {
     {"[defaults]", "keepalive = 500ms", "'500ms' is out of range; allowed is off, or 1s to 9h"},
     {"[defaults]", "nodelay = maybe", "'maybe' is neither yes nor no; write one of them"},
     {"[defaults]", "buffer_size = 16",
-     "'16' has no unit; write it with one, such as 256KB (units: B KB MB GB; allowed: 4KB to "
+     "'16' has no unit; write it with one, such as 512KB (units: B KB MB GB; allowed: 4KB to "
      "1MB)"},
     {"[defaults]", "buffer_size = 16 KB",
-     "'16 KB' has a blank before its unit; write it without, such as 256KB (units: B KB MB GB; "
+     "'16 KB' has a blank before its unit; write it without, such as 512KB (units: B KB MB GB; "
      "allowed: 4KB to 1MB)"},
     {"[defaults]", "buffer_size = 16K",
-     "'16K' has an unknown unit; write a known one, such as 256KB (units: B KB MB GB; allowed: "
+     "'16K' has an unknown unit; write a known one, such as 512KB (units: B KB MB GB; allowed: "
      "4KB to 1MB)"},
     {"[defaults]", "buffer_size = 0", "'0' is out of range; allowed is 4KB to 1MB"},
     {"[defaults]", "buffer_size = 2MB", "'2MB' is out of range; allowed is 4KB to 1MB"},
     {"[defaults]", "buffer_size = big",
-     "'big' is not a size; write a number with its unit, such as 256KB (units: B KB MB GB; "
+     "'big' is not a size; write a number with its unit, such as 512KB (units: B KB MB GB; "
      "allowed: 4KB to 1MB)"},
 };
 

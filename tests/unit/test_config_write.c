@@ -62,7 +62,7 @@ static void a_configuration_is_written_with_every_key(void **state)
                                   "keepalive = off\n"
                                   "keepalive_interval = 10s\n"
                                   "nodelay = yes\n"
-                                  "buffer_size = 256KB\n"
+                                  "buffer_size = 512KB\n"
                                   "backlog = 1024\n"
                                   "\n"
                                   "[route a]\n"

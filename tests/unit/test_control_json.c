@@ -317,7 +317,7 @@ static void the_configuration_has_units_in_its_names(void **state)
     assert_text(root, "relay.log_level", "info");
     assert_text(root, "console.listen", "local");
     assert_number(root, "routes.1.idle_timeout_ms", 0);
-    assert_number(root, "routes.0.buffer_size_bytes", 262144);
+    assert_number(root, "routes.0.buffer_size_bytes", 524288);
     assert_true(json_is_true(at(root, "routes.0.nodelay")));
     assert_text(root, "routes.0.upstream.1.name", "game.example:7000");
     assert_number(root, "routes.0.upstream.1.weight", 1);
