@@ -66,7 +66,14 @@ bool reason_is_refusal(enum reason reason)
     case REASON_QUEUE_FULL:
     case REASON_PROXY_UNTRUSTED:
     case REASON_PROXY_INVALID:
-    case REASON_PROXY_TIMEOUT: return true;
+    case REASON_PROXY_TIMEOUT:
+    case REASON_DENIED:
+    case REASON_BANNED:
+    case REASON_LIMIT_CLIENT:
+    case REASON_RATE_CLIENT:
+    case REASON_RATE_ROUTE:
+    case REASON_RATE_RELAY:
+    case REASON_DRAINING: return true;
 
     case REASON_NONE:
     case REASON_CLIENT_FIN:
@@ -88,6 +95,14 @@ bool reason_is_refusal(enum reason reason)
     case REASON_HALF_CLOSE_TIMEOUT:
     case REASON_STOPPED:
     case REASON_KILLED:
+    case REASON_PAUSE_TIMEOUT:
+    case REASON_FIRST_BYTE_TIMEOUT:
+    case REASON_MIN_RATE:
+    case REASON_BACKLOG_AGE:
+    case REASON_SESSION_TIME:
+    case REASON_DRAINED:
+    case REASON_BAN:
+    case REASON_ROUTE_REMOVED:
     case REASON_COUNT: return false;
     }
     return false;

@@ -60,6 +60,29 @@
       "max_sessions of the relay was reached")                                                 \
     X(REASON_LIMIT_ROUTE, "limit_route", "relay", "limit",                                     \
       "max_sessions of the route was reached")                                                 \
+    X(REASON_DENIED, "denied", "relay", "refused",                                             \
+      "the route's access list denies the client")                                             \
+    X(REASON_BANNED, "banned", "relay", "refused", "the client is banned")                     \
+    X(REASON_LIMIT_CLIENT, "limit_client", "relay", "limit",                                   \
+      "max_sessions_per_client was reached")                                                   \
+    X(REASON_RATE_CLIENT, "rate_client", "relay", "limit",                                     \
+      "the client connected more often than connect_rate_per_client allows")                   \
+    X(REASON_RATE_ROUTE, "rate_route", "relay", "limit",                                       \
+      "the route got more connections than its connect_rate allows")                           \
+    X(REASON_RATE_RELAY, "rate_relay", "relay", "limit",                                       \
+      "the relay got more connections than its connect_rate allows")                           \
+    X(REASON_DRAINING, "draining", "relay", "refused",                                         \
+      "the route takes no new sessions: an operator drains it")                                \
+    X(REASON_PAUSE_TIMEOUT, "pause_timeout", "operator", "timeout",                            \
+      "the route was paused for longer than pause_timeout lets a client wait")                 \
+    X(REASON_FIRST_BYTE_TIMEOUT, "first_byte_timeout", "relay", "timeout",                     \
+      "the client sent nothing within first_byte_timeout")                                     \
+    X(REASON_MIN_RATE, "min_rate", "relay", "timeout",                                         \
+      "the session moved less than min_rate asks for")                                         \
+    X(REASON_BACKLOG_AGE, "max_backlog_age", "relay", "timeout",                               \
+      "one side took nothing of what waited for it for max_backlog_age")                       \
+    X(REASON_SESSION_TIME, "max_session_time", "relay", "timeout",                             \
+      "the session lasted for max_session_time")                                               \
     X(REASON_NO_DESCRIPTORS, "no_descriptors", "relay", "limit",                               \
       "the process has no descriptors left")                                                   \
     X(REASON_NO_MEMORY, "no_memory", "relay", "limit", "the system has no memory left")        \
@@ -67,7 +90,12 @@
       "no local port is left for a connection to the upstream")                                \
     X(REASON_STOPPED, "stopped", "relay", "stop",                                              \
       "the relay stopped before the session ended")                                            \
-    X(REASON_KILLED, "killed", "operator", "kill", "an operator ended the session")
+    X(REASON_KILLED, "killed", "operator", "kill", "an operator ended the session")            \
+    X(REASON_DRAINED, "drained", "operator", "kill",                                           \
+      "an operator drained the session's route or upstream")                                   \
+    X(REASON_BAN, "ban", "operator", "kill", "the client was banned during the session")       \
+    X(REASON_ROUTE_REMOVED, "route_removed", "operator", "kill",                               \
+      "the route was removed from the configuration, and on_remove says kill")
 
 enum reason {
 #define X(name, word, who, how, sentence) name,

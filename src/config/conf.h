@@ -88,6 +88,34 @@ struct conf_eject {
     uint32_t for_ms;
 };
 
+/* `10/s burst 20`: so many at once, then as many as that in the long run. */
+struct conf_rate {
+    uint32_t count; /* in `per_ms`; 0: `off`, the rest is zero */
+    uint32_t per_ms;
+    uint32_t burst; /* 1 or more */
+};
+
+/* `1MB/s burst 256KB` */
+struct conf_pace {
+    uint64_t bytes_per_s; /* 0: `off`, the rest is zero */
+    uint32_t burst_bytes; /* 1 or more */
+};
+
+/* `100B/s over 30s` */
+struct conf_min_rate {
+    uint64_t bytes_per_s; /* both ways together; 0: `off`, the rest is zero */
+    uint32_t over_ms;
+};
+
+/* One network of an `allow` or `deny` line or of a file that such a line names. */
+struct conf_access {
+    struct addr_net net;
+    bool allow;
+};
+
+enum conf_guard { CONF_GUARD_ENFORCE, CONF_GUARD_DRY_RUN };
+enum conf_refuse { CONF_REFUSE_RESET, CONF_REFUSE_CLOSE, CONF_REFUSE_TARPIT };
+
 struct conf_route {
     char name[CONF_NAME_MAX];
     unsigned line; /* of its section */
@@ -125,6 +153,32 @@ struct conf_route {
     struct addr_net *trusts;   /* owned: whose PROXY headers are believed */
     size_t trust_count;        /* 0 with CONF_PROXY_IN_OFF, and only then */
     uint32_t proxy_timeout_ms; /* until a header is whole */
+
+    enum conf_guard guard;   /* DRY_RUN: nobody is refused by what follows, up to ban_after */
+    enum conf_refuse refuse; /* how a client is turned away */
+    uint32_t tarpit_ms;      /* of CONF_REFUSE_TARPIT: how long it is kept; else 0 */
+    struct conf_access *access; /* owned; each network once. The longest that has the client
+                                   decides; without one it may pass, unless all allow */
+    size_t access_count;
+    struct addr_net *exempts; /* owned: who the limits of a client and bans do not apply to */
+    size_t exempt_count;
+    uint32_t max_sessions_per_client;         /* 0: no limit */
+    struct conf_rate connect_rate_per_client; /* new connections */
+    struct conf_rate connect_rate;            /* of all clients of the route together */
+    struct conf_eject ban_after;              /* so many refusals of a client; 0: never */
+
+    uint32_t first_byte_timeout_ms; /* from connected on; 0: none */
+    struct conf_min_rate min_rate;
+    uint32_t max_backlog_age_ms;  /* a reader has taken nothing for so long; 0: no limit */
+    uint32_t max_session_time_ms; /* 0: no limit */
+
+    struct conf_pace rate_up, rate_down; /* of each session */
+    struct conf_pace rate_up_per_client, rate_down_per_client;
+    struct conf_pace rate_up_per_route, rate_down_per_route;
+
+    enum conf_on_down on_remove; /* what becomes of the sessions when the route is removed */
+    struct conf_rate admission_ramp; /* how fast clients that wait are let in */
+    uint32_t pause_timeout_ms;       /* how long a client waits at most while it is paused */
 };
 
 enum conf_console { CONF_CONSOLE_LOCAL, CONF_CONSOLE_NONE };
@@ -137,6 +191,13 @@ struct conf {
     uint32_t stop_timeout_ms;
     enum log_level log_level;
     char log_file[CONF_PATH_MAX]; /* "" : stderr */
+
+    struct conf_rate connect_rate;  /* of all clients of all routes together */
+    uint32_t client_table;          /* clients remembered at a time */
+    uint32_t client_bits_ipv4;      /* leading bits of an address that make one client: 8..32 */
+    uint32_t client_bits_ipv6;      /* 16..128 */
+    uint32_t tarpit_max;            /* clients kept in the tarpit at a time */
+    char state_file[CONF_PATH_MAX]; /* keeps bans over a restart; "": they are forgotten */
 
     enum conf_console console;
     char console_name[CONF_HOST_MAX]; /* names the local endpoint; see os/local.h */

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Room for arrays with one element a key, indexed as keys[]. */
-#define KEYS_MAX 48
+#define KEYS_MAX 96
 
 enum key_section { KEY_RELAY, KEY_CONSOLE, KEY_ROUTE /* also in [defaults] */ };
 

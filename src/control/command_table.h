@@ -86,7 +86,7 @@ struct command {
     command_function *run;
 };
 
-#define COMMAND_LIMIT 32 /* the table is not longer */
+#define COMMAND_LIMIT 64 /* the table is not longer */
 extern const struct command commands[];
 extern const size_t command_count;
 

@@ -51,6 +51,7 @@ struct relay_route {
         *listeners; /* owned, one for each port of each of conf->listens, in order */
     size_t listener_count;
     struct log_limit refuse_log; /* refused clients */
+    _Atomic bool frozen;         /* see pace.h */
 };
 
 struct relay {
