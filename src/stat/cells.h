@@ -31,21 +31,29 @@ enum stat_rated {
 };
 
 struct stat_scope {
+    enum stat_kind kind;
     struct histogram connect_us;
     struct histogram length_ms;
     _Atomic uint64_t samples[STAT_SAMPLES][RATED]; /* a ring, in step with stat.sample_ms */
+    void *memory;             /* what is freed with the scope */
+    struct stat_cell cells[]; /* one for each worker */
 };
 
 struct stat {
     unsigned workers;
-    size_t route_count;
-    size_t scope_count;
-    size_t *first_scope;       /* owned; of each route: itself, then its upstreams */
-    struct stat_cell *cells;   /* owned; cells[worker * scope_count + scope] */
-    struct stat_scope *scopes; /* owned */
+    struct stat_scope **scopes; /* owned, as what is in it; NULL where a number is free */
+    size_t scope_count;         /* numbers there are */
+    struct stat_scope *gone;    /* owned: the sum of the routes that have gone */
 
     _Atomic uint64_t sample_ms[STAT_SAMPLES];
     _Atomic uint64_t sample_count; /* ever taken; the latest is number sample_count - 1 */
 };
+
+/* Calls for each route's scope, that of the gone ones first. */
+#define STAT_EACH_ROUTE(scope, stat)                                                           \
+    for (size_t at_ = 0; at_ <= (stat)->scope_count; at_++)                                    \
+        for (struct stat_scope *scope =                                                        \
+                 at_ == 0 ? (stat)->gone : (stat)->scopes[at_ - 1];                            \
+             scope != NULL && scope->kind == STAT_ROUTE; scope = NULL)
 
 #endif

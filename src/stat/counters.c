@@ -5,90 +5,90 @@
 
 #include "stat/cells.h"
 
-static enum err number_scopes(struct stat *stat, const size_t upstream_counts[])
-{
-    stat->first_scope = calloc(stat->route_count + 1, sizeof *stat->first_scope);
-    if (stat->first_scope == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < stat->route_count; i++) {
-        stat->first_scope[i] = stat->scope_count;
-        stat->scope_count += 1 + upstream_counts[i];
-    }
-    return ERR_OK;
-}
-
 /* Aligned and zeroed; calloc() promises no cache lines, aligned_alloc() is not everywhere. */
-static struct stat_cell *cells_alloc(size_t count)
+static struct stat_scope *open_scope(unsigned workers, enum stat_kind kind)
 {
-    size_t align = _Alignof(struct stat_cell);
-    char *memory = calloc(1, count * sizeof(struct stat_cell) + align + sizeof(void *));
+    size_t align = _Alignof(struct stat_scope);
+    void *memory = calloc(1, sizeof(struct stat_scope) + workers * sizeof(struct stat_cell) +
+                                 align - 1);
     if (memory == NULL)
         return NULL;
-    uintptr_t start =
-        ((uintptr_t)memory + sizeof(void *) + align - 1) & ~(uintptr_t)(align - 1);
-    memcpy((char *)start - sizeof(void *), &memory, sizeof memory);
-    return (struct stat_cell *)start;
+    struct stat_scope *scope =
+        (struct stat_scope *)(((uintptr_t)memory + align - 1) & ~(uintptr_t)(align - 1));
+    scope->kind = kind;
+    scope->memory = memory;
+    return scope;
 }
 
-static void cells_free(struct stat_cell *cells)
+static void close_scope(struct stat_scope *scope)
 {
-    if (cells == NULL)
-        return;
-    char *memory;
-    memcpy(&memory, (char *)cells - sizeof(void *), sizeof memory);
-    free(memory);
+    if (scope != NULL)
+        free(scope->memory);
 }
 
-enum err stat_open(struct stat **out, unsigned workers, const size_t upstream_counts[],
-                   size_t route_count)
+enum err stat_open(struct stat **out, unsigned workers)
 {
     struct stat *stat = calloc(1, sizeof *stat);
     if (stat == NULL)
         return ERR_NOMEM;
     stat->workers = workers;
-    stat->route_count = route_count;
-    if (number_scopes(stat, upstream_counts) != ERR_OK)
-        goto undo;
-    stat->cells = cells_alloc(workers * stat->scope_count);
-    stat->scopes = calloc(stat->scope_count + 1, sizeof *stat->scopes);
-    if (stat->cells == NULL || stat->scopes == NULL)
-        goto undo;
+    stat->gone = open_scope(workers, STAT_ROUTE);
+    if (stat->gone == NULL) {
+        free(stat);
+        return ERR_NOMEM;
+    }
     *out = stat;
     return ERR_OK;
-
-undo:
-    stat_close(stat);
-    return ERR_NOMEM;
 }
 
 void stat_close(struct stat *stat)
 {
     if (stat == NULL)
         return;
-    free(stat->first_scope);
-    cells_free(stat->cells);
+    for (size_t i = 0; i < stat->scope_count; i++)
+        close_scope(stat->scopes[i]);
+    close_scope(stat->gone);
     free(stat->scopes);
     free(stat);
 }
 
-size_t stat_route_scope(const struct stat *stat, size_t route)
+/* A number that is free; SIZE_MAX: no memory for another one. */
+static size_t free_number(struct stat *stat)
 {
-    assert(route < stat->route_count);
-    return stat->first_scope[route];
+    for (size_t i = 0; i < stat->scope_count; i++)
+        if (stat->scopes[i] == NULL)
+            return i;
+    struct stat_scope **grown =
+        realloc(stat->scopes, (stat->scope_count + 1) * sizeof(struct stat_scope *));
+    if (grown == NULL)
+        return SIZE_MAX;
+    grown[stat->scope_count] = NULL;
+    stat->scopes = grown;
+    return stat->scope_count++;
 }
 
-size_t stat_upstream_scope(const struct stat *stat, size_t route, size_t upstream)
+enum err stat_begin_scope(struct stat *stat, enum stat_kind kind, size_t *scope)
 {
-    size_t scope = stat_route_scope(stat, route) + 1 + upstream;
-    assert(scope <
-           (route + 1 < stat->route_count ? stat->first_scope[route + 1] : stat->scope_count));
-    return scope;
+    size_t number = free_number(stat);
+    if (number == SIZE_MAX)
+        return ERR_NOMEM;
+    stat->scopes[number] = open_scope(stat->workers, kind);
+    if (stat->scopes[number] == NULL)
+        return ERR_NOMEM;
+    *scope = number;
+    return ERR_OK;
+}
+
+static struct stat_scope *scope_of(const struct stat *stat, size_t scope)
+{
+    assert(scope < stat->scope_count);
+    return stat->scopes[scope];
 }
 
 static struct stat_cell *cell_of(const struct stat *stat, unsigned worker, size_t scope)
 {
-    assert(worker < stat->workers && scope < stat->scope_count);
-    return &stat->cells[worker * stat->scope_count + scope];
+    assert(worker < stat->workers);
+    return &scope_of(stat, scope)->cells[worker];
 }
 
 /* Only one thread writes to the counter: two plain moves, no locked instruction. */
@@ -113,20 +113,31 @@ void stat_add_reason(struct stat *stat, unsigned worker, size_t scope, enum reas
 
 struct histogram *stat_connect_us(struct stat *stat, size_t scope)
 {
-    assert(scope < stat->scope_count);
-    return &stat->scopes[scope].connect_us;
+    return &scope_of(stat, scope)->connect_us;
 }
 
 struct histogram *stat_length_ms(struct stat *stat, size_t scope)
 {
-    assert(scope < stat->scope_count);
-    return &stat->scopes[scope].length_ms;
+    return &scope_of(stat, scope)->length_ms;
 }
 
-static void add_scope(const struct stat *stat, size_t scope, struct stat_sums *out)
+void stat_add_connect_us(const struct stat *stat, struct histogram *sum)
+{
+    STAT_EACH_ROUTE(scope, stat)
+    histogram_add(sum, &scope->connect_us);
+}
+
+void stat_add_length_ms(const struct stat *stat, struct histogram *sum)
+{
+    STAT_EACH_ROUTE(scope, stat)
+    histogram_add(sum, &scope->length_ms);
+}
+
+static void add_scope(const struct stat *stat, const struct stat_scope *scope,
+                      struct stat_sums *out)
 {
     for (unsigned w = 0; w < stat->workers; w++) {
-        const struct stat_cell *cell = cell_of(stat, w, scope);
+        const struct stat_cell *cell = &scope->cells[w];
         for (size_t i = 0; i < STAT_COUNTERS; i++)
             out->counters[i] += atomic_load_explicit(&cell->counters[i], memory_order_relaxed);
         for (size_t i = 0; i < REASON_COUNT; i++)
@@ -137,12 +148,40 @@ static void add_scope(const struct stat *stat, size_t scope, struct stat_sums *o
 void stat_read(const struct stat *stat, size_t scope, struct stat_sums *out)
 {
     memset(out, 0, sizeof *out);
-    add_scope(stat, scope, out);
+    add_scope(stat, scope_of(stat, scope), out);
 }
 
 void stat_read_total(const struct stat *stat, struct stat_sums *out)
 {
     memset(out, 0, sizeof *out);
-    for (size_t i = 0; i < stat->route_count; i++)
-        add_scope(stat, stat_route_scope(stat, i), out);
+    STAT_EACH_ROUTE(scope, stat)
+    add_scope(stat, scope, out);
+}
+
+/* Its samples, too, so that the rates of the whole have no jump. */
+static void add_to_gone(struct stat *stat, const struct stat_scope *scope)
+{
+    struct stat_cell *cell = &stat->gone->cells[0];
+    struct stat_sums sums;
+    memset(&sums, 0, sizeof sums);
+    add_scope(stat, scope, &sums);
+    for (size_t i = 0; i < STAT_COUNTERS; i++)
+        add(&cell->counters[i], sums.counters[i]);
+    for (size_t i = 0; i < REASON_COUNT; i++)
+        add(&cell->reasons[i], sums.reasons[i]);
+    histogram_add(&stat->gone->connect_us, &scope->connect_us);
+    histogram_add(&stat->gone->length_ms, &scope->length_ms);
+    for (size_t i = 0; i < STAT_SAMPLES; i++)
+        for (size_t k = 0; k < RATED; k++)
+            add(&stat->gone->samples[i][k],
+                atomic_load_explicit(&scope->samples[i][k], memory_order_relaxed));
+}
+
+void stat_end_scope(struct stat *stat, size_t scope)
+{
+    struct stat_scope *ended = scope_of(stat, scope);
+    if (ended->kind == STAT_ROUTE)
+        add_to_gone(stat, ended);
+    close_scope(ended);
+    stat->scopes[scope] = NULL;
 }

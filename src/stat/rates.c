@@ -17,19 +17,27 @@ static uint64_t time_of(const struct stat *stat, uint64_t number)
     return atomic_load_explicit(&stat->sample_ms[number % STAT_SAMPLES], memory_order_acquire);
 }
 
+static void sample_scope(const struct stat *stat, struct stat_scope *scope, size_t slot)
+{
+    for (size_t i = 0; i < RATED; i++) {
+        uint64_t sum = 0;
+        for (unsigned w = 0; w < stat->workers; w++)
+            sum += atomic_load_explicit(&scope->cells[w].counters[rated[i]],
+                                        memory_order_relaxed);
+        atomic_store_explicit(&scope->samples[slot][i], sum, memory_order_release);
+    }
+}
+
 void stat_sample(struct stat *stat, uint64_t now_ms)
 {
     uint64_t number = atomic_load_explicit(&stat->sample_count, memory_order_relaxed);
     size_t slot = number % STAT_SAMPLES;
     if (number > 0 && now_ms <= time_of(stat, number - 1))
         return; /* no time has passed, so there is nothing to divide by */
-    for (size_t scope = 0; scope < stat->scope_count; scope++) {
-        struct stat_sums sums;
-        stat_read(stat, scope, &sums);
-        for (size_t i = 0; i < RATED; i++)
-            atomic_store_explicit(&stat->scopes[scope].samples[slot][i],
-                                  sums.counters[rated[i]], memory_order_release);
-    }
+    sample_scope(stat, stat->gone, slot);
+    for (size_t scope = 0; scope < stat->scope_count; scope++)
+        if (stat->scopes[scope] != NULL)
+            sample_scope(stat, stat->scopes[scope], slot);
     atomic_store_explicit(&stat->sample_ms[slot], now_ms, memory_order_release);
     atomic_store_explicit(&stat->sample_count, number + 1, memory_order_release);
 }
@@ -54,10 +62,9 @@ static uint64_t find_begin(const struct stat *stat, uint64_t last, unsigned seco
     return begin;
 }
 
-static void add_growth(const struct stat *stat, size_t scope, uint64_t begin, uint64_t last,
+static void add_growth(const struct stat_scope *s, uint64_t begin, uint64_t last,
                        uint64_t sums[RATED])
 {
-    const struct stat_scope *s = &stat->scopes[scope];
     for (size_t i = 0; i < RATED; i++)
         sums[i] +=
             atomic_load_explicit(&s->samples[last % STAT_SAMPLES][i], memory_order_acquire) -
@@ -87,10 +94,12 @@ static uint64_t read_growth(const struct stat *stat, const size_t *scope, unsign
         uint64_t last = count - 1;
         begin = find_begin(stat, last, seconds);
         ms = time_of(stat, last) - time_of(stat, begin);
-        if (scope != NULL)
-            add_growth(stat, *scope, begin, last, sums);
-        for (size_t i = 0; scope == NULL && i < stat->route_count; i++)
-            add_growth(stat, stat_route_scope(stat, i), begin, last, sums);
+        if (scope != NULL) {
+            add_growth(stat->scopes[*scope], begin, last, sums);
+            continue;
+        }
+        STAT_EACH_ROUTE(route, stat)
+        add_growth(route, begin, last, sums);
     } while (atomic_load_explicit(&stat->sample_count, memory_order_acquire) >=
              begin + STAT_SAMPLES);
     return ms;

@@ -2,11 +2,12 @@
  *
  * Every worker adds to cells of its own, so counting on the byte path is a plain store to
  * memory that no other worker writes; readers add the workers' cells up. A scope is a route or
- * an upstream of a route; the sum over the routes is the whole. Once a second stat_sample()
- * keeps the sums, from which the rates over 1, 10 and 60 s come.
+ * an upstream of a route; the sum over the routes, those that have gone included, is the whole.
+ * Once a second stat_sample() keeps the sums, from which the rates over 1, 10 and 60 s come.
  *
  * Threads: stat_add() only for the caller's own worker number; stat_open(), stat_close() and
- * stat_sample() by the server; everything else from any thread, never stopping a worker.
+ * stat_sample() by the server; stat_begin_scope() and stat_end_scope() while nobody else uses
+ * the statistics; everything else from any thread, never stopping a worker.
  */
 #ifndef PAIRPORT_STAT_STAT_H
 #define PAIRPORT_STAT_STAT_H
@@ -33,14 +34,18 @@ enum stat_counter {
 
 struct stat; /* opaque */
 
-/* `upstream_counts[i]` is the number of upstreams of route i. ERR_NOMEM leaves nothing. */
-enum err stat_open(struct stat **out, unsigned workers, const size_t upstream_counts[],
-                   size_t route_count);
+/* Without scopes. ERR_NOMEM leaves nothing. */
+enum err stat_open(struct stat **out, unsigned workers);
 void stat_close(struct stat *stat);
 
-/* Scopes: numbers for stat_add() and the readers. */
-size_t stat_route_scope(const struct stat *stat, size_t route);
-size_t stat_upstream_scope(const struct stat *stat, size_t route, size_t upstream);
+/* A scope: a number for stat_add() and the readers. All of it begins at zero. ERR_NOMEM leaves
+ * *scope and everything else as they were. */
+enum stat_kind { STAT_ROUTE, STAT_UPSTREAM };
+enum err stat_begin_scope(struct stat *stat, enum stat_kind kind, size_t *scope);
+
+/* The scope is not used any more, its number may be given again. What a route has counted stays
+ * a part of the whole. */
+void stat_end_scope(struct stat *stat, size_t scope);
 
 /* Adds to a counter; only from worker `worker` (0 .. workers - 1). */
 void stat_add(struct stat *stat, unsigned worker, size_t scope, enum stat_counter counter,
@@ -53,6 +58,10 @@ void stat_add_reason(struct stat *stat, unsigned worker, size_t scope, enum reas
  * connects in microseconds; length of sessions, admitted to ended, in milliseconds. */
 struct histogram *stat_connect_us(struct stat *stat, size_t scope);
 struct histogram *stat_length_ms(struct stat *stat, size_t scope);
+
+/* The same for all routes together, added to *sum. */
+void stat_add_connect_us(const struct stat *stat, struct histogram *sum);
+void stat_add_length_ms(const struct stat *stat, struct histogram *sum);
 
 struct stat_sums {
     uint64_t counters[STAT_COUNTERS];

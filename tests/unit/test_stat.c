@@ -18,10 +18,31 @@ static const size_t upstream_counts[] = {2, 0, 3};
 
 static struct stat *stat;
 
+static size_t scopes_of[ROUTES][4]; /* the route's own, then its upstreams' */
+
+static size_t stat_route_scope(const struct stat *of, size_t route)
+{
+    assert_ptr_equal(of, stat);
+    return scopes_of[route][0];
+}
+
+static size_t stat_upstream_scope(const struct stat *of, size_t route, size_t upstream)
+{
+    assert_ptr_equal(of, stat);
+    return scopes_of[route][1 + upstream];
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    return stat_open(&stat, WORKERS, upstream_counts, ROUTES) == ERR_OK ? 0 : -1;
+    assert_int_equal(stat_open(&stat, WORKERS), ERR_OK);
+    for (size_t r = 0; r < ROUTES; r++) {
+        assert_int_equal(stat_begin_scope(stat, STAT_ROUTE, &scopes_of[r][0]), ERR_OK);
+        for (size_t u = 0; u < upstream_counts[r]; u++)
+            assert_int_equal(stat_begin_scope(stat, STAT_UPSTREAM, &scopes_of[r][1 + u]),
+                             ERR_OK);
+    }
+    return 0;
 }
 
 static int tear_down(void **state)
