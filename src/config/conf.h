@@ -47,6 +47,7 @@ struct conf_upstream {
     uint32_t slow_start_ms; /* its share grows over this time after it came back; 0: at once */
     bool backup;            /* is used only while no other upstream of the route is up */
     bool disabled;          /* takes no sessions until it is enabled on the console */
+    bool removed;           /* a reload has taken it out; its last sessions go on, see slots.h */
     unsigned line;
 };
 
@@ -122,7 +123,7 @@ struct conf_route {
 
     struct conf_listen *listens; /* owned, at least 1 */
     size_t listen_count;
-    struct conf_upstream *upstreams; /* owned, at least 1 */
+    struct conf_upstream *upstreams; /* owned, at least 1; after a reload not in file order */
     size_t upstream_count;
 
     uint32_t connect_timeout_ms;

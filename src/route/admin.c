@@ -10,14 +10,13 @@ static struct upstream *upstream_at(struct route *route, size_t upstream)
     return &route->upstreams[upstream];
 }
 
-/* Nobody looked at the servers while they were disabled. */
-static void begin_again(struct route *route, struct upstream *upstream)
+void admin_begin_again(struct route *route, struct upstream *upstream, const char *cause)
 {
     FOR_EACH_SERVER(server, upstream)
     {
         state_begin_health(route, server);
         state_begin_ramp(route, server);
-        state_update_server(route, server, "operator");
+        state_update_server(route, server, cause);
     }
 }
 
@@ -42,7 +41,7 @@ bool route_set_admin(struct route *route, size_t upstream, enum route_admin admi
         FOR_EACH_SERVER(server, target)
     state_forget_check(route, server);
     if (changed && before == ROUTE_DISABLED)
-        begin_again(route, target);
+        admin_begin_again(route, target, "operator");
     if (admin == ROUTE_READY)
         changed |= lift_ejections(route, target);
     ready_refresh(route);

@@ -5,7 +5,7 @@
 static bool take_check_of(struct upstream *upstream, uint64_t now_ms, struct server **out,
                           uint64_t *next_ms)
 {
-    if (upstream->admin == ROUTE_DISABLED)
+    if (upstream->admin == ROUTE_DISABLED || upstream->conf->removed)
         return false;
     FOR_EACH_SERVER(server, upstream)
     {

@@ -38,6 +38,23 @@ void health_init(struct health *health, const struct conf_health *conf, uint64_t
     health->due_ms = now_ms;
 }
 
+void health_change(struct health *health, const struct conf_health *conf, uint64_t random,
+                   uint64_t now_ms)
+{
+    struct health before = *health;
+    assert(!before.running);
+    health_init(health, conf, random, now_ms);
+    health->last = before.last;
+    health->last_ms = before.last_ms;
+    health->checks_total = before.checks_total;
+    health->failures_total = before.failures_total;
+    health->downs_total = before.downs_total;
+    if (!conf->on)
+        return;
+    health->up = before.up;
+    health->decided = before.decided;
+}
+
 /* The server's next place in the interval that is at least half an interval away. */
 static uint64_t next_place(const struct health *health, uint64_t now_ms)
 {

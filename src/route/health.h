@@ -72,6 +72,11 @@ struct health_info {
 void health_init(struct health *health, const struct conf_health *conf, uint64_t random,
                  uint64_t now_ms);
 
+/* Goes on with another configuration; no check runs. What is known of the server stays, and a
+ * check is due; with checks that are off it counts as up. */
+void health_change(struct health *health, const struct conf_health *conf, uint64_t random,
+                   uint64_t now_ms);
+
 /* True when a check is due, which then runs. */
 bool health_take(struct health *health, uint64_t now_ms);
 

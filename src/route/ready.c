@@ -57,8 +57,9 @@ void ready_refresh(struct route *route)
     route->up_count = primaries + count_up(route, true);
     route->ready_count = 0;
     for (size_t i = 0; i < route->upstream_count; i++) {
-        bool stands_by = route->upstreams[i].conf->backup && primaries != 0;
-        FOR_EACH_SERVER(server, &route->upstreams[i])
+        struct upstream *upstream = &route->upstreams[route->order[i]];
+        bool stands_by = upstream->conf->backup && primaries != 0;
+        FOR_EACH_SERVER(server, upstream)
         {
             if (is_up(server) && !stands_by)
                 add_ready(route, server);

@@ -3,7 +3,7 @@
 
 #include "route/route_private.h"
 
-static struct upstream as_configured(const struct conf_upstream *conf, uint64_t now_ms)
+struct upstream upstream_as_configured(const struct conf_upstream *conf, uint64_t now_ms)
 {
     return (struct upstream){
         .conf = conf,
@@ -13,6 +13,20 @@ static struct upstream as_configured(const struct conf_upstream *conf, uint64_t 
         .state = ROUTE_INIT,
         .since_ms = now_ms,
     };
+}
+
+/* By insertion: there are few, and as a rule they are in order. Where lines are equal, as in a
+ * configuration that no file made, the index decides. */
+void route_put_in_order(const struct conf_route *conf, size_t order[])
+{
+    for (size_t i = 0; i < conf->upstream_count; i++) {
+        size_t at = i;
+        while (at > 0 && conf->upstreams[order[at - 1]].line > conf->upstreams[i].line) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = i;
+    }
 }
 
 enum err route_open(struct route **out, const struct conf_route *conf, uint64_t seed,
@@ -28,13 +42,15 @@ enum err route_open(struct route **out, const struct conf_route *conf, uint64_t 
     route->changes_size = 64 + 2 * conf->upstream_count;
     route->changes = calloc(route->changes_size, sizeof *route->changes);
     route->upstreams = calloc(conf->upstream_count, sizeof *route->upstreams);
-    if (route->changes == NULL || route->upstreams == NULL) {
+    route->order = calloc(conf->upstream_count, sizeof *route->order);
+    if (route->changes == NULL || route->upstreams == NULL || route->order == NULL) {
         route_close(route);
         return ERR_NOMEM;
     }
     route->upstream_count = conf->upstream_count;
+    route_put_in_order(conf, route->order);
     for (size_t i = 0; i < conf->upstream_count; i++) {
-        route->upstreams[i] = as_configured(&conf->upstreams[i], now_ms);
+        route->upstreams[i] = upstream_as_configured(&conf->upstreams[i], now_ms);
         state_update_upstream(route, &route->upstreams[i], NULL);
     }
     *out = route;
@@ -53,6 +69,7 @@ void route_close(struct route *route)
         free(upstream->servers);
     }
     free(route->upstreams);
+    free(route->order);
     free(route->changes);
     free(route->ready);
     free(route->choice);

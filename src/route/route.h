@@ -1,6 +1,6 @@
 /* route.h - where does a session go? Pure logic: no sockets, no clock, no threads, no locks.
  *
- * A route has upstreams, one for each `upstream` line, in file order. Each has servers, one for
+ * A route has upstreams, one for each `upstream` line. Each has servers, one for
  * each address that its name resolves to. Weight, limit, the operator's state and `backup` are
  * the upstream's; sessions, health and ejection are kept for each server, and its addresses may
  * come and go while it runs.
@@ -61,6 +61,28 @@ struct route; /* opaque */
 enum err route_open(struct route **out, const struct conf_route *conf, uint64_t seed,
                     uint64_t now_ms);
 void route_close(struct route *route); /* NULL is fine; no place is taken any more */
+
+/* ---- another configuration ---- */
+
+/* A route goes on with the upstreams of another configuration in two steps, so that several
+ * routes can change together or not at all: what needs memory is prepared, then carried out.
+ *
+ * The upstreams of `conf` stand in the slots of the old configuration (see config/slots.h). One
+ * of the same name keeps its servers, their states and sessions, and whatever the operator has
+ * set, unless the file's own value of that key is another one now. One that is marked as removed
+ * takes no new sessions and is not checked; what it has goes on. Others begin as at the start,
+ * without addresses. */
+struct route_plan; /* opaque */
+
+/* ERR_NOMEM leaves nothing. Between this and the end of the plan the route does not change. */
+enum err route_prepare(struct route_plan **out, const struct route *route,
+                       const struct conf_route *conf);
+/* Carries the plan out and frees it. `conf` must outlive the route, or its next plan. */
+void route_reconfigure(struct route *route, struct route_plan *plan, uint64_t now_ms);
+void route_plan_free(struct route_plan *plan); /* NULL is fine */
+
+/* Nothing is left of an upstream that was removed: its slot may be given to another one. */
+bool route_slot_is_free(const struct route *route, size_t upstream);
 
 /* ---- addresses ---- */
 

@@ -68,6 +68,7 @@ struct route {
     const struct conf_route *conf; /* not owned */
     struct upstream *upstreams;    /* owned */
     size_t upstream_count;
+    size_t *order; /* owned: the indices of the upstreams in file order */
     uint64_t now_ms; /* the latest time that a caller has told */
     uint64_t random; /* state of mix_next() */
     uint32_t last_generation;
@@ -111,8 +112,19 @@ static inline bool upstream_is_full(const struct upstream *upstream)
 /* It may be given sessions, as far as the operator is concerned. */
 static inline bool upstream_is_open(const struct upstream *upstream)
 {
-    return upstream->admin == ROUTE_READY && upstream->weight != 0;
+    return upstream->admin == ROUTE_READY && upstream->weight != 0 && !upstream->conf->removed;
 }
+
+/* An upstream as its line has it, without servers. */
+struct upstream upstream_as_configured(const struct conf_upstream *conf, uint64_t now_ms);
+
+/* Writes the indices of the upstreams into `order`, which has room for them, in file order. */
+void route_put_in_order(const struct conf_route *conf, size_t order[]);
+
+/* ---- admin.c ---- */
+
+/* The servers begin as new ones do: nobody has looked at them for a while. */
+void admin_begin_again(struct route *route, struct upstream *upstream, const char *cause);
 
 /* ---- state.c ---- */
 

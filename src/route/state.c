@@ -40,6 +40,8 @@ static enum route_state derive_from_servers(const struct upstream *upstream)
 
 static enum route_state derive_upstream(const struct upstream *upstream)
 {
+    if (upstream->conf->removed)
+        return ROUTE_GONE;
     switch (upstream->admin) {
     case ROUTE_DISABLED: return ROUTE_MAINT;
     case ROUTE_DRAIN: return ROUTE_DRAINING;
