@@ -3,6 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool slots_stay(const struct conf_route *before, const struct conf_route *after, size_t slot)
+{
+    return slot < before->upstream_count &&
+           strcmp(before->upstreams[slot].name, after->upstreams[slot].name) == 0;
+}
+
 struct arrangement {
     struct conf_upstream *slots; /* room for all of both */
     bool *taken;                 /* of the slots */

@@ -17,6 +17,9 @@
 
 #define SLOTS_MAX 65535 /* of a route */
 
+/* The slot has the same upstream in both; `after` is arranged. */
+bool slots_stay(const struct conf_route *before, const struct conf_route *after, size_t slot);
+
 /* Puts the upstreams of `next`, as loaded, into the slots of `before`. `is_free(ctx, slot)` says
  * whether a slot that is marked as removed in `before` may be given to another upstream. Both
  * names are of one route. ERR_NOMEM, or ERR_INVALID when there would be more than SLOTS_MAX:

@@ -32,6 +32,8 @@ static void write_route(const struct conf_route *route, struct str *out)
     for (size_t i = 0; i < route->listen_count; ++i)
         str_addf(out, "listen = %s\n", listen_text(&route->listens[i], text));
     for (size_t i = 0; i < route->upstream_count; ++i) {
+        if (route->upstreams[i].removed)
+            continue; /* the file does not have it any more */
         str_add(out, "upstream = ");
         upstream_write(&route->upstreams[i], out);
         str_add_char(out, '\n');

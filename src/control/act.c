@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/conf.h"
 #include "control/command_table.h"
+#include "control/reload.h"
 
 void command_kill(struct command_session *session, const struct command_args *args,
                   struct command_result *result)
@@ -72,6 +73,34 @@ void command_reopen(struct command_session *session, const struct command_args *
                      console->log_path, err_text(err));
     else
         str_addf(&result->text, "log file %s is open again\n", console->log_path);
+}
+
+/* A reload waits until nobody looks at the configuration, and the command does. */
+static void reload_with(struct command_session *session, const struct command_args *args,
+                        bool (*run)(struct server *server, const char *path, bool json,
+                                    struct str *out),
+                        struct command_result *result)
+{
+    const struct console *console = session->console;
+    if (console->config_path[0] == '\0') {
+        command_fail(result, "the relay has no configuration file that could be read again");
+        return;
+    }
+    server_release(console->server);
+    result->failed = !run(console->server, console->config_path, args->json, &result->text);
+    server_hold(console->server);
+}
+
+void command_reload(struct command_session *session, const struct command_args *args,
+                    struct command_result *result)
+{
+    reload_with(session, args, reload_now, result);
+}
+
+void command_reload_plan(struct command_session *session, const struct command_args *args,
+                         struct command_result *result)
+{
+    reload_with(session, args, reload_plan, result);
 }
 
 void command_shutdown(struct command_session *session, const struct command_args *args,

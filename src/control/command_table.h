@@ -153,6 +153,8 @@ command_function command_set_max_sessions;
 command_function command_resolve;
 command_function command_set_log_level;
 command_function command_set_columns;
+command_function command_reload;
+command_function command_reload_plan;
 command_function command_reopen;
 command_function command_shutdown;
 command_function command_quit;

@@ -207,7 +207,8 @@ const struct command commands[] = {
         .help = "an upstream's share of the new sessions",
         .details = "N is 0 to 256; the share is what it is beside the other upstreams of the\n"
                    "route. 0 takes no new sessions, as after `drain upstream`. The\n"
-                   "configuration's own weight holds again after the next start.\n"
+                   "configuration's own weight holds again after the next start, or when a\n"
+                   "reload finds another one.\n"
                    "\n" UPSTREAM_HERE,
         .run = command_set_weight,
     },
@@ -217,7 +218,8 @@ const struct command commands[] = {
         .help = "how many sessions an upstream may have",
         .details = "N is 1 to 1000000, or 0 for no limit. An upstream that has more already\n"
                    "keeps them and takes no new ones until it has fewer. The configuration's\n"
-                   "own max_sessions holds again after the next start.\n"
+                   "own max_sessions holds again after the next start, or when a reload finds\n"
+                   "another one.\n"
                    "\n" UPSTREAM_HERE,
         .run = command_set_max_sessions,
     },
@@ -243,6 +245,32 @@ const struct command commands[] = {
         .details = "For rotating the log: move the file away, then `reopen` (or SIGHUP on\n"
                    "Linux). If the new file cannot be opened, the old one stays in use.\n",
         .run = command_reopen,
+    },
+    {
+        .words = "reload plan",
+        .args = {JSON_HERE},
+        .help = "what `reload` would change, and how many sessions that touches",
+        .details =
+            "Reads the configuration file again and compares it with what is in effect.\n"
+            "Nothing is changed. A file with mistakes is answered with them.\n",
+        .run = command_reload_plan,
+    },
+    {
+        .words = "reload",
+        .args = {JSON_HERE},
+        .whole = true,
+        .help = "reads the configuration file again and goes on with it",
+        .details =
+            "A file with a mistake, or with a port that cannot be listened on, changes\n"
+            "nothing. Otherwise everything changes at once: sessions go on, ports that stay\n"
+            "are listened on all the time, counters go on counting. A route that is no\n"
+            "longer in the file takes no clients; its sessions go on, or end where it had\n"
+            "on_remove = kill. So do those of an upstream that is no longer there. What the\n"
+            "console has set (drain, disable, weight, max_sessions) stays, unless the file\n"
+            "has another value for it than before. Keys that need a restart say so, and\n"
+            "stay as they are. `reload plan` shows all of that beforehand; SIGHUP does the\n"
+            "same on Linux.\n",
+        .run = command_reload,
     },
     {
         .words = "shutdown",

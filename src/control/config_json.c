@@ -29,6 +29,8 @@ static json_t *upstreams_as_json(struct json_build *build, const struct conf_rou
     json_t *array = json_build_array(build);
     for (size_t i = 0; i < route->upstream_count; i++) {
         const struct conf_upstream *conf = &route->upstreams[i];
+        if (conf->removed)
+            continue;
         json_t *upstream = json_build_object(build);
         json_build_text(build, upstream, "name", conf->name);
         json_build_u64(build, upstream, "weight", conf->weight);

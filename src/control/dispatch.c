@@ -276,6 +276,26 @@ static const struct command *find_command(const struct parsed_line *line,
     return command;
 }
 
+static void run_parsed(struct command_session *session, const struct parsed_line *parsed,
+                       struct command_result *result)
+{
+    const struct conf *conf = server_conf(session->console->server);
+    const struct command *command = find_command(parsed, conf, result);
+    if (command == NULL)
+        return;
+
+    struct command_args args;
+    struct str problem;
+    str_init(&problem);
+    size_t own = command_word_count(command);
+    if (command_read_args(command, conf, parsed->words + own, parsed->count - own, &args,
+                          &problem))
+        command->run(session, &args, result);
+    else
+        command_fail(result, "%s", problem.data);
+    str_free(&problem);
+}
+
 void command_run(struct command_session *session, const char *line, size_t len,
                  struct command_result *result)
 {
@@ -291,21 +311,10 @@ void command_run(struct command_session *session, const char *line, size_t len,
     }
     if (parsed.count == 0)
         return;
-    const struct conf *conf = server_conf(session->console->server);
-    const struct command *command = find_command(&parsed, conf, result);
-    if (command == NULL)
-        return;
-
-    struct command_args args;
-    struct str problem;
-    str_init(&problem);
-    size_t own = command_word_count(command);
-    if (command_read_args(command, conf, parsed.words + own, parsed.count - own, &args,
-                          &problem))
-        command->run(session, &args, result);
-    else
-        command_fail(result, "%s", problem.data);
-    str_free(&problem);
+    /* The command and its words mean one and the same configuration. */
+    server_hold(session->console->server);
+    run_parsed(session, &parsed, result);
+    server_release(session->console->server);
     if (result->text.failed) {
         /* The answer is cut somewhere: better none than half of one. */
         str_free(&result->text);

@@ -40,7 +40,8 @@ enum err names_add_conf(struct names *names, const struct conf *conf)
         const struct conf_route *route = &conf->routes[r];
         err = names_add_route(names, route->name);
         for (size_t u = 0; u < route->upstream_count && err == ERR_OK; u++)
-            err = names_add_upstream(names, route->name, route->upstreams[u].name);
+            if (!route->upstreams[u].removed)
+                err = names_add_upstream(names, route->name, route->upstreams[u].name);
     }
     return err;
 }

@@ -78,7 +78,8 @@ void refer_want_upstream(const struct conf *conf, struct str *out)
     for (size_t r = 0; r < conf->route_count; r++) {
         const struct conf_route *route = &conf->routes[r];
         for (size_t u = 0; u < route->upstream_count; u++)
-            list_name(&listing, route->name, route->upstreams[u].name);
+            if (!route->upstreams[u].removed)
+                list_name(&listing, route->name, route->upstreams[u].name);
     }
     end_listing(&listing);
 }
@@ -88,6 +89,8 @@ enum name_fit { NAME_OTHER, NAME_BEGINNING, NAME_HOST, NAME_WHOLE };
 
 static enum name_fit fit_name(const struct conf_upstream *upstream, const char *typed)
 {
+    if (upstream->removed)
+        return NAME_OTHER;
     if (match_equal(upstream->name, typed))
         return NAME_WHOLE;
     if (match_equal(upstream->host, typed))
@@ -147,14 +150,16 @@ static void explain_no_upstream(const struct conf_route *route, const char *name
 {
     const char *near = NULL;
     for (size_t u = 0; u < route->upstream_count; u++)
-        near = nearer(name, route->upstreams[u].name, near);
+        if (!route->upstreams[u].removed)
+            near = nearer(name, route->upstreams[u].name, near);
     str_addf(why, "route '%s' has no upstream '%s'; ", route->name, name);
     if (near != NULL)
         str_addf(why, "did you mean '%s/%s'? ", route->name, near);
     str_add(why, "it has ");
     struct listing listing = {.out = why};
     for (size_t u = 0; u < route->upstream_count; u++)
-        list_name(&listing, route->name, route->upstreams[u].name);
+        if (!route->upstreams[u].removed)
+            list_name(&listing, route->name, route->upstreams[u].name);
     end_listing(&listing);
 }
 

@@ -11,7 +11,6 @@ struct relay_prompt {
     struct prompt *prompt;
     struct command_session session;
     unsigned columns; /* of the terminal, when the last line was run */
-    struct names names;
     struct os_thread *thread;
     void (*on_gone)(void *ctx);
     void *ctx;
@@ -33,8 +32,15 @@ static void run(void *ctx, const char *line, size_t len, unsigned columns,
 
 static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)
 {
-    struct relay_prompt *prompt = ctx;
-    command_complete(line, cursor, &prompt->names, completion);
+    const struct relay_prompt *prompt = ctx;
+    struct server *server = prompt->session.console->server;
+    struct names names = {.routes = {.all = NULL}};
+    server_hold(server);
+    enum err err = names_add_conf(&names, server_conf(server)); /* a reload may change them */
+    server_release(server);
+    if (err == ERR_OK)
+        command_complete(line, cursor, &names, completion);
+    names_free(&names);
 }
 
 static void interrupt(void *ctx, unsigned times, struct command_result *result)
@@ -80,17 +86,14 @@ enum err relay_prompt_start(struct relay_prompt **out, const struct console *con
     prompt->session = (struct command_session){.console = console, .at_relay = true};
     prompt->on_gone = on_gone;
     prompt->ctx = ctx;
-    enum err err = names_add_conf(&prompt->names, server_conf(console->server));
-    if (err != ERR_OK)
-        goto free_names;
     const struct prompt_host host = {.ctx = prompt,
                                      .run = run,
                                      .complete = complete,
                                      .interrupt = interrupt,
                                      .leave = leave};
-    err = prompt_open(&prompt->prompt, &host, "pairport> ");
+    enum err err = prompt_open(&prompt->prompt, &host, "pairport> ");
     if (err != ERR_OK)
-        goto free_names;
+        goto free_prompt;
     err = os_thread_start(&prompt->thread, "prompt", run_thread, prompt);
     if (err != ERR_OK)
         goto close_prompt;
@@ -99,8 +102,7 @@ enum err relay_prompt_start(struct relay_prompt **out, const struct console *con
 
 close_prompt:
     prompt_close(prompt->prompt);
-free_names:
-    names_free(&prompt->names);
+free_prompt:
     free(prompt);
     return err;
 }
@@ -134,7 +136,6 @@ bool relay_prompt_stop(struct relay_prompt *prompt, uint32_t timeout_ms)
     }
     os_thread_join(prompt->thread);
     prompt_close(prompt->prompt);
-    names_free(&prompt->names);
     free(prompt);
     return true;
 }

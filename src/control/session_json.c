@@ -1,8 +1,15 @@
 #include "control/session_json.h"
 
+const char *session_route_name(const struct server_session_info *info, const struct conf *conf)
+{
+    return info->route < conf->route_count ? conf->routes[info->route].name : info->route_name;
+}
+
 const char *session_upstream_name(const struct server_session_info *info,
                                   const struct conf *conf)
 {
+    if (info->route >= conf->route_count)
+        return info->upstream_name;
     const struct conf_route *route = &conf->routes[info->route];
     return info->upstream < route->upstream_count ? route->upstreams[info->upstream].name : "-";
 }
@@ -48,7 +55,7 @@ json_t *session_as_json(struct json_build *build, const struct server_session_in
 {
     json_t *object = json_build_object(build);
     json_build_u64(build, object, "id", info->id);
-    json_build_text(build, object, "route", conf->routes[info->route].name);
+    json_build_text(build, object, "route", session_route_name(info, conf));
     json_build_text(build, object, "upstream", session_upstream_name(info, conf));
     json_build_text(build, object, "phase", phase_word(info->phase));
     json_build_bool(build, object, "ending", info->ending);

@@ -17,6 +17,8 @@ json_t *session_as_json(struct json_build *build, const struct server_session_in
                         const struct conf *conf, bool with_tcp);
 
 /* The name of the session's upstream; "-" before one was chosen. */
+/* Also of a route that was removed. */
+const char *session_route_name(const struct server_session_info *info, const struct conf *conf);
 const char *session_upstream_name(const struct server_session_info *info,
                                   const struct conf *conf);
 

@@ -99,7 +99,8 @@ static json_t *route_as_json(struct json_build *build, const struct server_route
     json_build_put(build, object, "listeners", listeners);
     json_t *upstreams = json_build_array(build);
     for (size_t i = 0; i < route->upstream_count; i++)
-        json_build_push(build, upstreams, json_string(route->upstreams[i].conf->name));
+        if (!route->upstreams[i].conf->removed)
+            json_build_push(build, upstreams, json_string(route->upstreams[i].conf->name));
     json_build_put(build, object, "upstreams", upstreams);
     totals_put_json(build, object, &route->totals);
     return object;

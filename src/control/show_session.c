@@ -27,7 +27,7 @@ static void add_origin(const struct server_session_info *info, const struct conf
 {
     char text[ADDR_TEXT_MAX];
     grid_cell(grid, "route");
-    grid_cell(grid, "%s, upstream %s", conf->routes[info->route].name,
+    grid_cell(grid, "%s, upstream %s", session_route_name(info, conf),
               session_upstream_name(info, conf));
     if (info->via.family == ADDR_NONE)
         return;

@@ -123,9 +123,8 @@ static void add_row(const struct server_session_info *info, const struct conf *c
                     struct grid *grid)
 {
     char text[ADDR_TEXT_MAX], human[STR_HUMAN_MAX];
-    const struct conf_route *route = &conf->routes[info->route];
     grid_cell(grid, "%" PRIu64, info->id);
-    grid_cell(grid, "%s", route->name);
+    grid_cell(grid, "%s", session_route_name(info, conf));
     grid_cell(grid, "%s", addr_format(&info->client, text));
     grid_cell(grid, "%s", addr_format(&info->upstream_addr, text));
     grid_cell(grid, "%s", str_human_duration(info->age_ms, human));

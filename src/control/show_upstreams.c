@@ -158,7 +158,12 @@ static void add_rows(struct grid *grid, const struct choice *choice, size_t r, s
 {
     const struct server_route_info *route = &choice->routes[r];
     const struct server_upstream_info *info = &route->upstreams[u];
-    add_upstream_row(grid, u == 0 ? route->conf->name : "", info, choice->now_ms);
+    bool first = true;
+    for (size_t i = 0; i < u; i++)
+        first = first && !upstream_is_shown(&route->upstreams[i]);
+    if (!upstream_is_shown(info))
+        return;
+    add_upstream_row(grid, first ? route->conf->name : "", info, choice->now_ms);
     if (upstream_only_server(info) != NULL)
         return;
     for (size_t i = 0; i < info->state.server_count; i++)
@@ -247,6 +252,8 @@ static void as_text(const struct choice *choice, unsigned width, struct str *out
     for (size_t r = choice->first; r < choice->end; r++) {
         const struct server_route_info *route = &choice->routes[r];
         for (size_t u = 0; u < route->upstream_count; u++) {
+            if (!upstream_is_shown(&route->upstreams[u]))
+                continue;
             if (!reasons_shown)
                 add_reasons(route, &route->upstreams[u], choice->now_ms, out);
             add_port_notes(route, &route->upstreams[u], out);
@@ -262,9 +269,10 @@ static void as_json(const struct choice *choice, struct str *out)
     for (size_t r = choice->first; r < choice->end; r++) {
         const struct server_route_info *route = &choice->routes[r];
         for (size_t u = 0; u < route->upstream_count; u++)
-            json_build_push(&build, array,
-                            upstream_as_json(&build, route->conf->name, &route->upstreams[u],
-                                             choice->now_ms));
+            if (upstream_is_shown(&route->upstreams[u]))
+                json_build_push(&build, array,
+                                upstream_as_json(&build, route->conf->name,
+                                                 &route->upstreams[u], choice->now_ms));
     }
     json_build_put(&build, root, "upstreams", array);
     json_build_write(&build, root, out);

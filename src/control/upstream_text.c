@@ -40,6 +40,11 @@ static const struct route_server_info *speaker(const struct server_upstream_info
     return comes_from_servers(info->state.state) ? upstream_only_server(info) : NULL;
 }
 
+bool upstream_is_shown(const struct server_upstream_info *info)
+{
+    return !info->conf->removed || info->state.sessions > 0;
+}
+
 const char *upstream_word(const struct server_upstream_info *info)
 {
     const struct route_server_info *server = speaker(info);

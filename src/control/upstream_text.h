@@ -15,6 +15,9 @@
  * its upstream are the same thing to look at. */
 const struct route_server_info *upstream_only_server(const struct server_upstream_info *info);
 
+/* False for one that a reload has removed, when nobody is left there. */
+bool upstream_is_shown(const struct server_upstream_info *info);
+
 /* "UP", "UP 2/3", "DRAIN". */
 const char *upstream_word(const struct server_upstream_info *info);
 

@@ -1,6 +1,7 @@
 /* signals.h - what the system tells the whole process, delivered on a thread of its own.
  *
- * Linux: SIGTERM and SIGINT are STOP, SIGHUP is REOPEN. Windows: Ctrl-C, Ctrl-Break are STOP;
+ * Linux: SIGTERM and SIGINT are STOP, SIGHUP is REOPEN (of the log file, and the
+ * configuration). Windows: Ctrl-C, Ctrl-Break are STOP;
  * closing the console window, logging off and system shutdown are STOP_QUICK, after which the
  * handler is held until signals_stopped() or 4 s ("HandlerRoutine callback function": the
  * system kills the process after 5 s).

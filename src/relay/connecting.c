@@ -35,7 +35,7 @@ static enum reason reason_of(enum err err)
 
 static struct relay_upstream *upstream_of(const struct pair *pair)
 {
-    return &pair->route->upstreams.each[pair->upstream_index];
+    return pair->route->upstreams.each[pair->upstream_index];
 }
 
 static void count(struct pair *pair, struct worker *worker, enum stat_counter counter)
@@ -296,7 +296,7 @@ void connecting_log(struct worker *worker)
                        : conf->when_down == CONF_HOLD ? "the client is held"
                                                       : "giving up";
     char addr[ADDR_TEXT_MAX];
-    log_limited(&failure.route->upstreams.each[failure.upstream].connect_log, LOG_WARNING,
+    log_limited(&failure.route->upstreams.each[failure.upstream]->connect_log, LOG_WARNING,
                 "route '%s': upstream '%s': connecting to %s failed: %s (try %u, %s)",
                 conf->name, conf->upstreams[failure.upstream].name,
                 addr_format(&failure.addr, addr), err_text(failure.err), failure.tries, next);

@@ -114,7 +114,7 @@ static enum flow_event finish(struct flow *flow, struct worker *worker)
 static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes)
 {
     const struct relay_route *route = flow->pair->route;
-    size_t scopes[] = {route->scope, route->upstreams.each[flow->pair->upstream_index].scope};
+    size_t scopes[] = {route->scope, route->upstreams.each[flow->pair->upstream_index]->scope};
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
         stat_add(worker->relay->stat, worker->number, scopes[i],
                  is_up(flow) ? STAT_BYTES_UP : STAT_BYTES_DOWN, bytes);

@@ -16,8 +16,8 @@ static void each_listener(struct worker *worker,
 {
     struct relay *relay = worker->relay;
     for (size_t i = 0; i < relay->route_count; i++)
-        for (size_t k = 0; k < relay->routes[i].listener_count; k++)
-            act(relay->routes[i].listeners[k], worker);
+        for (size_t k = 0; k < relay->routes[i]->listener_count; k++)
+            act(relay->routes[i]->listeners[k], worker);
 }
 
 /* ---- timers ---- */
@@ -28,17 +28,17 @@ static void each_log(struct relay *relay,
                                      const char *what))
 {
     account(&relay->descriptor_log, LOG_ERROR, "listeners that can't take clients");
-    for (size_t i = 0; i < relay->route_count; i++) {
-        struct relay_route *route = &relay->routes[i];
+    for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
+        struct relay_route *route = relay->routes[i];
         char what[2 * CONF_HOST_MAX];
         str_format(what, sizeof what, "route '%s': clients refused", route->conf->name);
         account(&route->refuse_log, LOG_WARNING, what);
         for (size_t k = 0; k < route->conf->upstream_count; k++) {
             str_format(what, sizeof what, "route '%s': upstream '%s': failed connects",
                        route->conf->name, route->conf->upstreams[k].name);
-            account(&route->upstreams.each[k].connect_log, LOG_WARNING, what);
+            account(&route->upstreams.each[k]->connect_log, LOG_WARNING, what);
             for (size_t n = 0; n < upstreams_source_count(route->conf); n++)
-                account(&route->upstreams.each[k].sources[n].log, LOG_WARNING,
+                account(&route->upstreams.each[k]->sources[n].log, LOG_WARNING,
                         "upstreams with few local ports left");
         }
     }
@@ -55,8 +55,8 @@ static void on_second(struct timer *timer, struct worker *worker)
     (void)timer;
     stat_sample(worker->relay->stat, worker->now_ms);
     each_log(worker->relay, log_limit_flush);
-    for (size_t i = 0; i < worker->relay->route_count; i++)
-        upstreams_tick(&worker->relay->routes[i], worker);
+    for (size_t i = 0; i < worker->relay->route_count + worker->relay->removed_count; i++)
+        upstreams_tick(worker->relay->routes[i], worker);
     arm_second(worker);
 }
 
@@ -259,7 +259,7 @@ void lifecycle_on_wake(struct worker *worker, struct op *op)
         stat_sample(relay->stat, worker->now_ms);
         arm_second(worker);
         for (size_t i = 0; i < relay->route_count; i++)
-            upstreams_stir(&relay->routes[i]);
+            upstreams_stir(relay->routes[i]);
         each_listener(worker, listener_start);
         return;
     }

@@ -205,7 +205,8 @@ enum err listener_open(struct listener **out, struct relay_route *route,
                                &listener->sock);
     if (err != ERR_OK)
         goto free_listener;
-    sock_set_nodelay(listener->sock, route->conf->nodelay);
+    listener->nodelay = route->conf->nodelay;
+    sock_set_nodelay(listener->sock, listener->nodelay);
     err = port_attach(relay->port, listener->sock);
     if (err != ERR_OK)
         goto close_sock;
@@ -241,6 +242,14 @@ void listener_stop(struct listener *listener, struct worker *worker)
     os_mutex_unlock(&listener->lock);
     if (closed)
         lifecycle_part_ended(listener->relay);
+}
+
+bool listener_is_closed(struct listener *listener)
+{
+    os_mutex_lock(&listener->lock);
+    bool closed = listener->sock == SOCK_NONE;
+    os_mutex_unlock(&listener->lock);
+    return closed;
 }
 
 void listener_free(struct listener *listener)

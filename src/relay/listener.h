@@ -41,10 +41,11 @@ struct accept_slot {
 struct listener {
     struct os_mutex lock;      /* guards what follows but the first four */
     struct relay *relay;       /* not owned */
-    struct relay_route *route; /* not owned */
+    struct relay_route *route; /* not owned; may be another one after a standstill */
     struct addr addr;          /* with its own port */
-    uint16_t port_offset;      /* in the range of its line */
+    uint16_t port_offset;      /* in the range of its line; likewise */
     sock_t sock;               /* SOCK_NONE once closed */
+    bool nodelay;              /* of the socket, and of those accepted there */
     unsigned in_flight;
     bool stopping;
     _Atomic bool starved; /* read by the console without the lock */
@@ -66,6 +67,9 @@ void listener_on_done(struct worker *worker, struct op *op);
 
 /* Takes no more clients; the socket closes when the last ACCEPT has come out. */
 void listener_stop(struct listener *listener, struct worker *worker);
+
+/* Its socket is closed, and no ACCEPT is left. Any thread. */
+bool listener_is_closed(struct listener *listener);
 
 /* Frees a listener that was stopped, or never started. */
 void listener_free(struct listener *listener);

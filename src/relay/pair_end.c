@@ -101,7 +101,7 @@ void pair_bury(struct pair *pair, struct worker *worker)
         histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
     }
     if (pair->counted_upstream) {
-        struct relay_upstream *upstream = &route->upstreams.each[pair->upstream_index];
+        struct relay_upstream *upstream = route->upstreams.each[pair->upstream_index];
         if (pair->reason == REASON_UPSTREAM_RESET &&
             elapsed_ms(worker->now_ms, pair->connected_ms) < EARLY_RESET_MS)
             upstreams_failed(pair, worker->now_ms);

@@ -10,7 +10,9 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
 {
     out->id = pair->id;
     out->route = pair->route->index;
+    out->route_name = pair->route->conf->name;
     out->upstream = pair->upstream_index;
+    out->upstream_name = pair->route->conf->upstreams[pair->upstream_index].name;
     out->phase = pair->phase;
     out->ending =
         pair->closing || pair->end_wanted || pair->client.reset || pair->upstream.reset;

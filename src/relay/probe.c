@@ -50,6 +50,16 @@ bool probes_have_room(const struct probes *probes)
     return atomic_load_explicit(&probes->count, memory_order_relaxed) < PROBES_MAX;
 }
 
+bool probes_use(struct probes *probes, const struct relay_route *route)
+{
+    bool found = false;
+    os_mutex_lock(&probes->lock);
+    for (struct list *at = probes->running.next; at != &probes->running; at = at->next)
+        found = found || list_owner(at, struct probe, in_running)->route == route;
+    os_mutex_unlock(&probes->lock);
+    return found;
+}
+
 /* ---- memory ---- */
 
 /* Needs no lock: timers call it with theirs, which others take with the probe's held. */

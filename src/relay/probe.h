@@ -35,6 +35,9 @@ bool probes_have_room(const struct probes *probes);
 
 void probes_init(struct probes *probes);
 
+/* One of them is of this route. */
+bool probes_use(struct probes *probes, const struct relay_route *route);
+
 /* Begins a check; its result goes to the route. */
 void probe_begin(struct worker *worker, struct relay_route *route,
                  const struct route_check *check);

@@ -9,12 +9,17 @@
 /* A pair lies on cache lines of its own, so that two workers with two pairs never share one. */
 #define PAIR_ALIGN 64
 
-static void free_route(struct relay_route *route)
+void relay_route_close(struct relay_route *route)
 {
+    if (route == NULL)
+        return;
     for (size_t i = 0; i < route->listener_count; i++)
         listener_free(route->listeners[i]);
     free(route->listeners);
     upstreams_close(route);
+    if (route->scope != SIZE_MAX)
+        stat_end_scope(route->relay->stat, route->scope);
+    free(route);
 }
 
 static size_t count_ports(const struct conf_route *conf)
@@ -25,59 +30,59 @@ static size_t count_ports(const struct conf_route *conf)
     return count;
 }
 
-static enum err init_route(struct relay *relay, struct relay_route *route, size_t index)
+enum err relay_route_open(struct relay_route **out, struct relay *relay,
+                          const struct conf_route *conf)
 {
-    const struct conf_route *conf = &relay->conf->routes[index];
+    struct relay_route *route = calloc(1, sizeof *route);
+    if (route == NULL)
+        return ERR_NOMEM;
     route->relay = relay;
     route->conf = conf;
-    route->index = index;
-    route->scope = stat_route_scope(relay->stat, index);
+    route->index = SIZE_MAX;
+    route->scope = SIZE_MAX;
     route->quota.limit = conf->max_sessions;
     held_init(&route->held, conf->queue_max);
     size_t ports = count_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));
-    if (route->listeners == NULL)
+    if (route->listeners == NULL) {
+        free(route);
         return ERR_NOMEM;
+    }
     route->listener_count = ports;
-    enum err err = upstreams_open(route);
-    if (err != ERR_OK)
-        free_route(route);
-    return err;
+    *out = route;
+    return ERR_OK;
+}
+
+enum err relay_route_begin(struct relay_route *route)
+{
+    enum err err = stat_begin_scope(route->relay->stat, STAT_ROUTE, &route->scope);
+    return err == ERR_OK ? upstreams_open(route) : err;
 }
 
 static void free_routes(struct relay *relay)
 {
-    while (relay->route_count > 0)
-        free_route(&relay->routes[--relay->route_count]);
+    size_t count = relay->route_count + relay->removed_count;
+    while (count > 0)
+        relay_route_close(relay->routes[--count]);
     free(relay->routes);
+    relay->routes = NULL;
+    relay->route_count = relay->removed_count = 0;
 }
 
 static enum err init_routes(struct relay *relay)
 {
     relay->routes = calloc(relay->conf->route_count, sizeof *relay->routes);
-    if (relay->routes == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < relay->conf->route_count; i++) {
-        enum err err = init_route(relay, &relay->routes[i], i);
-        if (err != ERR_OK) {
-            free_routes(relay);
-            return err;
-        }
+    enum err err = relay->routes == NULL ? ERR_NOMEM : ERR_OK;
+    for (size_t i = 0; i < relay->conf->route_count && err == ERR_OK; i++) {
+        err = relay_route_open(&relay->routes[i], relay, &relay->conf->routes[i]);
+        if (err != ERR_OK)
+            break;
+        relay->routes[i]->index = i;
         relay->route_count++;
+        err = relay_route_begin(relay->routes[i]);
     }
-    return ERR_OK;
-}
-
-static enum err open_stat(struct relay *relay)
-{
-    size_t *counts = calloc(relay->conf->route_count, sizeof *counts);
-    if (counts == NULL)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < relay->conf->route_count; i++)
-        counts[i] = relay->conf->routes[i].upstream_count;
-    enum err err =
-        stat_open(&relay->stat, relay->worker_count, counts, relay->conf->route_count);
-    free(counts);
+    if (err != ERR_OK)
+        free_routes(relay);
     return err;
 }
 
@@ -124,8 +129,10 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     probes_init(&relay->probes);
     slab_init(&relay->pairs, sizeof(struct pair), PAIR_ALIGN, os_slab_pages());
     lifecycle_init(relay);
+    standstill_init(relay);
+    reload_init(relay);
 
-    err = open_stat(relay);
+    err = stat_open(&relay->stat, relay->worker_count);
     if (err != ERR_OK)
         goto close_port;
     err = init_workers(relay);
@@ -147,6 +154,7 @@ close_port:
 
 void relay_close(struct relay *relay)
 {
+    reload_close(relay);
     free_routes(relay);
     free_workers(relay);
     stat_close(relay->stat);

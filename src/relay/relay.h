@@ -25,7 +25,9 @@
 #include "relay/held.h"
 #include "relay/lifecycle.h"
 #include "relay/probe.h"
+#include "relay/reload.h"
 #include "relay/resolver.h"
+#include "relay/standstill.h"
 #include "relay/table.h"
 #include "relay/timers.h"
 #include "relay/upstreams.h"
@@ -39,23 +41,26 @@ enum op_role {
     OP_ROLE_PROBE
 }; /* of op->role, where the owner may be either */
 
+/* A route stays where it is in memory as long as somebody may point to it. Its configuration
+ * becomes a newer one at a standstill, when it is reloaded: read it where it is needed, and keep
+ * nothing of it for longer than an event. */
 struct relay_route {
     struct relay *relay;           /* not owned */
     const struct conf_route *conf; /* not owned */
-    size_t index;
+    size_t index; /* in the configuration and in relay->routes; SIZE_MAX: it was removed */
     size_t scope; /* in the statistics */
     struct upstreams upstreams;
     struct held held;
     struct quota quota; /* sessions, limited by the route's max_sessions */
     struct listener *
-        *listeners; /* owned, one for each port of each of conf->listens, in order */
-    size_t listener_count;
+        *listeners;        /* owned, one for each port of each of conf->listens, in order */
+    size_t listener_count; /* 0 once it was removed */
     struct log_limit refuse_log; /* refused clients */
     _Atomic bool frozen;         /* see pace.h */
 };
 
 struct relay {
-    const struct conf *conf; /* not owned */
+    const struct conf *conf; /* not owned; like the routes it changes only at a standstill */
     struct port *port;
     bool reads_into_buffers; /* see port_reads_into_buffers() */
     struct stat *stat;
@@ -66,8 +71,11 @@ struct relay {
     struct resolver *resolver; /* owned; NULL before the start */
     struct quota quota;        /* sessions in all, limited by [relay] max_sessions */
 
-    struct relay_route *routes; /* owned */
-    size_t route_count;
+    struct relay_route **routes; /* owned, as what is in it */
+    size_t route_count;          /* of the configuration, in its order */
+    size_t removed_count;        /* behind them: removed ones that still have sessions */
+    struct standstill standstill;
+    struct reloaded reloaded;
 
     struct os_mutex pairs_lock; /* guards `pairs` */
     struct slab pairs;          /* memory of the pairs */
@@ -85,6 +93,15 @@ struct relay {
  * without addresses, workers that do not run. On an error nothing is left. `conf` must outlive
  * the relay. By the owner. */
 enum err relay_open(struct relay *relay, const struct conf *conf);
+
+/* A route without addresses and listeners, that nobody knows yet. Without statistics and
+ * upstreams: relay_route_begin() makes them, with nobody else using the statistics. ERR_NOMEM
+ * leaves nothing, and what the first made. */
+enum err relay_route_open(struct relay_route **out, struct relay *relay,
+                          const struct conf_route *conf);
+enum err relay_route_begin(struct relay_route *route);
+/* Needs: nobody points to it, its listeners are stopped. NULL is fine. */
+void relay_route_close(struct relay_route *route);
 
 /* Undoes relay_open() and frees the listeners. Needs: no worker runs, no pair is left. */
 void relay_close(struct relay *relay);

@@ -12,7 +12,11 @@
 #define STOP_FOR_MS   2000  /* a stop waits so long for a question that is on its way */
 
 struct name {
-    size_t route, upstream;
+    uint64_t id; /* no two that there ever were have the same */
+    struct relay_route *route;
+    size_t upstream;
+    char host[CONF_HOST_MAX];
+    uint16_t port;
     uint64_t due_ms;   /* UINT64_MAX: only when asked */
     uint64_t tried_ms; /* when the last try ended; 0: never */
     bool failed;       /* the last try did */
@@ -22,8 +26,10 @@ struct name {
 struct resolver {
     struct relay *relay; /* not owned */
     struct os_thread *thread;
-    struct name *names; /* owned */
+    struct name *names; /* owned; they change at a standstill, and with the lock */
     size_t name_count;
+    struct name *spare; /* owned: room for other names; NULL: none */
+    uint64_t last_id;
 
     struct os_mutex lock; /* guards what follows and what changes in the names */
     struct os_cond changed;
@@ -32,17 +38,6 @@ struct resolver {
     bool ended;      /* it touches nothing any more */
     size_t answered; /* names that were tried at least once */
 };
-
-static struct relay_route *route_of(const struct resolver *resolver, const struct name *name)
-{
-    return &resolver->relay->routes[name->route];
-}
-
-static bool is_address(const struct conf_upstream *conf)
-{
-    struct addr addr;
-    return addr_parse_ip(conf->host, &addr) == ERR_OK;
-}
 
 static enum err set_addrs(struct relay_route *route, size_t upstream, const struct addr *addrs,
                           size_t count)
@@ -84,7 +79,7 @@ static uint64_t next_due(const struct name *name, uint32_t interval_ms, uint64_t
 
 static void note(struct resolver *resolver, struct name *name, enum err err, const char *why)
 {
-    const struct relay_route *route = route_of(resolver, name);
+    const struct relay_route *route = name->route;
     uint64_t now = os_mono_ms();
     os_mutex_lock(&resolver->lock);
     bool first = name->tried_ms == 0, failed_before = name->failed;
@@ -116,28 +111,33 @@ struct answer {
 
 /* Asks the system, without the lock, which is held before and after. False: a stop came
  * meanwhile, and nothing of the relay may be left. */
-static bool ask(struct resolver *resolver, const struct name *name, struct answer *answer)
+static bool ask(struct resolver *resolver, const struct name *asked, struct answer *answer)
 {
-    const struct conf_upstream *conf =
-        &route_of(resolver, name)->conf->upstreams[name->upstream];
-    uint16_t port = conf->port;
-    char host[CONF_HOST_MAX];
-    str_format(host, sizeof host, "%s", conf->host);
     memset(answer, 0, sizeof *answer);
     resolver->asking = true;
     os_mutex_unlock(&resolver->lock);
-    answer->err = os_resolve(host, port, answer->addrs, ROUTE_SERVERS_MAX, &answer->count,
-                             answer->why, sizeof answer->why);
+    answer->err = os_resolve(asked->host, asked->port, answer->addrs, ROUTE_SERVERS_MAX,
+                             &answer->count, answer->why, sizeof answer->why);
     os_mutex_lock(&resolver->lock);
     resolver->asking = false;
     return !resolver->stopping;
 }
 
-/* Without the lock. */
-static void take_answer(struct resolver *resolver, struct name *name,
-                        const struct answer *answer)
+static struct name *find_id(struct resolver *resolver, uint64_t id)
 {
-    struct relay_route *route = route_of(resolver, name);
+    for (size_t i = 0; i < resolver->name_count; i++)
+        if (resolver->names[i].id == id)
+            return &resolver->names[i];
+    return NULL;
+}
+
+/* Without the lock, as a visitor: the names and the routes do not change meanwhile. */
+static void take_answer(struct resolver *resolver, uint64_t id, const struct answer *answer)
+{
+    struct name *name = find_id(resolver, id);
+    if (name == NULL)
+        return; /* a reload has taken the upstream out since it was asked for */
+    struct relay_route *route = name->route;
     enum err err = answer->err;
     if (err == ERR_OK)
         err = set_addrs(route, name->upstream, answer->addrs, answer->count);
@@ -163,19 +163,22 @@ static void run(void *arg)
     struct resolver *resolver = arg;
     os_mutex_lock(&resolver->lock);
     while (!resolver->stopping) {
-        struct name *name = first_due(resolver);
+        const struct name *name = first_due(resolver);
         uint64_t now = os_mono_ms();
-        if (name->due_ms > now) {
-            uint64_t wait = name->due_ms - now;
+        if (name == NULL || name->due_ms > now) {
+            uint64_t wait = name == NULL ? UINT32_MAX : name->due_ms - now;
             os_cond_wait(&resolver->changed, &resolver->lock,
                          wait < UINT32_MAX ? (uint32_t)wait : UINT32_MAX);
             continue;
         }
+        struct name asked = *name;
         struct answer answer;
-        if (!ask(resolver, name, &answer))
+        if (!ask(resolver, &asked, &answer))
             break;
         os_mutex_unlock(&resolver->lock);
-        take_answer(resolver, name, &answer);
+        standstill_enter(resolver->relay);
+        take_answer(resolver, asked.id, &answer);
+        standstill_leave(resolver->relay);
         os_mutex_lock(&resolver->lock);
     }
     resolver->ended = true;
@@ -183,7 +186,8 @@ static void run(void *arg)
     os_mutex_unlock(&resolver->lock);
 }
 
-static struct name *find(struct resolver *resolver, size_t route, size_t upstream)
+static struct name *find(struct resolver *resolver, const struct relay_route *route,
+                         size_t upstream)
 {
     for (size_t i = 0; resolver != NULL && i < resolver->name_count; i++)
         if (resolver->names[i].route == route && resolver->names[i].upstream == upstream)
@@ -191,7 +195,7 @@ static struct name *find(struct resolver *resolver, size_t route, size_t upstrea
     return NULL;
 }
 
-bool resolver_hurry(struct resolver *resolver, size_t route, size_t upstream)
+bool resolver_hurry(struct resolver *resolver, const struct relay_route *route, size_t upstream)
 {
     struct name *name = find(resolver, route, upstream);
     if (name == NULL)
@@ -206,8 +210,8 @@ bool resolver_hurry(struct resolver *resolver, size_t route, size_t upstream)
     return true;
 }
 
-bool resolver_get_info(struct resolver *resolver, size_t route, size_t upstream,
-                       struct resolver_info *out)
+bool resolver_get_info(struct resolver *resolver, const struct relay_route *route,
+                       size_t upstream, struct resolver_info *out)
 {
     const struct name *name = find(resolver, route, upstream);
     memset(out, 0, sizeof *out);
@@ -221,31 +225,94 @@ bool resolver_get_info(struct resolver *resolver, size_t route, size_t upstream,
 
 /* ---- start and stop ---- */
 
-/* Addresses at once, names into the list. */
-static enum err take_upstreams(struct resolver *resolver, struct relay_route *route)
+/* Where a name stays, so does what is known of it; but it may be due earlier now, or never. */
+static struct name keep_name(const struct name *before, const struct conf_route *conf)
 {
-    for (size_t i = 0; i < route->conf->upstream_count; i++) {
-        const struct conf_upstream *conf = &route->conf->upstreams[i];
-        struct addr addr;
-        enum err err = ERR_OK;
-        if (addr_parse_ip(conf->host, &addr) == ERR_OK)
-            err = set_addrs(route, i, &addr, 1);
-        else
-            resolver->names[resolver->name_count++] =
-                (struct name){.route = route->index, .upstream = i};
-        if (err != ERR_OK)
-            return err;
-    }
-    return ERR_OK;
+    struct name name = *before;
+    uint64_t next_ms = next_due(&name, conf->resolve_interval_ms, os_mono_ms());
+    bool never = conf->resolve_interval_ms == 0 && name.info.resolved_ms != 0;
+    if (never || next_ms < name.due_ms)
+        name.due_ms = next_ms;
+    return name;
 }
 
-static size_t count_names(const struct relay *relay)
+/* An address at once, a name into the list `names`. For want of memory an address is asked for
+ * like a name. */
+static enum err take_upstream(struct resolver *resolver, struct relay_route *route,
+                              size_t index, struct name *names, size_t *count)
+{
+    const struct conf_upstream *conf = &route->conf->upstreams[index];
+    const struct name *before = find(resolver, route, index);
+    enum err err = ERR_OK;
+    struct addr addr;
+    if (addr_parse_ip(conf->host, &addr) == ERR_OK &&
+        (err = set_addrs(route, index, &addr, 1)) == ERR_OK)
+        return ERR_OK;
+    if (before != NULL && strcmp(before->host, conf->host) == 0) {
+        names[(*count)++] = keep_name(before, route->conf);
+        return err;
+    }
+    struct name *name = &names[(*count)++];
+    *name = (struct name){
+        .id = ++resolver->last_id, .route = route, .upstream = index, .port = conf->port};
+    str_format(name->host, sizeof name->host, "%s", conf->host);
+    return err;
+}
+
+static enum err take_upstreams(struct resolver *resolver, struct name *names, size_t *count)
+{
+    const struct relay *relay = resolver->relay;
+    enum err err = ERR_OK;
+    for (size_t r = 0; r < relay->route_count; r++) {
+        struct relay_route *route = relay->routes[r];
+        for (size_t i = 0; i < route->conf->upstream_count; i++) {
+            if (route->conf->upstreams[i].removed)
+                continue;
+            enum err one = take_upstream(resolver, route, i, names, count);
+            if (one != ERR_OK)
+                err = one;
+        }
+    }
+    return err;
+}
+
+static size_t count_upstreams(const struct relay *relay)
 {
     size_t count = 0;
     for (size_t r = 0; r < relay->route_count; r++)
-        for (size_t i = 0; i < relay->routes[r].conf->upstream_count; i++)
-            count += !is_address(&relay->routes[r].conf->upstreams[i]);
+        count += relay->routes[r]->conf->upstream_count;
     return count;
+}
+
+enum err resolver_prepare(struct resolver *resolver, size_t upstreams)
+{
+    struct name *spare = calloc(upstreams + 1, sizeof *spare);
+    if (spare == NULL)
+        return ERR_NOMEM;
+    enum err err = ERR_OK;
+    if (resolver->thread == NULL)
+        err = os_thread_start(&resolver->thread, "resolver", run, resolver);
+    if (err != ERR_OK) {
+        free(spare);
+        return err;
+    }
+    free(resolver->spare);
+    resolver->spare = spare;
+    return ERR_OK;
+}
+
+void resolver_reload(struct resolver *resolver)
+{
+    struct name *names = resolver->spare;
+    size_t count = 0;
+    (void)take_upstreams(resolver, names, &count);
+    os_mutex_lock(&resolver->lock);
+    free(resolver->names);
+    resolver->names = names;
+    resolver->name_count = count;
+    resolver->spare = NULL;
+    os_cond_wake_all(&resolver->changed);
+    os_mutex_unlock(&resolver->lock);
 }
 
 static void await_answers(struct resolver *resolver, uint32_t patience_ms)
@@ -269,10 +336,12 @@ enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t pat
     if (resolver == NULL)
         return ERR_NOMEM;
     resolver->relay = relay;
-    resolver->names = calloc(count_names(relay) + 1, sizeof *resolver->names);
+    resolver->names = calloc(count_upstreams(relay) + 1, sizeof *resolver->names);
+    size_t count = 0;
     enum err err = resolver->names == NULL ? ERR_NOMEM : ERR_OK;
-    for (size_t r = 0; r < relay->route_count && err == ERR_OK; r++)
-        err = take_upstreams(resolver, &relay->routes[r]);
+    if (err == ERR_OK)
+        err = take_upstreams(resolver, resolver->names, &count);
+    resolver->name_count = count;
     if (err == ERR_OK && resolver->name_count > 0)
         err = os_thread_start(&resolver->thread, "resolver", run, resolver);
     if (err != ERR_OK) {
@@ -314,6 +383,7 @@ void resolver_stop(struct resolver *resolver)
             return; /* what the thread still holds is left to it: the process is about to end */
         os_thread_join(resolver->thread);
     }
+    free(resolver->spare);
     free(resolver->names);
     free(resolver);
 }

@@ -19,6 +19,7 @@
 #include "base/err.h"
 
 struct relay;
+struct relay_route;
 struct resolver; /* opaque */
 
 /* Sets the addresses of upstreams that are addresses already, starts the thread for the others,
@@ -27,9 +28,17 @@ struct resolver; /* opaque */
 enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t patience_ms);
 void resolver_stop(struct resolver *resolver); /* NULL is fine */
 
+/* The relay is about to get other upstreams: makes room for the names of so many, and has a
+ * thread ready for them. ERR_NOMEM and the errors of os_thread_start() change nothing. */
+enum err resolver_prepare(struct resolver *resolver, size_t upstreams);
+/* The relay has other upstreams; at a standstill. New addresses are known at once, new names are
+ * asked for soon, and those that stay keep what is known of them. */
+void resolver_reload(struct resolver *resolver);
+
 /* Has the name of an upstream resolved as soon as possible; false: it is an address. NULL is
  * fine and has no names. */
-bool resolver_hurry(struct resolver *resolver, size_t route, size_t upstream);
+bool resolver_hurry(struct resolver *resolver, const struct relay_route *route,
+                    size_t upstream);
 
 #define RESOLVER_WHY_MAX 96
 struct resolver_info {
@@ -38,7 +47,7 @@ struct resolver_info {
     char why[RESOLVER_WHY_MAX]; /* what the last try failed with; "": it did not */
 };
 /* False: the upstream is an address. */
-bool resolver_get_info(struct resolver *resolver, size_t route, size_t upstream,
-                       struct resolver_info *out);
+bool resolver_get_info(struct resolver *resolver, const struct relay_route *route,
+                       size_t upstream, struct resolver_info *out);
 
 #endif

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "config/diff.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
+#include "relay/reload.h"
 #include "relay/server_private.h"
+#include "relay/standstill.h"
 #include "relay/worker.h"
 
 /* A start waits so long for the first answers for upstreams' names. */
@@ -36,7 +39,7 @@ static enum err open_listeners(struct relay *relay, struct str *why)
 {
     enum err result = ERR_OK, err;
     for (size_t i = 0; i < relay->route_count; i++) {
-        struct relay_route *route = &relay->routes[i];
+        struct relay_route *route = relay->routes[i];
         size_t at = 0;
         for (size_t k = 0; k < route->conf->listen_count; k++) {
             err = open_range(route, &route->conf->listens[k], &route->listeners[at], why);
@@ -53,7 +56,10 @@ static enum err open_listeners(struct relay *relay, struct str *why)
 enum err server_start(struct server **out, struct conf *conf, struct str *why)
 {
     struct server *server = calloc(1, sizeof *server);
-    enum err err = server == NULL ? ERR_NOMEM : relay_open(&server->relay, conf);
+    if (server != NULL)
+        server->confs = calloc(1, sizeof(struct conf *));
+    bool got = server != NULL && server->confs != NULL;
+    enum err err = got ? relay_open(&server->relay, conf) : ERR_NOMEM;
     if (err != ERR_OK) {
         str_addf(why, "the relay can't be set up: %s\n", err_text(err));
         goto free_server;
@@ -68,7 +74,7 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why)
         str_addf(why, "the threads can't be started: %s\n", err_text(err));
         goto stop_resolver;
     }
-    server->conf = conf;
+    server->confs[server->conf_count++] = conf;
     *out = server;
     return ERR_OK;
 
@@ -77,6 +83,8 @@ stop_resolver:
 close_relay:
     relay_close(&server->relay);
 free_server:
+    if (server != NULL)
+        free(server->confs);
     free(server);
     return err;
 }
@@ -98,11 +106,68 @@ void server_free(struct server *server)
         worker_join(&server->relay.workers[i]);
     resolver_stop(server->relay.resolver);
     relay_close(&server->relay);
-    conf_free(server->conf);
+    while (server->conf_count > 0)
+        conf_free(server->confs[--server->conf_count]);
+    free(server->confs);
     free(server);
 }
 
 const struct conf *server_conf(const struct server *server)
 {
-    return server->conf;
+    return server->relay.conf;
+}
+
+void server_hold(struct server *server)
+{
+    standstill_enter(&server->relay);
+}
+
+void server_release(struct server *server)
+{
+    standstill_leave(&server->relay);
+}
+
+/* ---- reload ---- */
+
+static void free_unused(struct server *server)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < server->conf_count; i++) {
+        struct conf *conf = server->confs[i];
+        if (i + 1 == server->conf_count || reload_uses(&server->relay, conf))
+            server->confs[kept++] = conf;
+        else
+            conf_free(conf);
+    }
+    server->conf_count = kept;
+}
+
+static enum err reload_locked(struct server *server, struct conf *conf, struct str *why)
+{
+    const struct conf *before = server->confs[server->conf_count - 1];
+    struct conf **more =
+        realloc(server->confs, (server->conf_count + 1) * sizeof(struct conf *));
+    if (more != NULL)
+        server->confs = more;
+    if (more == NULL || !diff_keep_fixed(before, conf)) {
+        str_addf(why, "the reload can't be prepared: %s\n", err_text(ERR_NOMEM));
+        return ERR_NOMEM;
+    }
+    enum log_level level_before = before->log_level;
+    enum err err = reload_run(&server->relay, conf, why);
+    if (err != ERR_OK)
+        return err;
+    server->confs[server->conf_count++] = conf;
+    free_unused(server);
+    if (conf->log_level != level_before)
+        log_set_level(conf->log_level);
+    return ERR_OK;
+}
+
+enum err server_reload(struct server *server, struct conf *conf, struct str *why)
+{
+    os_mutex_lock(&server->reload_lock);
+    enum err err = reload_locked(server, conf, why);
+    os_mutex_unlock(&server->reload_lock);
+    return err;
 }

@@ -42,6 +42,21 @@ bool server_wait_stopped(struct server *server, uint32_t timeout_ms);
 /* Needs a stopped server. */
 void server_free(struct server *server);
 
+/* Goes on with another configuration, loaded without a mistake; see reload.h for what becomes of
+ * what. Takes over `conf` on success. What needs a restart stays as it is, in effect and in the
+ * configuration that server_conf() gives. On an error nothing has changed, `conf` is still the
+ * caller's, and `why` holds one line a failure: ERR_CLOSED, the server is stopping; those of
+ * opening a listener; ERR_NOMEM. Not within server_hold(). */
+enum err server_reload(struct server *server, struct conf *conf, struct str *why);
+
+/* Between the two the configuration stays what it is, and with it what is told of it: pointers
+ * into it, the indices of routes and upstreams. A reload waits meanwhile, so be quick; may be
+ * nested. */
+void server_hold(struct server *server);
+void server_release(struct server *server);
+
+/* Within server_hold(), like everything that takes or gives a route, an upstream or a pointer
+ * into the configuration. */
 const struct conf *server_conf(const struct server *server);
 
 enum server_state { SERVER_RUNNING, SERVER_STOPPING, SERVER_STOPPED };
@@ -89,7 +104,8 @@ struct server_source_use {
 };
 
 struct server_upstream_info {
-    const struct conf_upstream *conf; /* lives as long as the server */
+    const struct conf_upstream *conf; /* one that was `removed` is there until its last session
+                                         is over */
     struct route_upstream_info
         state; /* words, weight, servers, checks; times are monotonic ms */
     struct server_totals totals;
@@ -102,7 +118,7 @@ struct server_upstream_info {
 };
 
 struct server_route_info {
-    const struct conf_route *conf; /* lives as long as the server */
+    const struct conf_route *conf;
     struct server_totals totals;
     uint32_t held; /* clients that wait for an upstream */
     uint32_t held_peak;
@@ -131,9 +147,12 @@ struct server_flow_info {
 
 struct server_session_info {
     uint64_t id;
-    size_t route; /* index in server_get_routes() */
+    size_t
+        route; /* index in server_get_routes(); SIZE_MAX: it was removed, the session goes on */
+    const char *route_name;
     size_t upstream;
-    size_t server; /* of the upstream, as in struct route_target */
+    const char *upstream_name; /* "-" while there is none */
+    size_t server;             /* of the upstream, as in struct route_target */
     enum phase phase;
     bool ending; /* being ended; `reason` says why */
     enum reason reason;

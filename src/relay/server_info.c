@@ -22,6 +22,7 @@ void server_get_info(struct server *server, struct server_info *out)
 {
     struct relay *relay = &server->relay;
     uint64_t now = os_mono_ms();
+    server_hold(server);
     uint64_t stop_at = atomic_load(&relay->lifecycle.stop_at_ms);
     memset(out, 0, sizeof *out);
     out->state = SERVER_RUNNING;
@@ -40,11 +41,12 @@ void server_get_info(struct server *server, struct server_info *out)
     out->buffers_used = buffers_used(relay);
     out->buffer_bytes = buffers_memory(&relay->buffers);
     port_get_stats(relay->port, &out->port);
+    server_release(server);
 }
 
 /* The total adds the histograms of the routes up bucket by bucket. */
 static void summarise_routes(struct relay *relay,
-                             struct histogram *(*which)(struct stat *, size_t),
+                             void (*add)(const struct stat *, struct histogram *),
                              struct histogram_summary *out)
 {
     struct histogram *sum = calloc(1, sizeof *sum);
@@ -52,8 +54,7 @@ static void summarise_routes(struct relay *relay,
         memset(out, 0, sizeof *out);
         return;
     }
-    for (size_t i = 0; i < relay->route_count; i++)
-        histogram_add(sum, which(relay->stat, relay->routes[i].scope));
+    add(relay->stat, sum);
     histogram_summarise(sum, out);
     free(sum);
 }
@@ -68,8 +69,8 @@ void server_get_totals(struct server *server, struct server_totals *out)
     stat_rates_total(relay->stat, 1, &out->rate_1s);
     stat_rates_total(relay->stat, 10, &out->rate_10s);
     stat_rates_total(relay->stat, 60, &out->rate_60s);
-    summarise_routes(relay, stat_connect_us, &out->connect_us);
-    summarise_routes(relay, stat_length_ms, &out->length_ms);
+    summarise_routes(relay, stat_add_connect_us, &out->connect_us);
+    summarise_routes(relay, stat_add_length_ms, &out->length_ms);
 }
 
 static void fill_totals(struct relay *relay, size_t scope, const struct quota *quota,
@@ -98,7 +99,7 @@ static enum err fill_sources(struct relay_route *route, size_t index,
         if (conf->source_count > 0)
             out->sources[i].source = conf->sources[i];
         out->sources[i].used = atomic_load_explicit(
-            &route->upstreams.each[index].sources[i].used, memory_order_relaxed);
+            &route->upstreams.each[index]->sources[i].used, memory_order_relaxed);
         out->sources[i].limit = limit;
     }
     return ERR_OK;
@@ -107,14 +108,14 @@ static enum err fill_sources(struct relay_route *route, size_t index,
 static enum err fill_upstream(struct relay *relay, struct relay_route *route, size_t index,
                               struct server_upstream_info *out)
 {
-    struct relay_upstream *upstream = &route->upstreams.each[index];
+    struct relay_upstream *upstream = route->upstreams.each[index];
     struct resolver_info resolved;
     out->conf = &route->conf->upstreams[index];
     os_mutex_lock(&route->upstreams.lock);
     route_get_upstream(route->upstreams.route, index, os_mono_ms(), &out->state);
     os_mutex_unlock(&route->upstreams.lock);
     fill_totals(relay, upstream->scope, &upstream->quota, &out->totals);
-    out->is_name = resolver_get_info(relay->resolver, route->index, index, &resolved);
+    out->is_name = resolver_get_info(relay->resolver, route, index, &resolved);
     out->resolved_ms = resolved.resolved_ms;
     out->resolve_failures_total = resolved.failures_total;
     str_format(out->resolve_why, sizeof out->resolve_why, "%s", resolved.why);
@@ -166,7 +167,7 @@ enum err server_get_routes(struct server *server, struct server_route_info **out
     if (routes == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < relay->route_count; i++) {
-        enum err err = fill_route(relay, &relay->routes[i], &routes[i]);
+        enum err err = fill_route(relay, relay->routes[i], &routes[i]);
         if (err != ERR_OK) {
             server_free_routes(routes, relay->route_count);
             return err;
@@ -253,7 +254,7 @@ size_t server_kill_route(struct server *server, size_t route)
 bool server_set_admin(struct server *server, size_t route, size_t upstream,
                       enum route_admin admin)
 {
-    struct relay_route *of = &server->relay.routes[route];
+    struct relay_route *of = server->relay.routes[route];
     os_mutex_lock(&of->upstreams.lock);
     bool changed = route_set_admin(of->upstreams.route, upstream, admin, os_mono_ms());
     os_mutex_unlock(&of->upstreams.lock);
@@ -263,7 +264,7 @@ bool server_set_admin(struct server *server, size_t route, size_t upstream,
 
 bool server_set_weight(struct server *server, size_t route, size_t upstream, uint32_t weight)
 {
-    struct relay_route *of = &server->relay.routes[route];
+    struct relay_route *of = server->relay.routes[route];
     os_mutex_lock(&of->upstreams.lock);
     bool changed = route_set_weight(of->upstreams.route, upstream, weight);
     os_mutex_unlock(&of->upstreams.lock);
@@ -277,7 +278,7 @@ bool server_set_weight(struct server *server, size_t route, size_t upstream, uin
 bool server_set_max_sessions(struct server *server, size_t route, size_t upstream,
                              uint32_t max_sessions)
 {
-    struct relay_route *of = &server->relay.routes[route];
+    struct relay_route *of = server->relay.routes[route];
     os_mutex_lock(&of->upstreams.lock);
     bool changed = route_set_max_sessions(of->upstreams.route, upstream, max_sessions);
     os_mutex_unlock(&of->upstreams.lock);
@@ -291,5 +292,6 @@ bool server_set_max_sessions(struct server *server, size_t route, size_t upstrea
 
 enum err server_resolve(struct server *server, size_t route, size_t upstream)
 {
-    return resolver_hurry(server->relay.resolver, route, upstream) ? ERR_OK : ERR_INVALID;
+    const struct relay_route *of = server->relay.routes[route];
+    return resolver_hurry(server->relay.resolver, of, upstream) ? ERR_OK : ERR_INVALID;
 }

@@ -5,7 +5,10 @@
 #include "relay/relay.h"
 
 struct server {
-    struct conf *conf; /* owned */
+    struct os_mutex reload_lock; /* one reload at a time; guards `confs` */
+    struct conf **confs;         /* owned, as what is in it; the last one is in effect, others
+                                    have routes that were removed and still have sessions */
+    size_t conf_count;
     struct relay relay;
 };
 

@@ -52,6 +52,17 @@ struct pair *table_find(struct table *table, uint64_t id)
     return found;
 }
 
+void table_each(struct table *table, void (*act)(void *ctx, struct pair *pair), void *ctx)
+{
+    for (size_t i = 0; i < TABLE_SHARDS; i++) {
+        struct table_shard *shard = &table->shards[i];
+        os_mutex_lock(&shard->lock);
+        for (struct list *l = shard->pairs.next; l != &shard->pairs; l = l->next)
+            act(ctx, list_owner(l, struct pair, in_table));
+        os_mutex_unlock(&shard->lock);
+    }
+}
+
 enum err table_all(struct table *table, struct pair ***out, size_t *count)
 {
     struct pair **pairs = NULL;

@@ -34,6 +34,9 @@ void table_remove(struct table *table, struct pair *pair);
 /* NULL when there is none; otherwise with a hold for the caller (pair_unhold). */
 struct pair *table_find(struct table *table, uint64_t id);
 
+/* Calls for each pair, with its shard locked. */
+void table_each(struct table *table, void (*act)(void *ctx, struct pair *pair), void *ctx);
+
 /* All pairs, each with a hold for the caller; *out is the caller's to free(). */
 enum err table_all(struct table *table, struct pair ***out, size_t *count);
 

@@ -104,7 +104,7 @@ static void follow(struct relay_route *route, struct worker *worker)
     uint32_t stirs = atomic_load(&route->upstreams.stirs);
     see_changes(route);
     uint64_t next_ms = held_serve(route, worker);
-    if (!atomic_load(&relay->lifecycle.stopping)) {
+    if (!atomic_load(&relay->lifecycle.stopping) && route->index != SIZE_MAX) {
         uint64_t check_ms = begin_checks(route, worker);
         next_ms = check_ms < next_ms ? check_ms : next_ms;
     }
@@ -135,7 +135,7 @@ void upstreams_stir(struct relay_route *route)
 static struct source_use *source_use(struct relay_route *route, size_t upstream,
                                      unsigned number)
 {
-    return &route->upstreams.each[upstream].sources[number];
+    return &route->upstreams.each[upstream]->sources[number];
 }
 
 static void look_at_source(struct relay_route *route, size_t upstream, unsigned number)
@@ -214,7 +214,7 @@ void upstreams_failed(struct pair *pair, uint64_t now_ms)
     route_note_failure(route->upstreams.route, pair->upstream_index, pair->server_index,
                        now_ms);
     os_mutex_unlock(&route->upstreams.lock);
-    resolver_hurry(route->relay->resolver, route->index, pair->upstream_index);
+    resolver_hurry(route->relay->resolver, route, pair->upstream_index);
     upstreams_stir(route);
 }
 
@@ -271,21 +271,43 @@ void upstreams_source_ended(struct relay_route *route, size_t upstream, unsigned
 
 /* ---- open and close ---- */
 
+enum err upstream_open(struct relay_upstream **out, struct relay *relay, size_t source_count)
+{
+    struct relay_upstream *upstream = calloc(1, sizeof *upstream);
+    if (upstream == NULL)
+        return ERR_NOMEM;
+    upstream->quota.limit = UINT32_MAX;
+    upstream->sources = calloc(source_count, sizeof *upstream->sources);
+    if (upstream->sources == NULL ||
+        stat_begin_scope(relay->stat, STAT_UPSTREAM, &upstream->scope) != ERR_OK) {
+        free(upstream->sources);
+        free(upstream);
+        return ERR_NOMEM;
+    }
+    *out = upstream;
+    return ERR_OK;
+}
+
+void upstream_close(struct relay_upstream *upstream, struct relay *relay)
+{
+    stat_end_scope(relay->stat, upstream->scope);
+    free(upstream->sources);
+    free(upstream);
+}
+
 enum err upstreams_open(struct relay_route *route)
 {
     struct upstreams *upstreams = &route->upstreams;
     const struct conf_route *conf = route->conf;
     size_t source_count = upstreams_source_count(conf);
     timer_init(&upstreams->timer, &upstreams_timer);
-    upstreams->each = calloc(conf->upstream_count, sizeof *upstreams->each);
+    upstreams->each = calloc(conf->upstream_count, sizeof(struct relay_upstream *));
     if (upstreams->each == NULL)
         return ERR_NOMEM;
-    for (size_t i = 0; i < conf->upstream_count; i++) {
-        struct relay_upstream *upstream = &upstreams->each[i];
-        upstream->scope = stat_upstream_scope(route->relay->stat, route->index, i);
-        upstream->quota.limit = UINT32_MAX;
-        upstream->sources = calloc(source_count, sizeof *upstream->sources);
-        if (upstream->sources == NULL)
+    for (; upstreams->count < conf->upstream_count; upstreams->count++) {
+        enum err err =
+            upstream_open(&upstreams->each[upstreams->count], route->relay, source_count);
+        if (err != ERR_OK)
             goto undo;
     }
     if (route_open(&upstreams->route, conf, os_random(), os_mono_ms()) == ERR_OK)
@@ -298,11 +320,11 @@ undo:
 void upstreams_close(struct relay_route *route)
 {
     struct upstreams *upstreams = &route->upstreams;
-    if (upstreams->each == NULL)
-        return;
-    for (size_t i = 0; i < route->conf->upstream_count; i++)
-        free(upstreams->each[i].sources);
+    for (size_t i = 0; i < upstreams->count; i++)
+        upstream_close(upstreams->each[i], route->relay);
     free(upstreams->each);
     upstreams->each = NULL;
+    upstreams->count = 0;
     route_close(upstreams->route);
+    upstreams->route = NULL;
 }

@@ -47,13 +47,36 @@ struct upstreams {
     struct route *route;  /* owned */
     struct timer timer;   /* what follows, see above */
     _Atomic uint32_t stirs;
-    struct relay_upstream *each; /* owned, one for each of the route's conf->upstreams */
+    struct relay_upstream **each; /* owned, one for each of the route's conf->upstreams; stays
+                                     where it is as long as its slot has the same upstream */
+    size_t count;
     _Atomic uint32_t next_source;
 };
 
-/* By the owner, before the workers start and after they ended. ERR_NOMEM leaves nothing. */
+/* An upstream of its own, with room for so many sources. ERR_NOMEM leaves nothing. */
+enum err upstream_open(struct relay_upstream **out, struct relay *relay, size_t source_count);
+void upstream_close(struct relay_upstream *upstream, struct relay *relay);
+
+/* By the owner, before the workers start and after they ended, or at a standstill. ERR_NOMEM leaves nothing. */
 enum err upstreams_open(struct relay_route *route);
 void upstreams_close(struct relay_route *route);
+
+/* What another configuration needs of memory, before anything of it is carried out. */
+struct upstreams_plan {
+    struct route_plan *route;
+    struct relay_upstream **each; /* for every slot: the one there is, or a new one */
+    struct source_use **sources;  /* for every slot, where the sources are others; else NULL */
+    size_t count;                 /* slots that are filled */
+};
+
+/* The upstreams of a route become those of `conf`, whose slots were arranged, see slots.h. All
+ * three at a standstill. ERR_NOMEM leaves nothing; carrying it out can't fail, and makes `conf`
+ * the route's. */
+enum err upstreams_prepare(struct relay_route *route, const struct conf_route *conf,
+                           struct upstreams_plan *plan);
+void upstreams_reconfigure(struct relay_route *route, const struct conf_route *conf,
+                           struct upstreams_plan *plan, uint64_t now_ms);
+void upstreams_plan_free(struct relay_route *route, struct upstreams_plan *plan);
 
 /* See route_pick(). */
 enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,

@@ -6,12 +6,17 @@
 #include "relay/pair.h"
 #include "relay/probe.h"
 #include "relay/relay.h"
+#include "relay/reload.h"
 
 static void on_wake(struct worker *worker, struct op *op)
 {
     struct relay *relay = worker->relay;
     if (op == &relay->timers.wake)
         timers_on_wake(&relay->timers, worker->number);
+    else if (op == &relay->standstill.message)
+        worker->parks = true;
+    else if (op == &relay->reloaded.message)
+        reload_on_wake(worker);
     else
         lifecycle_on_wake(worker, op);
 }
@@ -46,6 +51,10 @@ static bool turn(struct worker *worker, int wait_ms)
             worker_dispatch(worker, ops[i]);
     }
     timers_run(&relay->timers, worker, worker->now_ms);
+    if (worker->parks) {
+        worker->parks = false;
+        standstill_park(worker);
+    }
     return leave;
 }
 

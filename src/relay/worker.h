@@ -42,6 +42,7 @@ struct worker {
     struct connect_failure connect_failure;
     struct hello_refusal hello_refusal;
     const char *hello_why; /* of the refusal that is about to be noted; NULL: none */
+    bool parks;            /* at the end of this turn, for a standstill */
     struct os_thread *thread;
 };
 

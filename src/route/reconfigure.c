@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/slots.h"
 #include "route/mix.h"
 #include "route/route_private.h"
 
@@ -15,13 +16,6 @@ struct route_plan {
     struct server **servers;
     size_t server_count;
 };
-
-/* The slot goes on with the upstream that it has. */
-static bool stays(const struct conf_route *before, const struct conf_route *after, size_t slot)
-{
-    return slot < before->upstream_count &&
-           strcmp(before->upstreams[slot].name, after->upstreams[slot].name) == 0;
-}
 
 /* ---- what needs memory ---- */
 
@@ -44,8 +38,7 @@ static bool prepare_servers(struct route_plan *plan, const struct route *route)
     if (plan->servers == NULL)
         return false;
     for (; plan->server_count < count; plan->server_count++) {
-        struct server *server =
-            calloc(1, sizeof(struct server) + failures * sizeof(uint64_t));
+        struct server *server = calloc(1, sizeof(struct server) + failures * sizeof(uint64_t));
         if (server == NULL)
             return false;
         plan->servers[plan->server_count] = server;
@@ -110,7 +103,7 @@ static void fill_slot(struct route *route, struct route_plan *plan, size_t index
 {
     const struct conf_upstream *conf = &plan->conf->upstreams[index];
     struct upstream *to = &plan->upstreams[index];
-    if (!stays(route->conf, plan->conf, index)) {
+    if (!slots_stay(route->conf, plan->conf, index)) {
         if (index < route->upstream_count)
             drop_servers(&route->upstreams[index]);
         *to = upstream_as_configured(conf, route->now_ms);

@@ -9,6 +9,7 @@
 #include "control/command.h"
 #include "control/endpoint.h"
 #include "control/relay_prompt.h"
+#include "control/reload.h"
 #include "os/local.h"
 #include "os/os.h"
 #include "os/signals.h"
@@ -25,11 +26,13 @@
 static struct {
     struct os_mutex lock; /* guards all below */
     struct os_cond changed;
-    struct server *server; /* NULL before it runs and after it has stopped */
-    bool starting;         /* names are being resolved, which may take long */
-    unsigned stops;        /* how often a stop was asked for */
-    bool now;              /* at once */
-    bool quick;            /* within QUICK_STOP_MS */
+    struct server *server;   /* NULL before it runs and after it has stopped */
+    bool starting;           /* names are being resolved, which may take long */
+    unsigned stops;          /* how often a stop was asked for */
+    bool now;                /* at once */
+    bool quick;              /* within QUICK_STOP_MS */
+    bool reloading;          /* by a signal; the server stays until it is over */
+    const char *config_path; /* absolute; "": there is no file */
 } relay;
 
 /* ---- stop requests, from any thread ---- */
@@ -72,6 +75,33 @@ static enum err reopen(void *ctx)
     return err == ERR_TIMEDOUT ? ERR_OK : err;
 }
 
+/* Before the relay runs there is nothing to reload. */
+static struct server *begin_reload(void)
+{
+    os_mutex_lock(&relay.lock);
+    struct server *server = relay.server;
+    relay.reloading = server != NULL;
+    os_mutex_unlock(&relay.lock);
+    return server;
+}
+
+static void reload_by_signal(void)
+{
+    struct server *server = begin_reload();
+    if (server == NULL)
+        return;
+    if (relay.config_path[0] != '\0') {
+        struct str said; /* the log has it, too */
+        str_init(&said);
+        reload_now(server, relay.config_path, false, &said);
+        str_free(&said);
+    }
+    os_mutex_lock(&relay.lock);
+    relay.reloading = false;
+    os_cond_wake_all(&relay.changed);
+    os_mutex_unlock(&relay.lock);
+}
+
 static void on_signal(enum signal_kind kind, void *ctx)
 {
     switch (kind) {
@@ -83,7 +113,10 @@ static void on_signal(enum signal_kind kind, void *ctx)
         log_notice("the console or the system is closing");
         request_stop(false, true);
         break;
-    case SIGNAL_REOPEN: reopen(ctx); break;
+    case SIGNAL_REOPEN:
+        reopen(ctx);
+        reload_by_signal();
+        break;
     }
 }
 
@@ -241,6 +274,8 @@ static void wait_stopped(struct server *server)
 static void publish(struct server *server)
 {
     os_mutex_lock(&relay.lock);
+    while (relay.reloading)
+        os_cond_wait(&relay.changed, &relay.lock, UINT32_MAX);
     relay.server = server;
     relay.starting = false;
     if (server != NULL && relay.stops > 0)
@@ -266,9 +301,12 @@ static void run_server(struct server *server, const char *greeting)
         .reopen = reopen,
     };
 
+    relay.config_path = config_path;
     publish(server);
     start_log_routes(server);
-    struct endpoint *endpoint = start_endpoint(conf, &console);
+    server_hold(server); /* a signal may reload already */
+    struct endpoint *endpoint = start_endpoint(server_conf(server), &console);
+    server_release(server);
     if (greeting != NULL) {
         log_output_flush(STUCK_MS); /* what is told next stands below the log lines */
         fputs(greeting, stdout);

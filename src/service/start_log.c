@@ -80,10 +80,11 @@ void start_log_routes(struct server *server)
     server_get_info(server, &info);
     log_notice("%u worker%s, at most %" PRIu32 " sessions", info.workers,
                info.workers == 1 ? "" : "s", info.sessions_max);
-    struct server_route_info *routes;
+    struct server_route_info *routes = NULL;
     size_t count;
+    server_hold(server);
     if (server_get_routes(server, &routes, &count) != ERR_OK)
-        return; /* they run all the same */
+        count = 0; /* they run all the same */
     for (size_t i = 0; i < count; i++) {
         struct str listens, upstreams;
         str_init(&listens);
@@ -96,4 +97,5 @@ void start_log_routes(struct server *server)
         str_free(&upstreams);
     }
     server_free_routes(routes, count);
+    server_release(server);
 }

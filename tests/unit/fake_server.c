@@ -225,6 +225,33 @@ void server_free(struct server *server)
     (void)server; /* the test closes it */
 }
 
+enum err server_reload(struct server *server, struct conf *conf, struct str *why)
+{
+    if (server->fail != ERR_OK) {
+        str_addf(why, "route 'lobby': listen *:7777: %s\n", err_text(server->fail));
+        return server->fail;
+    }
+    assert_int_equal(server->holds, 0);
+    server->reloads++;
+    conf_free(server->conf);
+    server->conf = conf;
+    for (size_t r = 0; r < conf->route_count; r++)
+        for (size_t u = 0; u < conf->routes[r].upstream_count; u++)
+            server->upstreams[r][u].conf = &conf->routes[r].upstreams[u];
+    return ERR_OK;
+}
+
+void server_hold(struct server *server)
+{
+    server->holds++;
+}
+
+void server_release(struct server *server)
+{
+    assert_true(server->holds > 0);
+    server->holds--;
+}
+
 const struct conf *server_conf(const struct server *server)
 {
     return server->conf;

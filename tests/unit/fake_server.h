@@ -41,6 +41,8 @@ struct server {
     size_t killed_route; /* SIZE_MAX: none */
     unsigned changes;    /* of upstreams, calls that changed nothing included */
     unsigned resolves;
+    unsigned reloads;
+    _Atomic unsigned holds; /* right now */
     unsigned stops;
     bool stopped_now;
 };

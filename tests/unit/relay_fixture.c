@@ -103,7 +103,7 @@ void fixture_expect_sent(sock_t sock, const void *bytes, size_t len)
 
 void fixture_know_addresses(struct fixture *fix)
 {
-    struct relay_route *route = &fix->relay.routes[0];
+    struct relay_route *route = fix->relay.routes[0];
     for (size_t i = 0; i < 2; i++) {
         struct addr addr = {.family = ADDR_IPV4, .port = 9000};
         assert_int_equal(addr_parse_ip(fix->upstream_confs[i].host, &addr), ERR_OK);
@@ -129,7 +129,7 @@ static int setup_unresolved(void **state, bool reads_into_buffers)
     fix->worker->now_ms = fix->relay.started_ms;
     atomic_store(&fix->relay.lifecycle.running, true);
 
-    struct relay_route *route = &fix->relay.routes[0];
+    struct relay_route *route = fix->relay.routes[0];
     assert_int_equal(listener_open(&route->listeners[0], route, &fix->listen_conf, 0), ERR_OK);
     fix->listener = fake_sock_latest();
     listener_start(route->listeners[0], fix->worker);
@@ -174,7 +174,7 @@ static void stop_everything(struct fixture *fix)
 /* Each session has ended for one reason, each client that was refused is no session. */
 static void check_sums(struct fixture *fix)
 {
-    const struct relay_route *route = &fix->relay.routes[0];
+    const struct relay_route *route = fix->relay.routes[0];
     struct stat_sums sums;
     stat_read(fix->relay.stat, route->scope, &sums);
     uint64_t ended = 0;
@@ -188,7 +188,7 @@ static void check_sums(struct fixture *fix)
 
     uint64_t connected = 0;
     for (size_t i = 0; i < 2; i++) {
-        size_t scope = route->upstreams.each[i].scope;
+        size_t scope = route->upstreams.each[i]->scope;
         stat_read(fix->relay.stat, scope, &sums);
         ended = 0;
         for (int reason = 0; reason < REASON_COUNT; reason++)
@@ -211,9 +211,9 @@ int fixture_teardown(void **state)
     check_sums(fix);
     assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
     assert_int_equal(atomic_load(&fix->relay.quota.used), 0);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 0);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams.each[0].quota.used), 0);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].upstreams.each[1].quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->upstreams.each[0]->quota.used), 0);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->upstreams.each[1]->quota.used), 0);
     assert_int_equal(atomic_load(&fix->worker->cache.used), 0);
     assert_int_equal(fix->relay.pairs.used, 0);
     buffers_empty_cache(&fix->relay.buffers, &fix->worker->cache);
@@ -347,13 +347,13 @@ enum fake_sock_state fixture_closed(sock_t sock)
 uint64_t fixture_reasons(struct fixture *fix, enum reason reason)
 {
     struct stat_sums sums;
-    stat_read(fix->relay.stat, fix->relay.routes[0].scope, &sums);
+    stat_read(fix->relay.stat, fix->relay.routes[0]->scope, &sums);
     return sums.reasons[reason];
 }
 
 uint64_t fixture_counter(struct fixture *fix, enum stat_counter counter)
 {
     struct stat_sums sums;
-    stat_read(fix->relay.stat, fix->relay.routes[0].scope, &sums);
+    stat_read(fix->relay.stat, fix->relay.routes[0]->scope, &sums);
     return sums.counters[counter];
 }

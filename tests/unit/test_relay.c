@@ -195,7 +195,7 @@ static void a_connect_that_succeeds_after_its_cancellation_counts(void **state)
 static void a_route_without_an_upstream_that_is_up_turns_the_client_away(void **state)
 {
     struct fixture *fix = *state;
-    struct route *route = fix->relay.routes[0].upstreams.route;
+    struct route *route = fix->relay.routes[0]->upstreams.route;
     route_set_admin(route, 0, ROUTE_DISABLED, fix->worker->now_ms);
     route_set_admin(route, 1, ROUTE_DRAIN, fix->worker->now_ms);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);

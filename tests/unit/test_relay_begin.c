@@ -63,7 +63,7 @@ static void who_loses_the_last_place_to_another_gives_back_what_was_taken(void *
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     looks_free = false;
     assert_int_equal(fixture_reasons(fix, REASON_LIMIT_SESSIONS), 1);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 1);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->quota.used), 1);
     assert_int_equal(atomic_load(&fix->relay.quota.used), 1);
 }
 

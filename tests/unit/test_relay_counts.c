@@ -41,7 +41,7 @@ static void without_memory_for_the_upstreams_socket_the_listener_rests(void **st
     fake_port_fail(FAKE_SOCK_OPEN, 0, 1, ERR_NOMEM);
     fixture_accept(fix);
     assert_int_equal(fixture_reasons(fix, REASON_NO_MEMORY), 1);
-    assert_true(atomic_load(&fix->relay.routes[0].listeners[0]->starved));
+    assert_true(atomic_load(&fix->relay.routes[0]->listeners[0]->starved));
 }
 
 static void a_socket_that_can_not_be_attached_is_closed_again(void **state)
@@ -94,7 +94,7 @@ static void without_memory_for_a_pair_the_client_is_refused_and_the_listener_res
     fix->relay.pairs.pages.alloc = no_pages;
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_NO_MEMORY), 1);
-    assert_true(atomic_load(&fix->relay.routes[0].listeners[0]->starved));
+    assert_true(atomic_load(&fix->relay.routes[0]->listeners[0]->starved));
     assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 0);
 }
 
@@ -117,18 +117,18 @@ static void a_client_over_the_limit_of_the_relay_leaves_the_peak_of_the_route(vo
     fixture_session(fix);
     fixture_accept(fix);
     assert_int_equal(fixture_reasons(fix, REASON_LIMIT_SESSIONS), 1);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.peak), 1);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->quota.peak), 1);
     assert_int_equal(atomic_load(&fix->relay.quota.peak), 1);
 }
 
 static void a_client_over_the_limit_of_the_route_leaves_the_peak_of_the_relay(void **state)
 {
     struct fixture *fix = *state;
-    fix->relay.routes[0].quota.limit = 1;
+    fix->relay.routes[0]->quota.limit = 1;
     fixture_session(fix);
     fixture_accept(fix);
     assert_int_equal(fixture_reasons(fix, REASON_LIMIT_ROUTE), 1);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.peak), 1);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->quota.peak), 1);
     assert_int_equal(atomic_load(&fix->relay.quota.peak), 1);
 }
 

@@ -13,7 +13,7 @@ static const struct addr checked = {.family = ADDR_IPV4, .port = 9000, .ip = {10
 /* The first upstream has another address, which is checked; its check is in flight. */
 static struct op *begin_check(struct fixture *fix)
 {
-    struct relay_route *route = &fix->relay.routes[0];
+    struct relay_route *route = fix->relay.routes[0];
     fix->route_conf.health = (struct conf_health){.on = true,
                                                   .interval_ms = 2000,
                                                   .timeout_ms = 1000,
@@ -33,7 +33,7 @@ static struct op *begin_check(struct fixture *fix)
 static enum route_state state_of_first(struct fixture *fix)
 {
     struct route_upstream_info info;
-    route_get_upstream(fix->relay.routes[0].upstreams.route, 0, fix->worker->now_ms, &info);
+    route_get_upstream(fix->relay.routes[0]->upstreams.route, 0, fix->worker->now_ms, &info);
     return info.servers[0].state;
 }
 
@@ -130,7 +130,7 @@ static void a_check_that_comes_too_late_for_a_stop_is_none(void **state)
     unsigned open = fake_sock_open_count();
 
     const struct route_check check = {.addr = checked};
-    probe_begin(fix->worker, &fix->relay.routes[0], &check);
+    probe_begin(fix->worker, fix->relay.routes[0], &check);
     assert_null(fake_port_op(SOCK_NONE, OP_CONNECT));
     assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
     assert_int_equal(fake_sock_open_count(), open);

@@ -246,9 +246,9 @@ static void a_client_that_resets_while_it_is_held_gives_back_its_early_bytes(voi
     struct fixture *fix = trusting(state, CONF_PROXY_IN_REQUIRED);
     fix->route_conf.when_down = CONF_HOLD;
     fix->route_conf.hold_ms = 30000;
-    fix->relay.routes[0].held.quota.limit = 10;
+    fix->relay.routes[0]->held.quota.limit = 10;
     for (size_t i = 0; i < 2; i++)
-        route_set_admin(fix->relay.routes[0].upstreams.route, i, ROUTE_DISABLED,
+        route_set_admin(fix->relay.routes[0]->upstreams.route, i, ROUTE_DISABLED,
                         fix->worker->now_ms);
     sock_t client = accept_early(fix);
     assert_int_equal(latest_info(fix).phase, PHASE_HELD);
@@ -302,7 +302,7 @@ without_memory_for_a_header_the_client_is_refused_and_the_listener_rests(void **
     assert_false(no_memory);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_NO_MEMORY), 1);
-    assert_true(atomic_load(&fix->relay.routes[0].listeners[0]->starved));
+    assert_true(atomic_load(&fix->relay.routes[0]->listeners[0]->starved));
 }
 
 static void without_memory_for_early_bytes_the_client_is_refused(void **state)

@@ -218,11 +218,11 @@ static void stopping_lets_sessions_finish_and_ends_the_rest_at_the_deadline(void
 static void a_client_over_the_limit_of_the_route_is_reset_at_once(void **state)
 {
     struct fixture *fix = *state;
-    fix->relay.routes[0].quota.limit = 1;
+    fix->relay.routes[0]->quota.limit = 1;
     fixture_session(fix);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_LIMIT_ROUTE), 1);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 1);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->quota.used), 1);
 }
 
 static void a_client_over_the_limit_of_the_relay_is_reset_at_once(void **state)
@@ -232,7 +232,7 @@ static void a_client_over_the_limit_of_the_relay_is_reset_at_once(void **state)
     fixture_session(fix);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_LIMIT_SESSIONS), 1);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].quota.used), 1);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->quota.used), 1);
 }
 
 /* ---- the listener ---- */
@@ -256,7 +256,7 @@ static void fail_all_accepts(struct fixture *fix)
 
 static bool is_starved(struct fixture *fix)
 {
-    return atomic_load(&fix->relay.routes[0].listeners[0]->starved);
+    return atomic_load(&fix->relay.routes[0]->listeners[0]->starved);
 }
 
 /* The machine has this many descriptors left, however often somebody looks. */
@@ -337,7 +337,7 @@ static void without_a_descriptor_for_the_upstream_the_client_is_reset(void **sta
     fake_port_fail(FAKE_SOCK_OPEN, 0, 1, ERR_NO_DESCRIPTORS);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_NO_DESCRIPTORS), 1);
-    assert_true(atomic_load(&fix->relay.routes[0].listeners[0]->starved));
+    assert_true(atomic_load(&fix->relay.routes[0]->listeners[0]->starved));
 }
 
 static void a_client_that_can_not_be_attached_is_reset(void **state)

@@ -16,10 +16,10 @@ static int held_setup(void **state)
 {
     int result = fixture_setup(state);
     struct fixture *fix = *state;
-    struct route *route = fix->relay.routes[0].upstreams.route;
+    struct route *route = fix->relay.routes[0]->upstreams.route;
     fix->route_conf.when_down = CONF_HOLD;
     fix->route_conf.hold_ms = 10000;
-    fix->relay.routes[0].held.quota.limit = QUEUE_MAX;
+    fix->relay.routes[0]->held.quota.limit = QUEUE_MAX;
     assert_true(route_set_admin(route, 1, ROUTE_DISABLED, fix->worker->now_ms));
     assert_true(route_set_max_sessions(route, 0, 1));
     return result;
@@ -28,7 +28,7 @@ static int held_setup(void **state)
 /* ROUTE_READY, or it takes nobody. */
 static void set_upstream(struct fixture *fix, enum route_admin admin)
 {
-    struct relay_route *route = &fix->relay.routes[0];
+    struct relay_route *route = fix->relay.routes[0];
     assert_true(route_set_admin(route->upstreams.route, 0, admin, fix->worker->now_ms));
     upstreams_stir(route);
     fixture_pass(fix, WHEEL_SLOT_MS);
@@ -92,10 +92,10 @@ static void a_client_that_comes_while_others_wait_goes_behind_them(void **state)
     set_upstream(fix, ROUTE_DISABLED);
     fixture_accept(fix);
     /* There is a place, and nobody has been told yet. */
-    struct route *route = fix->relay.routes[0].upstreams.route;
+    struct route *route = fix->relay.routes[0]->upstreams.route;
     assert_true(route_set_admin(route, 0, ROUTE_READY, fix->worker->now_ms));
     fixture_accept(fix);
-    upstreams_stir(&fix->relay.routes[0]);
+    upstreams_stir(fix->relay.routes[0]);
     expect_phases(fix, 1, (enum phase[]){PHASE_HELD, PHASE_HELD}, 2);
     fixture_pass(fix, WHEEL_SLOT_MS);
     expect_phases(fix, 1, (enum phase[]){PHASE_CONNECT, PHASE_HELD}, 2);
@@ -117,7 +117,7 @@ static void a_client_whose_turn_came_to_nothing_keeps_its_place_in_the_order(voi
     fixture_pass(fix, 1100);
     expect_phases(fix, 1, (enum phase[]){PHASE_CONNECT, PHASE_HELD, PHASE_HELD}, 3);
     fixture_connect(fix);
-    assert_int_equal(atomic_load(&fix->relay.routes[0].held.total), 3);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->held.total), 3);
 }
 
 static void a_turn_that_finds_no_place_changes_nothing(void **state)
@@ -127,11 +127,11 @@ static void a_turn_that_finds_no_place_changes_nothing(void **state)
     fixture_accept(fix);
     fixture_accept(fix);
     for (unsigned i = 0; i < 10; i++) {
-        upstreams_stir(&fix->relay.routes[0]);
+        upstreams_stir(fix->relay.routes[0]);
         fixture_pass(fix, 100);
     }
     expect_phases(fix, 2, (enum phase[]){PHASE_HELD, PHASE_HELD}, 2);
-    assert_int_equal(held_count(&fix->relay.routes[0].held), 2);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), 2);
     end_session(fix, 1);
     expect_phases(fix, 2, (enum phase[]){PHASE_CONNECT, PHASE_HELD}, 2);
 }
@@ -176,7 +176,7 @@ static void a_client_is_held_for_so_long_and_then_reset(void **state)
     fixture_pass(fix, 200);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_HOLD_TIMEOUT), 1);
-    assert_int_equal(held_count(&fix->relay.routes[0].held), 0);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), 0);
 }
 
 static void turns_in_vain_do_not_prolong_the_wait(void **state)
@@ -185,7 +185,7 @@ static void turns_in_vain_do_not_prolong_the_wait(void **state)
     fixture_session(fix);
     sock_t client = fixture_accept(fix);
     for (unsigned i = 0; i < 102; i++) {
-        upstreams_stir(&fix->relay.routes[0]);
+        upstreams_stir(fix->relay.routes[0]);
         fixture_pass(fix, 100);
     }
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
@@ -199,7 +199,7 @@ static void a_held_client_that_resets_is_noticed_between_many_turns_in_vain(void
     sock_t client = fixture_accept(fix);
     fake_sock(client)->peer_reset = true;
     for (unsigned i = 0; i < 12; i++) {
-        upstreams_stir(&fix->relay.routes[0]);
+        upstreams_stir(fix->relay.routes[0]);
         fixture_pass(fix, 100);
     }
     (void)fixture_closed(client);
@@ -226,7 +226,7 @@ static void a_held_session_that_is_ended_leaves_the_queue(void **state)
     fixture_accept(fix);
     end_session(fix, 2);
     assert_int_equal(fixture_reasons(fix, REASON_KILLED), 1);
-    assert_int_equal(held_count(&fix->relay.routes[0].held), 1);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), 1);
     end_session(fix, 1);
     expect_phases(fix, 3, (enum phase[]){PHASE_CONNECT}, 1);
 }

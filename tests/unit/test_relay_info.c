@@ -166,7 +166,7 @@ static void all_sessions_are_found_however_many_there_are(void **state)
     struct fixture *fix = *state;
     enum { COUNT = 300 };
     fix->relay.quota.limit = COUNT;
-    fix->relay.routes[0].quota.limit = COUNT;
+    fix->relay.routes[0]->quota.limit = COUNT;
     for (int i = 0; i < COUNT; i++)
         fixture_session(fix);
 

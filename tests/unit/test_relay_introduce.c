@@ -185,12 +185,13 @@ static void an_upstream_without_room_counts_for_its_ejection(void **state)
     fix->route_conf.balance = CONF_FIRST;
     struct route_upstream_info info;
     for (unsigned i = 0; i < 2; i++) {
-        route_get_upstream(fix->relay.routes[0].upstreams.route, 0, fix->worker->now_ms, &info);
+        route_get_upstream(fix->relay.routes[0]->upstreams.route, 0, fix->worker->now_ms,
+                           &info);
         assert_int_equal(info.state, ROUTE_UP);
         fixture_accept(fix);
         connect_with_room(fix, 0);
     }
-    route_get_upstream(fix->relay.routes[0].upstreams.route, 0, fix->worker->now_ms, &info);
+    route_get_upstream(fix->relay.routes[0]->upstreams.route, 0, fix->worker->now_ms, &info);
     assert_int_equal(info.state, ROUTE_EJECTED);
 }
 

@@ -22,7 +22,7 @@ static void a_listener_asks_for_what_its_route_says(void **state)
         .dual_stack = true,
     };
     struct listener *listener;
-    assert_int_equal(listener_open(&listener, &fix->relay.routes[0], &conf, 0), ERR_OK);
+    assert_int_equal(listener_open(&listener, fix->relay.routes[0], &conf, 0), ERR_OK);
     const struct fake_sock *dual = fake_sock(fake_sock_latest());
     assert_true(dual->dual_stack);
     assert_int_equal(dual->backlog, 77);
@@ -43,10 +43,10 @@ static void a_listener_that_can_not_be_opened_leaves_nothing(void **state)
     struct listener *listener = NULL;
     uint32_t parts = atomic_load(&fix->relay.lifecycle.parts);
     fake_port_fail(FAKE_SOCK_LISTEN, 0, 1, ERR_IN_USE);
-    assert_int_equal(listener_open(&listener, &fix->relay.routes[0], &fix->listen_conf, 0),
+    assert_int_equal(listener_open(&listener, fix->relay.routes[0], &fix->listen_conf, 0),
                      ERR_IN_USE);
     fake_port_fail(FAKE_PORT_ATTACH, 0, 1, ERR_NOMEM);
-    assert_int_equal(listener_open(&listener, &fix->relay.routes[0], &fix->listen_conf, 0),
+    assert_int_equal(listener_open(&listener, fix->relay.routes[0], &fix->listen_conf, 0),
                      ERR_NOMEM);
     assert_null(listener);
     assert_int_equal(fake_sock_open_count(), 1);

@@ -187,7 +187,7 @@ static void random_events_lose_nothing_and_leave_nothing(void **state)
     memset(given, 0, sizeof given);
     memset(fin_given, 0, sizeof fin_given);
     first_sock = fix->listener;
-    fix->relay.routes[0].quota.limit = 20;
+    fix->relay.routes[0]->quota.limit = 20;
     fix->relay.quota.limit = 15;
     fix->route_conf.idle_timeout_ms = 20000;
     fix->route_conf.buffer_bytes = 65536;

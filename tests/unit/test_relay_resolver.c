@@ -105,7 +105,7 @@ static struct fixture *start(void **state)
 static struct route_upstream_info upstream(struct fixture *fix, size_t index)
 {
     struct route_upstream_info info;
-    struct upstreams *upstreams = &fix->relay.routes[0].upstreams;
+    struct upstreams *upstreams = &fix->relay.routes[0]->upstreams;
     os_mutex_lock(&upstreams->lock);
     route_get_upstream(upstreams->route, index, atomic_load(&now_ms), &info);
     os_mutex_unlock(&upstreams->lock);
@@ -126,7 +126,7 @@ static void expect_server(struct fixture *fix, const char *addr)
 static struct resolver_info info_of(struct fixture *fix)
 {
     struct resolver_info info;
-    assert_true(resolver_get_info(fix->relay.resolver, 0, 0, &info));
+    assert_true(resolver_get_info(fix->relay.resolver, fix->relay.routes[0], 0, &info));
     return info;
 }
 
@@ -142,7 +142,7 @@ static void names_and_addresses_are_there_when_it_has_started(void **state)
     assert_int_equal(info.resolved_ms, atomic_load(&now_ms));
     assert_int_equal(info.failures_total, 0);
     assert_string_equal(info.why, "");
-    assert_false(resolver_get_info(fix->relay.resolver, 0, 1, &info));
+    assert_false(resolver_get_info(fix->relay.resolver, fix->relay.routes[0], 1, &info));
 }
 
 static void a_name_is_asked_for_again_after_each_interval(void **state)
@@ -166,7 +166,7 @@ static void with_interval_off_a_name_is_asked_for_at_the_start_or_when_hurried(v
     know("10.0.0.2");
     pass(UINT64_C(1000) * 86400 * 365);
     assert_int_equal(asked(), 1);
-    assert_true(resolver_hurry(fix->relay.resolver, 0, 0));
+    assert_true(resolver_hurry(fix->relay.resolver, fix->relay.routes[0], 0));
     settle();
     assert_int_equal(asked(), 2);
     expect_server(fix, "10.0.0.2:9000");
@@ -178,18 +178,18 @@ static void who_hurries_has_it_asked_a_second_after_the_last_time(void **state)
 {
     struct fixture *fix = start(state);
     for (unsigned i = 0; i < 10; i++)
-        assert_true(resolver_hurry(fix->relay.resolver, 0, 0));
+        assert_true(resolver_hurry(fix->relay.resolver, fix->relay.routes[0], 0));
     pass(999);
     assert_int_equal(asked(), 1);
     pass(1);
     assert_int_equal(asked(), 2); /* once for all ten */
     pass(10000);
     assert_int_equal(asked(), 2);
-    assert_true(resolver_hurry(fix->relay.resolver, 0, 0));
+    assert_true(resolver_hurry(fix->relay.resolver, fix->relay.routes[0], 0));
     settle();
     assert_int_equal(asked(), 3);
-    assert_false(resolver_hurry(fix->relay.resolver, 0, 1)); /* an address */
-    assert_false(resolver_hurry(NULL, 0, 0));
+    assert_false(resolver_hurry(fix->relay.resolver, fix->relay.routes[0], 1)); /* an address */
+    assert_false(resolver_hurry(NULL, fix->relay.routes[0], 0));
 }
 
 static void a_failed_connect_hurries(void **state)

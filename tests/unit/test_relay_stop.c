@@ -181,7 +181,7 @@ static void the_timer_of_a_listener_that_was_stopped_does_nothing(void **state)
     struct fixture *fix = *state;
     starve(fix);
     expect_stops_now(fix);
-    timers_arm(&fix->relay.timers, &fix->relay.routes[0].listeners[0]->retry, 0);
+    timers_arm(&fix->relay.timers, &fix->relay.routes[0]->listeners[0]->retry, 0);
     fixture_pass(fix, 50);
     assert_int_equal(fake_port_in_flight(), 0);
 }

@@ -1,0 +1,55 @@
+/* diff.h - what is different between two configurations, as an operator wants to read it.
+ *
+ * Values are compared as they would be written, so what is written in another way (60s, 1m) is
+ * the same. The order of routes, addresses and upstreams is no difference, but for `balance =
+ * first`, where that of the upstreams decides.
+ *
+ * Threads: any.
+ */
+#ifndef PAIRPORT_CONFIG_DIFF_H
+#define PAIRPORT_CONFIG_DIFF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "config/conf.h"
+#include "config/keys.h"
+
+enum diff_kind {
+    DIFF_ROUTE_ADDED,
+    DIFF_ROUTE_REMOVED,
+    DIFF_KEY,              /* another value; listen with all its lines is one */
+    DIFF_UPSTREAM_ADDED,   /* a line */
+    DIFF_UPSTREAM_REMOVED, /* likewise */
+    DIFF_UPSTREAM_CHANGED, /* its options */
+    DIFF_UPSTREAM_ORDER
+};
+
+struct diff_change {
+    enum diff_kind kind;
+    enum key_section section;
+    const char *route;    /* NULL: of [relay] or [console]; a pointer into one of the two */
+    const char *upstream; /* name; NULL: no upstream; likewise */
+    const char *key;      /* of DIFF_KEY */
+    struct str from,
+        to;       /* values as written; of a route that is added or removed its addresses */
+    bool restart; /* takes effect only with a restart */
+};
+
+struct diff {
+    struct diff_change *changes; /* owned; [relay], [console], then routes in file order, those
+                                    that are removed last */
+    size_t count;
+};
+
+/* Both must outlive the result. ERR_NOMEM leaves nothing. */
+enum err diff_make(struct diff *out, const struct conf *before, const struct conf *after);
+void diff_free(struct diff *diff);
+
+/* Gives every key of `after` that needs a restart the value that it has in `before`, in the
+ * routes that both have, too. False: no memory. */
+bool diff_keep_fixed(const struct conf *before, struct conf *after);
+
+#endif
