@@ -249,7 +249,7 @@ const struct command commands[] = {
     {
         .words = "reload plan",
         .args = {JSON_HERE},
-        .help = "what `reload` would change, and how many sessions that touches",
+        .help = "what `reload` would change, with the sessions it touches",
         .details =
             "Reads the configuration file again and compares it with what is in effect.\n"
             "Nothing is changed. A file with mistakes is answered with them.\n",

@@ -64,7 +64,7 @@ static void several_candidates_are_completed_as_far_as_they_agree(void **state)
 
 static const char every_first_word[] =
     "help\nshow\nkill\nenable\ndisable\ndrain\nresolve\nset\n"
-    "reopen\nshutdown\nquit\n";
+    "reopen\nreload\nshutdown\nquit\n";
 
 static void nothing_typed_offers_every_first_word_once(void **state)
 {
@@ -153,7 +153,7 @@ static void the_commands_for_upstreams_complete_as_all_do(void **state)
     (void)state;
     assert_completes("d", "", "disable\ndrain\n");
     assert_completes("en", "able ", "");
-    assert_completes("re", "", "resolve\nreopen\n");
+    assert_completes("re", "", "resolve\nreopen\nreload\n");
     assert_completes("set ", "", "weight\nmax_sessions\nlog_level\ncolumns\n");
     assert_completes("set m", "ax_sessions ", "");
 }

@@ -320,7 +320,7 @@ static void without_memory_no_route_is_opened_and_nothing_is_lost(void **state)
         assert_null(route);
     }
     failing = 0;
-    assert_int_equal(needed, 3);
+    assert_int_equal(needed, 4);
     route_close(route);
     rig.conf.upstream_count = 0;
 }
