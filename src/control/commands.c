@@ -249,7 +249,7 @@ const struct command commands[] = {
     {
         .words = "reload plan",
         .args = {JSON_HERE},
-        .help = "what `reload` would change, with the sessions it touches",
+        .help = "what `reload` would change",
         .details =
             "Reads the configuration file again and compares it with what is in effect.\n"
             "Nothing is changed. A file with mistakes is answered with them.\n",
@@ -259,7 +259,7 @@ const struct command commands[] = {
         .words = "reload",
         .args = {JSON_HERE},
         .whole = true,
-        .help = "reads the configuration file again and goes on with it",
+        .help = "goes on with the configuration file as it is now",
         .details =
             "A file with a mistake, or with a port that cannot be listened on, changes\n"
             "nothing. Otherwise everything changes at once: sessions go on, ports that stay\n"
