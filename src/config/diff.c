@@ -37,33 +37,19 @@ static void note_failure(struct making *making, const struct diff_change *change
 
 /* ---- keys with one value ---- */
 
-static bool same_text(const struct str *a, const struct str *b)
-{
-    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
-}
-
 static void compare_key(struct making *making, const struct key *key, const void *before,
                         const void *after, const char *route)
 {
-    struct str from, to;
-    str_init(&from);
-    str_init(&to);
-    value_write(key, before, &from);
-    value_write(key, after, &to);
-    bool differs = from.failed || to.failed || !same_text(&from, &to);
-    struct diff_change *change = differs ? add(making, DIFF_KEY) : NULL;
-    if (change != NULL) {
-        change->section = key->section;
-        change->route = route;
-        change->key = key->name;
-        change->restart = !key->reloadable;
-        change->from = from;
-        change->to = to;
-        note_failure(making, change);
+    struct diff_change *change = value_equal(key, before, after) ? NULL : add(making, DIFF_KEY);
+    if (change == NULL)
         return;
-    }
-    str_free(&from);
-    str_free(&to);
+    change->section = key->section;
+    change->route = route;
+    change->key = key->name;
+    change->restart = !key->reloadable;
+    value_write(key, before, &change->from);
+    value_write(key, after, &change->to);
+    note_failure(making, change);
 }
 
 static void compare_keys(struct making *making, enum key_section section, const void *before,
