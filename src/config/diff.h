@@ -1,7 +1,6 @@
 /* diff.h - what is different between two configurations, as an operator wants to read it.
  *
- * Values are compared as they would be written, so what is written in another way (60s, 1m) is
- * the same. The order of routes, addresses and upstreams is no difference, but for `balance =
+ * Values are compared, so what is only written in another way (60s, 1m) is the same. The order of routes, addresses and upstreams is no difference, but for `balance =
  * first`, where that of the upstreams decides.
  *
  * Threads: any.
@@ -33,8 +32,9 @@ struct diff_change {
     const char *route;    /* NULL: of [relay] or [console]; a pointer into one of the two */
     const char *upstream; /* name; NULL: no upstream; likewise */
     const char *key;      /* of DIFF_KEY */
-    struct str from,
-        to;       /* values as written; of a route that is added or removed its addresses */
+    /* Values as written, which look the same where a file that they name is another one now; of a
+     * route that is added or removed its addresses. */
+    struct str from, to;
     bool restart; /* takes effect only with a restart */
 };
 

@@ -106,6 +106,11 @@ static void add_change(const struct diff_change *change, const struct reload_cou
     case DIFF_ROUTE_ADDED: str_addf(out, " %sadded: %s", be, change->to.data); break;
     case DIFF_ROUTE_REMOVED: str_addf(out, " %sremoved: %s", be, change->from.data); break;
     case DIFF_KEY:
+        if (strcmp(change->from.data, change->to.data) == 0) {
+            str_addf(out, ": what %s = %s names %s", change->key, change->to.data,
+                     would ? "would change" : "has changed");
+            break;
+        }
         str_addf(out, "%s%s = %s, %s %s", change->route == NULL ? "" : ": ", change->key,
                  shown(&change->to), was, shown(&change->from));
         break;

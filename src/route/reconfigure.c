@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/keys.h"
 #include "config/slots.h"
+#include "config/value.h"
 #include "route/mix.h"
 #include "route/route_private.h"
 
@@ -139,17 +141,9 @@ static void take_values(struct route *route, struct upstream *upstream,
         admin_begin_again(route, upstream, "reload");
 }
 
-static bool same_bytes(const struct conf_bytes *a, const struct conf_bytes *b)
+static bool same_health(const struct conf_route *a, const struct conf_route *b)
 {
-    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
-}
-
-static bool same_health(const struct conf_health *a, const struct conf_health *b)
-{
-    return a->on == b->on && a->port == b->port && a->interval_ms == b->interval_ms &&
-           a->timeout_ms == b->timeout_ms && a->rise == b->rise && a->fall == b->fall &&
-           a->fast_ms == b->fast_ms && same_bytes(&a->send, &b->send) &&
-           same_bytes(&a->expect, &b->expect);
+    return value_equal(key_find(KEY_ROUTE, "health"), a, b);
 }
 
 static void change_server(struct route *route, struct server *server, bool checks_change)
@@ -194,7 +188,7 @@ void route_reconfigure(struct route *route, struct route_plan *plan, uint64_t no
     route_put_in_order(conf, route->order);
     route->check_next = 0;
 
-    bool checks_change = !same_health(&before->health, &conf->health);
+    bool checks_change = !same_health(before, conf);
     for (size_t i = 0; i < conf->upstream_count; i++) {
         struct upstream *upstream = &route->upstreams[i];
         take_values(route, upstream, &conf->upstreams[i]);
