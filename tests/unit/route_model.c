@@ -10,7 +10,7 @@ struct model_upstream model[MODEL_UPSTREAMS];
 
 bool model_is_open(size_t u)
 {
-    return model[u].admin == ROUTE_READY && model[u].weight != 0;
+    return !model[u].removed && model[u].admin == ROUTE_READY && model[u].weight != 0;
 }
 
 const char *model_word(const struct model_server *server)
@@ -177,4 +177,56 @@ void model_time(uint64_t now_ms)
         for (size_t k = 0; k < MODEL_ADDRESSES; k++)
             if (model[u].servers[k].ejected_until_ms <= now_ms)
                 model[u].servers[k].ejected_until_ms = 0;
+}
+
+static void change_checks(struct model_server *server, bool on)
+{
+    server->life++;
+    server->against = 0;
+    if (!on) {
+        server->up = true;
+        server->decided = false;
+    }
+}
+
+static void change_upstream(size_t u, const struct conf_upstream *before,
+                            const struct conf_upstream *after)
+{
+    struct model_upstream *upstream = &model[u];
+    bool back = before->removed && !after->removed;
+    bool was_disabled = upstream->admin == ROUTE_DISABLED;
+    if (back || before->weight != after->weight)
+        upstream->weight = after->weight;
+    if (back || before->max_sessions != after->max_sessions)
+        upstream->max_sessions = after->max_sessions;
+    if (back || before->disabled != after->disabled)
+        upstream->admin = after->disabled ? ROUTE_DISABLED : ROUTE_READY;
+    upstream->backup = after->backup;
+    upstream->removed = after->removed;
+    bool is_disabled = upstream->admin == ROUTE_DISABLED;
+    for (size_t k = 0; k < MODEL_ADDRESSES; k++) {
+        struct model_server *server = &upstream->servers[k];
+        if (!server->in_use)
+            continue;
+        server->life += is_disabled || after->removed;
+        if (back || (was_disabled && !is_disabled))
+            forget_health(server);
+    }
+}
+
+void model_reconfigure(const struct model_change *change)
+{
+    const struct conf_eject *eject = &change->after->eject;
+    for (size_t u = 0; u < MODEL_UPSTREAMS; u++) {
+        change_upstream(u, &change->before->upstreams[u], &change->after->upstreams[u]);
+        for (size_t k = 0; k < MODEL_ADDRESSES; k++) {
+            struct model_server *server = &model[u].servers[k];
+            if (eject->count != change->before->eject.count)
+                server->fail_count = 0;
+            if (eject->count == 0)
+                server->ejected_until_ms = 0;
+            if (server->in_use && change->checks_change)
+                change_checks(server, change->after->health.on);
+        }
+    }
 }

@@ -34,6 +34,7 @@ struct model_upstream {
     enum route_admin admin;
     uint32_t weight, max_sessions;
     bool backup;
+    bool removed;  /* from the configuration */
     bool answered; /* its name has resolved */
     struct model_server servers[MODEL_ADDRESSES];
 };
@@ -57,6 +58,13 @@ void model_failure(size_t u, size_t k, const struct conf_eject *eject, uint64_t 
 void model_result(struct model_server *server, const struct conf_health *conf, bool passed);
 bool model_admin(size_t u, enum route_admin admin); /* what route_set_admin() should say */
 void model_time(uint64_t now_ms);
+
+/* Another configuration for all of them; without what only picks look at. */
+struct model_change {
+    const struct conf_route *before, *after;
+    bool checks_change;
+};
+void model_reconfigure(const struct model_change *change);
 void model_settle(void); /* without a server that is up, ejections end */
 
 #endif

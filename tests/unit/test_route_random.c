@@ -116,7 +116,8 @@ static void do_take_checks(void)
            route_take_check(rig.route, rig.now_ms, &check, &next_ms)) {
         size_t k = check.addr.ip[3];
         struct model_server *server = &model[check.upstream].servers[k];
-        assert_true(server->in_use && model[check.upstream].admin != ROUTE_DISABLED);
+        assert_true(server->in_use && model[check.upstream].admin != ROUTE_DISABLED &&
+                    !model[check.upstream].removed);
         for (size_t i = 0; i < pending_count; i++)
             assert_false(pending[i].check.upstream == check.upstream && pending[i].k == k &&
                          pending[i].life == server->life);
@@ -166,6 +167,69 @@ static void do_numbers(void)
                          max != model[u].max_sessions);
         model[u].max_sessions = max;
     }
+}
+
+/* The route has the one, the other is made anew; rig.conf says the same as the former. */
+static struct conf_route confs[2];
+static struct conf_upstream upstream_confs[2][UPSTREAMS];
+static size_t latest_conf;
+
+static void vary_upstream(struct conf_upstream *conf)
+{
+    if (random_chance(&dice, 20))
+        conf->weight = (uint32_t)random_below(&dice, 10);
+    if (random_chance(&dice, 20))
+        conf->max_sessions = (uint32_t)random_below(&dice, 50);
+    if (random_chance(&dice, 10))
+        conf->backup = !conf->backup;
+    if (random_chance(&dice, 10))
+        conf->disabled = !conf->disabled;
+    if (random_chance(&dice, 20))
+        conf->removed = !conf->removed;
+    if (random_chance(&dice, 20))
+        conf->slow_start_ms = random_chance(&dice, 50) ? 5000 : 0;
+    conf->line = (unsigned)random_below(&dice, 100);
+}
+
+/* True: the checks are others. */
+static bool vary_route(struct conf_route *conf)
+{
+    struct conf_health before = conf->health;
+    if (random_chance(&dice, 30))
+        conf->health.on = !conf->health.on;
+    if (random_chance(&dice, 30))
+        conf->health.fall = (uint32_t)random_between(&dice, 1, 4);
+    if (random_chance(&dice, 30))
+        conf->eject.count = (uint32_t)random_below(&dice, 7);
+    conf->eject.within_ms = 5000;
+    conf->eject.for_ms = 10000;
+    conf->balance = (enum conf_balance)random_below(&dice, 5);
+    return conf->health.on != before.on || conf->health.fall != before.fall;
+}
+
+static void do_reconfigure(void)
+{
+    size_t next = 1 - latest_conf;
+    struct conf_route *conf = &confs[next];
+    *conf = rig.conf;
+    conf->upstreams = upstream_confs[next];
+    memcpy(conf->upstreams, rig.upstreams, sizeof upstream_confs[next]);
+    for (size_t u = 0; u < UPSTREAMS; u++)
+        vary_upstream(&conf->upstreams[u]);
+    bool checks_change = vary_route(conf);
+
+    struct route_plan *plan;
+    assert_int_equal(route_prepare(&plan, rig.route, conf), ERR_OK);
+    if (random_chance(&dice, 10)) {
+        route_plan_free(plan); /* nothing comes of it */
+        return;
+    }
+    route_reconfigure(rig.route, plan, rig.now_ms);
+    model_reconfigure(&(struct model_change){&rig.conf, conf, checks_change});
+    memcpy(rig.upstreams, conf->upstreams, sizeof upstream_confs[next]);
+    rig.conf = *conf;
+    rig.conf.upstreams = rig.upstreams;
+    latest_conf = next;
 }
 
 static void do_time(void)
@@ -244,6 +308,8 @@ static void step(void)
         do_admin();
     else if (roll < 10)
         do_numbers();
+    else if (roll < 12)
+        do_reconfigure();
     else
         operations[random_below(&dice, sizeof operations / sizeof operations[0])]();
     model_settle();
