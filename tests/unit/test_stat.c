@@ -425,6 +425,99 @@ static void a_reading_never_mixes_old_and_new_samples(void **state)
     assert_true(bytes_up(60) == 1000);
 }
 
+/* ---- scopes that come and go ---- */
+
+static void what_a_route_has_counted_outlives_it(void **state)
+{
+    (void)state;
+    size_t scope = stat_route_scope(stat, 0);
+    for (unsigned w = 0; w < WORKERS; w++) {
+        stat_add(stat, w, scope, STAT_BYTES_UP, 100 + w);
+        stat_add_reason(stat, w, scope, REASON_KILLED);
+    }
+    histogram_record(stat_connect_us(stat, scope), 850);
+    histogram_record(stat_length_ms(stat, scope), 60);
+    stat_add(stat, 0, stat_route_scope(stat, 1), STAT_BYTES_UP, 1000);
+    stat_end_scope(stat, scope);
+
+    struct stat_sums sums;
+    stat_read_total(stat, &sums);
+    assert_int_equal(sums.counters[STAT_BYTES_UP], 1303);
+    assert_int_equal(sums.reasons[REASON_KILLED], 3);
+    struct histogram connects = {0}, lengths = {0};
+    struct histogram_summary summary;
+    stat_add_connect_us(stat, &connects);
+    stat_add_length_ms(stat, &lengths);
+    histogram_summarise(&connects, &summary);
+    assert_int_equal(summary.count, 1);
+    assert_int_equal(summary.max, 850);
+    histogram_summarise(&lengths, &summary);
+    assert_int_equal(summary.max, 60);
+}
+
+static void what_an_upstream_has_counted_goes_with_it(void **state)
+{
+    (void)state;
+    size_t scope = stat_upstream_scope(stat, 0, 0);
+    stat_add(stat, 0, scope, STAT_BYTES_UP, 7000);
+    stat_end_scope(stat, scope);
+    struct stat_sums sums;
+    stat_read_total(stat, &sums);
+    assert_int_equal(sums.counters[STAT_BYTES_UP], 0);
+}
+
+static void a_number_that_is_given_again_begins_at_zero(void **state)
+{
+    (void)state;
+    size_t scope = stat_route_scope(stat, 1), again;
+    stat_add(stat, 0, scope, STAT_BYTES_UP, 5);
+    histogram_record(stat_connect_us(stat, scope), 850);
+    stat_end_scope(stat, scope);
+    assert_int_equal(stat_begin_scope(stat, STAT_UPSTREAM, &again), ERR_OK);
+    assert_int_equal(again, scope);
+    struct stat_sums sums;
+    struct histogram_summary summary;
+    stat_read(stat, again, &sums);
+    assert_int_equal(sums.counters[STAT_BYTES_UP], 0);
+    histogram_summarise(stat_connect_us(stat, again), &summary);
+    assert_int_equal(summary.count, 0);
+    stat_add(stat, 0, again, STAT_BYTES_UP,
+             1000); /* of an upstream now, no part of the whole */
+    stat_read_total(stat, &sums);
+    assert_int_equal(sums.counters[STAT_BYTES_UP], 5);
+}
+
+static void a_route_that_goes_makes_no_jump_in_the_total_rate(void **state)
+{
+    (void)state;
+    struct stat_rates rates;
+    sample_steadily(30, 12000);
+    stat_end_scope(stat, stat_route_scope(stat, 0));
+    stat_rates_total(stat, 10, &rates);
+    assert_int_equal(rates.bytes_up, 12000);
+    for (unsigned i = 0; i < 3; i++)
+        stat_sample(stat, START_MS + (30 + i) * UINT64_C(1000));
+    stat_rates_total(stat, 1, &rates);
+    assert_int_equal(rates.bytes_up, 0);
+    stat_rates_total(stat, 4, &rates);
+    assert_int_equal(rates.bytes_up, 3000); /* the last second of it and three without */
+}
+
+static void a_route_that_comes_late_has_its_own_rate(void **state)
+{
+    (void)state;
+    size_t scope;
+    struct stat_rates rates;
+    sample_steadily(30, 0);
+    assert_int_equal(stat_begin_scope(stat, STAT_ROUTE, &scope), ERR_OK);
+    stat_add(stat, 1, scope, STAT_BYTES_DOWN, 500);
+    stat_sample(stat, START_MS + 30 * UINT64_C(1000));
+    stat_rates(stat, scope, 1, &rates);
+    assert_int_equal(rates.bytes_down, 500);
+    stat_rates_total(stat, 1, &rates);
+    assert_int_equal(rates.bytes_down, 500);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -450,6 +543,11 @@ int main(void)
         TEST(the_total_rate_is_the_sum_over_the_routes),
         TEST(workers_count_while_others_read_and_sample),
         TEST(a_reading_never_mixes_old_and_new_samples),
+        TEST(what_a_route_has_counted_outlives_it),
+        TEST(what_an_upstream_has_counted_goes_with_it),
+        TEST(a_number_that_is_given_again_begins_at_zero),
+        TEST(a_route_that_goes_makes_no_jump_in_the_total_rate),
+        TEST(a_route_that_comes_late_has_its_own_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
