@@ -43,7 +43,8 @@ static const struct {
          "\n"
          "SIGTERM, SIGINT, Ctrl-C: no new sessions; open ones may finish within\n"
          "stop_timeout. A second one ends them at once. SIGHUP: the log file is\n"
-         "opened again. Exit codes: 0 stopped as asked, 1 could not start, 2 usage.\n"},
+         "opened again and the configuration reloaded, as `reload` does it. Exit\n"
+         "codes: 0 stopped as asked, 1 could not start, 2 usage.\n"},
     [VERB_CHECK] = {"check", "pairport check [-c FILE]", OPTION_CONFIG, false,
                     "checks the configuration and prints its routes",
                     "Reports every mistake with its line, or prints the routes. Nothing is\n"
