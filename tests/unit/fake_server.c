@@ -227,9 +227,9 @@ void server_free(struct server *server)
 
 enum err server_reload(struct server *server, struct conf *conf, struct str *why)
 {
-    if (server->fail != ERR_OK) {
-        str_addf(why, "route 'lobby': listen *:7777: %s\n", err_text(server->fail));
-        return server->fail;
+    if (server->reload_fails != ERR_OK) {
+        str_addf(why, "route 'lobby': listen *:7777: %s\n", err_text(server->reload_fails));
+        return server->reload_fails;
     }
     assert_int_equal(server->holds, 0);
     server->reloads++;

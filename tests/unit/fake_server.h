@@ -42,6 +42,7 @@ struct server {
     unsigned changes;    /* of upstreams, calls that changed nothing included */
     unsigned resolves;
     unsigned reloads;
+    enum err reload_fails;  /* not ERR_OK: a reload fails with it */
     _Atomic unsigned holds; /* right now */
     unsigned stops;
     bool stopped_now;
