@@ -8,6 +8,7 @@
 #include "relay/hello.h"
 #include "relay/pair_private.h"
 #include "relay/relay.h"
+#include "relay/waiting.h"
 #include "relay/worker.h"
 
 /* How often a timer looks for what no operation would report (see pair.h). */
@@ -137,14 +138,14 @@ static void leave(struct pair *pair, struct worker *worker, bool released)
  * after it. */
 static void arm_waiting(struct pair *pair, struct worker *worker)
 {
-    uint64_t due_ms = pair->connect_due_ms, most = LOOK_SOON_MS;
+    uint64_t left = elapsed_ms(pair->connect_due_ms, worker->now_ms), most = LOOK_SOON_MS;
+    enum reason over;
     if (pair->phase == PHASE_HELD) {
-        due_ms = pair->hold_due_ms;
+        left = waiting_left_ms(pair, worker->now_ms, &over);
         most = LOOK_HELD_MS;
     } else if (pair->phase != PHASE_CONNECT) {
         return;
     }
-    uint64_t left = due_ms > worker->now_ms ? due_ms - worker->now_ms : 0;
     /* Of a try that was cancelled the completion is on its way. */
     arm(pair, worker, left < most && !pair->timed_out ? left : most);
 }
@@ -326,8 +327,9 @@ static void look_at_held(struct pair *pair, struct worker *worker)
     look_for_reset(pair, worker, &pair->client);
     if (pair->client.reset)
         return;
-    if (worker->now_ms >= pair->hold_due_ms)
-        pair_cut(pair, worker, REASON_HOLD_TIMEOUT);
+    enum reason over;
+    if (waiting_left_ms(pair, worker->now_ms, &over) == 0)
+        pair_cut(pair, worker, over);
     else
         arm_waiting(pair, worker);
 }

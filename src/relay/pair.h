@@ -81,7 +81,8 @@ struct pair {
     bool counted_session;    /* was admitted */
     bool counted_upstream;   /* counts among the upstream's open sessions */
     bool was_held;           /* has its place in the order of those that wait */
-    uint64_t hold_due_ms;    /* until when it waits at most; 0: it never did */
+    uint64_t held_ms;        /* when it had to wait first; 0: it never had */
+    uint64_t held_closed_ms; /* for how long its route's gate had been closed by then */
     struct list in_held;
     bool timed_out;          /* the running try was cancelled at its deadline */
     bool waits;              /* before the next try */

@@ -93,6 +93,8 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
         sock_close(sock, SOCK_CLOSE_ABORT);
         return ERR_OK;
     }
+    if (drain_is_on(&route->drain))
+        return turn_away(worker, route, sock, client, REASON_DRAINING);
     /* Looked at first, since what is taken, and given back at once, would count for the route's
      * peak. Only when the last place goes between the look and the taking it still does. */
     if (quota_is_full(&relay->quota))

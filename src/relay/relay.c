@@ -33,7 +33,7 @@ static enum err init_route(struct relay *relay, struct relay_route *route, size_
     route->index = index;
     route->scope = stat_route_scope(relay->stat, index);
     route->quota.limit = conf->max_sessions;
-    held_init(&route->held, conf->queue_max);
+    held_init(&route->held);
     size_t ports = count_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));
     if (route->listeners == NULL)

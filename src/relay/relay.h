@@ -22,6 +22,8 @@
 #include "policy/quota.h"
 #include "port/port.h"
 #include "relay/buffers.h"
+#include "relay/drain.h"
+#include "relay/gate.h"
 #include "relay/held.h"
 #include "relay/lifecycle.h"
 #include "relay/probe.h"
@@ -46,6 +48,8 @@ struct relay_route {
     size_t scope; /* in the statistics */
     struct upstreams upstreams;
     struct held held;
+    struct gate gate;
+    struct drain drain; /* while it is on, new clients are turned away */
     struct quota quota; /* sessions, limited by the route's max_sessions */
     struct listener *
         *listeners; /* owned, one for each port of each of conf->listens, in order */

@@ -86,6 +86,11 @@ void server_stop(struct server *server, bool now)
     lifecycle_stop(&server->relay, now);
 }
 
+void server_stop_over(struct server *server, uint64_t over_ms)
+{
+    lifecycle_stop_over(&server->relay, over_ms);
+}
+
 bool server_wait_stopped(struct server *server, uint32_t timeout_ms)
 {
     return lifecycle_wait_stopped(&server->relay, timeout_ms);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/addr_net.h"
 #include "base/err.h"
 #include "base/reason.h"
 #include "base/str.h"
@@ -35,6 +36,9 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why);
  * `now`, or when called again, ends them now. Returns without waiting. */
 void server_stop(struct server *server, bool now);
 
+/* The same, but the sessions are ended evenly over `over_ms`, the oldest first. */
+void server_stop_over(struct server *server, uint64_t over_ms);
+
 /* Waits until the server has stopped: no session is left, all workers have ended. False when
  * timeout_ms (UINT32_MAX: for ever) passed first. */
 bool server_wait_stopped(struct server *server, uint32_t timeout_ms);
@@ -50,6 +54,7 @@ struct server_info {
     enum server_state state;
     uint64_t uptime_ms;
     uint64_t stop_left_ms; /* while STOPPING: until the rest is ended */
+    bool stop_drains;      /* while STOPPING: sessions are ended evenly over that time */
     unsigned workers;
     uint32_t sessions_open;
     uint32_t sessions_peak;
@@ -88,8 +93,25 @@ struct server_source_use {
     uint32_t limit;     /* local ports there are for those; 0: unknown */
 };
 
+/* What becomes of the sessions that a drained route, upstream or relay has. */
+struct server_drain_plan {
+    uint64_t over_ms; /* they are ended evenly over this time; 0: they may go on */
+    bool kill;        /* those that are left after that time are ended, with 0 at once */
+};
+
+struct server_drain_info {
+    bool on;     /* else all is zero */
+    bool over;   /* they are ended evenly */
+    size_t left; /* sessions that are not ending */
+    size_t first_left;
+    uint64_t ended_total; /* by the drain */
+    uint64_t age_ms;
+    uint64_t left_ms; /* with `over`: until all are ended */
+};
+
 struct server_upstream_info {
     const struct conf_upstream *conf; /* lives as long as the server */
+    struct server_drain_info drain;
     struct route_upstream_info
         state; /* words, weight, servers, checks; times are monotonic ms */
     struct server_totals totals;
@@ -101,10 +123,19 @@ struct server_upstream_info {
     size_t source_count;
 };
 
+#define SERVER_BY_MAX 32
+
 struct server_route_info {
     const struct conf_route *conf; /* lives as long as the server */
     struct server_totals totals;
-    uint32_t held; /* clients that wait for an upstream */
+    bool paused;                   /* clients wait until it is resumed */
+    bool frozen;                   /* its sessions are not read from either */
+    bool ramps;                    /* clients are let in at its admission_ramp */
+    uint64_t paused_ms;            /* for how long */
+    char paused_by[SERVER_BY_MAX]; /* "console" */
+    struct server_drain_info drain;
+    uint32_t held; /* clients that wait: for an upstream, a resume or their turn */
+    uint32_t held_max;
     uint32_t held_peak;
     uint64_t held_total;
     struct server_listener_info *listeners; /* owned, one for each of conf->listens */
@@ -170,9 +201,45 @@ bool server_set_max_sessions(struct server *server, size_t route, size_t upstrea
  * it is an address. */
 enum err server_resolve(struct server *server, size_t route, size_t upstream);
 
+/* ---- the operator's hand on routes and sessions; what is done is logged with who did it ---- */
+
+/* New clients of the route are accepted and wait, at most queue_max of them and each for
+ * pause_timeout, until it is resumed; its sessions go on or, if it is frozen, are not read from.
+ * A route that is paused already may still be frozen. False: nothing changed. */
+bool server_pause(struct server *server, size_t route, bool frozen, const char *by);
+
+/* Ends a pause and a drain of the route. *out: how it was before. */
+struct server_resumed {
+    bool was_paused;
+    bool was_drained;
+    uint64_t paused_ms;
+    uint32_t waiting; /* clients that get their turn now */
+};
+void server_resume(struct server *server, size_t route, const char *by,
+                   struct server_resumed *out);
+
+/* No new sessions: a route turns new clients away and ends those that wait; an upstream's go to
+ * others. Until server_resume(); until server_set_admin() with ROUTE_READY. Again: with another
+ * plan. ERR_NOMEM: it is done, but how many are left is not known. */
+enum err server_drain_route(struct server *server, size_t route,
+                            const struct server_drain_plan *plan, const char *by,
+                            struct server_drain_info *out);
+enum err server_drain_upstream(struct server *server, size_t route, size_t upstream,
+                               const struct server_drain_plan *plan, const char *by,
+                               struct server_drain_info *out);
+
 /* Ends a session (both sides see a reset); ERR_NOT_FOUND when it is not open. */
 enum err server_kill(struct server *server, uint64_t id);
-/* Ends all sessions of a route that are open now; returns how many. */
-size_t server_kill_route(struct server *server, size_t route);
+
+/* Which sessions; all of what is set has to fit. */
+struct server_filter {
+    size_t route;               /* SIZE_MAX: of any */
+    size_t upstream;            /* of the route; SIZE_MAX: at any */
+    const struct addr_net *net; /* of the client; NULL: from anywhere */
+    uint64_t older_ms;          /* began so long ago; 0: whenever */
+};
+/* Ends all that fit, as server_kill() does; *killed: how many. ERR_NOMEM ends none. */
+enum err server_kill_matching(struct server *server, const struct server_filter *filter,
+                              size_t *killed);
 
 #endif

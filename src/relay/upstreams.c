@@ -96,12 +96,24 @@ static uint64_t begin_checks(struct relay_route *route, struct worker *worker)
     return UINT64_MAX;
 }
 
+void upstreams_see_gate(struct relay_route *route, struct worker *worker)
+{
+    os_mutex_lock(&route->upstreams.lock);
+    bool up = route_is_up(route->upstreams.route, worker->now_ms);
+    os_mutex_unlock(&route->upstreams.lock);
+    gate_see(route, up, worker->now_ms);
+    gate_settle(route, worker->now_ms);
+}
+
 static void follow(struct relay_route *route, struct worker *worker)
 {
     struct relay *relay = route->relay;
     uint32_t stirs = atomic_load(&route->upstreams.stirs);
     see_changes(route);
+    upstreams_see_gate(route, worker);
     uint64_t next_ms = held_serve(route, worker);
+    uint64_t drain_ms = drain_step_route(route, worker->now_ms);
+    next_ms = drain_ms < next_ms ? drain_ms : next_ms;
     if (!atomic_load(&relay->lifecycle.stopping)) {
         uint64_t check_ms = begin_checks(route, worker);
         next_ms = check_ms < next_ms ? check_ms : next_ms;
