@@ -60,9 +60,12 @@ const struct command commands[] = {
             "One row a route, a further row for each further address it listens on.\n"
             "OPEN, PEAK, MAX are sessions now, at most so far, and allowed; TOTAL counts\n"
             "admitted ones, REFUSED those turned away before an upstream was tried. HELD\n"
-            "are clients that wait now for an upstream (`when_down = hold`). UP/S and\n"
-            "DOWN/S are rates over the last 10 s. `starved` is a listener that waits for\n"
-            "descriptors or memory and will go on by itself.\n",
+            "are clients that wait now: for an upstream (`when_down = hold`), for `resume`\n"
+            "or for their turn at the admission_ramp. UP/S and DOWN/S are rates over the\n"
+            "last 10 s. STATE is DRAIN, PAUSED or FROZEN by an operator, of which a line\n"
+            "below the table tells more; `ramps` while clients are let in at the\n"
+            "admission_ramp; `starved` while a listener waits for descriptors or memory,\n"
+            "after which it goes on by itself.\n",
         .run = command_show_routes,
     },
     {
@@ -159,6 +162,76 @@ const struct command commands[] = {
         .run = command_kill_route,
     },
     {
+        .words = "kill client",
+        .args = {{NULL, ARG_NET, true}},
+        .whole = true,
+        .help = "ends all sessions of an address or a network",
+        .details = "Ends the open sessions of the client, an IP address or a network such as\n"
+                   "192.0.2.0/24 or 2001:db8::/64, on all routes. It may come back at once.\n",
+        .run = command_kill_client,
+    },
+    {
+        .words = "kill upstream",
+        .args = {{NULL, ARG_UPSTREAM, true}},
+        .whole = true,
+        .help = "ends all sessions at an upstream",
+        .details =
+            "Ends the sessions that the upstream has, those being connected included. It\n"
+            "goes on taking new ones; `drain upstream ... kill` is without them.\n"
+            "\n" UPSTREAM_HERE,
+        .run = command_kill_upstream,
+    },
+    {
+        .words = "kill older",
+        .args = {{NULL, ARG_DURATION, true}},
+        .whole = true,
+        .help = "ends all sessions that have lasted for longer",
+        .details = "Ends the sessions of all routes that began DURATION ago or earlier, as in\n"
+                   "`kill older 12h`. AGE of `show sessions sort age` says how old they are.\n",
+        .run = command_kill_older,
+    },
+    {
+        .words = "pause",
+        .args = {{NULL, ARG_ROUTES, true}, {"frozen", ARG_FLAG, false}},
+        .help = "new clients of a route wait until it is resumed",
+        .details =
+            "For a short restart behind the relay: new clients are accepted and wait in the\n"
+            "order in which they came, at most queue_max of them and each for at most\n"
+            "pause_timeout, then they are let in by `resume`. What they send waits, too. Open\n"
+            "sessions go on; with `frozen` nothing is read from them either, for a server\n"
+            "that must stand still while it saves. `all` pauses every route. `show routes`\n"
+            "says since when and how many wait.\n",
+        .run = command_pause,
+    },
+    {
+        .words = "resume",
+        .args = {{NULL, ARG_ROUTES, true}},
+        .help = "ends a pause or a drain of a route",
+        .details =
+            "Clients that wait get their turn in the order in which they came, and frozen\n"
+            "sessions go on. With an admission_ramp clients are let in at that rate until\n"
+            "nobody waits any more. Where no upstream is up, when_down decides. A route that\n"
+            "was drained takes new clients again.\n",
+        .run = command_resume,
+    },
+    {
+        .words = "drain route",
+        .args = {{NULL, ARG_ROUTE, true},
+                 {"over", ARG_DURATION, false},
+                 {"kill", ARG_FLAG, false}},
+        .whole = true,
+        .help = "a route turns new clients away, and empties",
+        .details =
+            "New clients are refused and clients that wait are sent away, until `resume`.\n"
+            "Open sessions go on; `show routes` says how many are left.\n"
+            "\n"
+            "over DURATION  ends them evenly over that time, the oldest first\n"
+            "kill           ends those that are left then; without `over`, all at once\n"
+            "\n"
+            "Said again it goes on by the new plan.\n",
+        .run = command_drain_route,
+    },
+    {
         .words = "enable upstream",
         .args = {{NULL, ARG_UPSTREAM, true}},
         .help = "lets an upstream take new sessions again",
@@ -180,13 +253,19 @@ const struct command commands[] = {
     },
     {
         .words = "drain upstream",
-        .args = {{NULL, ARG_UPSTREAM, true}},
+        .args = {{NULL, ARG_UPSTREAM, true},
+                 {"over", ARG_DURATION, false},
+                 {"kill", ARG_FLAG, false}},
+        .whole = true,
         .help = "no new sessions; open ones go on, as do checks",
         .details =
             "Before a restart: new players go to the other upstreams, or are held or\n"
-            "refused as when_down says, while open sessions go on. OPEN of `show upstreams`\n"
+            "refused as when_down says, while open sessions go on. WHY of `show upstreams`\n"
             "says how many are left, and its check when the upstream is back. Until\n"
             "`enable upstream` or the next start.\n"
+            "\n"
+            "over DURATION  ends them evenly over that time, the oldest first\n"
+            "kill           ends those that are left then; without `over`, all at once\n"
             "\n" UPSTREAM_HERE,
         .run = command_drain_upstream,
     },
@@ -246,12 +325,14 @@ const struct command commands[] = {
     },
     {
         .words = "shutdown",
-        .args = {{"now", ARG_FLAG, false}},
+        .args = {{"now", ARG_FLAG, false}, {"drain", ARG_DURATION, false}},
         .whole = true,
         .help = "stops the relay; `now` does not wait for sessions",
         .details =
             "Stops listening at once and lets the open sessions finish for stop_timeout,\n"
             "then ends them; `shutdown now`, or a second `shutdown`, ends them at once.\n"
+            "`shutdown drain 10m` ends them evenly over that time, the oldest first.\n"
+            "`show info` and the log say how many are left.\n"
             "At the relay's own prompt, Ctrl-C twice on an empty line does the same.\n",
         .run = command_shutdown,
     },

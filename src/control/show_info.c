@@ -33,8 +33,9 @@ static void add_state(const struct server_info *info, struct grid *grid)
     str_human_duration(info->uptime_ms, up);
     grid_cell(grid, "state");
     if (info->state == SERVER_STOPPING)
-        grid_cell(grid, "stopping, %s left, up for %s",
-                  str_human_duration(info->stop_left_ms, left), up);
+        grid_cell(grid, "stopping, %s left%s, up for %s",
+                  str_human_duration(info->stop_left_ms, left),
+                  info->stop_drains ? ", sessions are ended evenly" : "", up);
     else
         grid_cell(grid, "%s, up for %s", state_word(info->state), up);
 }
@@ -161,6 +162,7 @@ static void info_as_json(const struct console *console, const struct server_info
     json_build_text(&build, root, "state", state_word(info->state));
     json_build_u64(&build, root, "uptime_ms", info->uptime_ms);
     json_build_u64(&build, root, "stop_left_ms", info->stop_left_ms);
+    json_build_bool(&build, root, "stop_drains", info->stop_drains);
     json_build_u64(&build, root, "workers", info->workers);
     json_build_u64(&build, root, "sessions_open", info->sessions_open);
     json_build_u64(&build, root, "sessions_peak", info->sessions_peak);

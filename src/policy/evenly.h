@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EVENLY_MS_MAX UINT64_C(31536000000) /* of a whole time: a year */
+#define EVENLY_MS_MAX (UINT64_C(3650) * 24 * 3600 * 1000) /* of a whole time */
 
 /* How many of `left` are due, rounded down: `passed_ms` have gone since some were ended last, or
  * since the beginning, and `remaining_ms` remain. All of them when none remains. */

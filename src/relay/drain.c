@@ -62,7 +62,8 @@ enum err drain_begin(struct drain *drain, const struct drain_of *of,
 {
     bool at_once = plan->kill && plan->over_ms == 0;
     size_t left = 0, ended = 0;
-    atomic_store(&drain->on, true); /* whoever comes from here on is no session of it */
+    bool again =
+        atomic_exchange(&drain->on, true); /* whoever comes from here on is no session of it */
     enum err err = sessions_end_oldest(of->relay, of->filter, at_once ? SIZE_MAX : 0,
                                        of->reason, &ended, &left);
     os_mutex_lock(&drain->lock);
@@ -76,6 +77,7 @@ enum err drain_begin(struct drain *drain, const struct drain_of *of,
     drain->first_left = left + ended;
     drain->ended_total = ended;
     fill(drain, left, now_ms, out);
+    out->again = again;
     os_mutex_unlock(&drain->lock);
     return err;
 }

@@ -101,6 +101,7 @@ struct server_drain_plan {
 
 struct server_drain_info {
     bool on;     /* else all is zero */
+    bool again;  /* of a drain that begins: no new sessions came before, either */
     bool over;   /* they are ended evenly */
     size_t left; /* sessions that are not ending */
     size_t first_left;

@@ -87,8 +87,9 @@ enum err server_drain_upstream(struct server *server, size_t route, size_t upstr
 {
     struct relay_route *of = &server->relay.routes[route];
     char subject[CONF_NAME_MAX + CONF_HOST_MAX + 64];
-    (void)server_set_admin(server, route, upstream, ROUTE_DRAIN);
+    bool changed = server_set_admin(server, route, upstream, ROUTE_DRAIN);
     enum err err = drain_begin_upstream(of, upstream, plan, os_mono_ms(), out);
+    out->again = !changed;
     str_format(subject, sizeof subject, "route '%s': upstream '%s'", of->conf->name,
                of->conf->upstreams[upstream].name);
     log_drain(by, subject, plan, out);

@@ -14,12 +14,6 @@ static struct connect_step failed(const struct pair *pair, enum reason reason)
     return (struct connect_step){CONNECT_FAILED, reason};
 }
 
-/* What is left of `most_ms` after `spent_ms`; 0: no limit. */
-static uint64_t left_of(uint64_t most_ms, uint64_t spent_ms)
-{
-    return most_ms > spent_ms ? most_ms - spent_ms : 0;
-}
-
 uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *over)
 {
     struct relay_route *route = pair->route;
@@ -28,14 +22,13 @@ uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *
     uint64_t waited_ms = elapsed_ms(now_ms, pair->held_ms);
     if (gate_is_closed(&route->gate)) {
         *over = REASON_PAUSE_TIMEOUT;
-        return conf->pause_timeout_ms == 0 ? UINT64_MAX
-                                           : left_of(conf->pause_timeout_ms, closed_ms);
+        return elapsed_ms(conf->pause_timeout_ms, closed_ms);
     }
     *over = REASON_HOLD_TIMEOUT;
     /* Else it is on its way to its turn, and what comes of that decides. */
     return conf->when_down != CONF_HOLD
                ? UINT64_MAX
-               : left_of(conf->hold_ms, elapsed_ms(waited_ms, closed_ms));
+               : elapsed_ms(conf->hold_ms, elapsed_ms(waited_ms, closed_ms));
 }
 
 struct connect_step waiting_begin(struct pair *pair, struct worker *worker,

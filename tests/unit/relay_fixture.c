@@ -41,6 +41,8 @@ static void fill_conf(struct fixture *fix)
         .nodelay = true,
         .buffer_bytes = 4096,
         .backlog = 16,
+        .queue_max = 50,
+        .pause_timeout_ms = 300000,
     };
     fix->conf = (struct conf){
         .workers = 1,

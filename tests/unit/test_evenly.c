@@ -1,0 +1,107 @@
+/* Ending evenly: what is due, against times that a slow and obvious model lists one by one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "policy/evenly.h"
+#include "support/random.h"
+
+#define ROUNDS 2000
+
+static void nothing_is_due_before_the_first_gap_is_over_and_one_is_then(void **state)
+{
+    (void)state;
+    assert_int_equal(evenly_gap_ms(10, 1000), 100);
+    assert_int_equal(evenly_due(10, 99, 901), 0);
+    assert_int_equal(evenly_due(10, 100, 900), 1);
+    assert_int_equal(evenly_due(10, 199, 801), 1);
+    assert_int_equal(evenly_due(10, 500, 500), 5);
+}
+
+static void all_are_due_at_the_end(void **state)
+{
+    (void)state;
+    assert_int_equal(evenly_due(1, 1000, 0), 1);
+    assert_int_equal(evenly_due(1000000, 1, 0), 1000000);
+    assert_int_equal(evenly_due(0, 1000, 0), 0);
+    assert_int_equal(evenly_gap_ms(1, 1000), 1000);
+    assert_int_equal(evenly_gap_ms(0, 1000), 1000);
+}
+
+static void the_largest_numbers_do_not_overflow(void **state)
+{
+    (void)state;
+    assert_int_equal(evenly_due(1000000, EVENLY_MS_MAX - 1, 1), 999999);
+    assert_int_equal(evenly_gap_ms(1000000, EVENLY_MS_MAX), EVENLY_MS_MAX / 1000000);
+}
+
+/* Number `i` of `count`, from 1 on, is due at i/count of the time. How many are by `at`? */
+static size_t model_due(size_t count, uint64_t total_ms, uint64_t at_ms)
+{
+    size_t due = 0;
+    for (size_t i = 1; i <= count; i++)
+        due += (uint64_t)i * total_ms <= at_ms * count;
+    return due;
+}
+
+static void one_look_finds_due_what_the_model_says(void **state)
+{
+    (void)state;
+    struct random dice;
+    random_init(&dice, random_test_seed(), 1);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t count = random_below(&dice, 200);
+        uint64_t total = 1 + random_below(&dice, 100000);
+        uint64_t at = random_below(&dice, total + 1);
+        assert_int_equal(evenly_due(count, at, total - at), model_due(count, total, at));
+        uint64_t gap = evenly_gap_ms(count, total);
+        assert_true(count == 0 || evenly_due(count, gap, total - gap) >= 1);
+        assert_true(count == 0 || gap == 0 || evenly_due(count, gap - 1, total - gap + 1) == 0);
+    }
+}
+
+/* Looks at random times while others end by themselves: never more than two sessions or a tenth
+ * from the straight line to the end, and none is left there. */
+static void looks_at_any_times_keep_to_the_pace_whatever_ends_by_itself(void **state)
+{
+    (void)state;
+    struct random dice;
+    random_init(&dice, random_test_seed(), 1);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t left = 1 + random_below(&dice, 500);
+        uint64_t total = 1000 + random_below(&dice, 100000);
+        uint64_t now = 0, ended_at = 0;
+        while (now < total) {
+            uint64_t step = 1 + random_below(&dice, total / 20);
+            now = now + step < total ? now + step : total;
+            size_t gone = left > 0 ? random_below(&dice, 2) : 0;
+            left -= gone;
+            size_t due = evenly_due(left, now - ended_at, total - now);
+            assert_true(due <= left);
+            /* What stays is what fits into the rest of the time at the pace so far. */
+            assert_true((left - due) * (total - ended_at) <=
+                        left * (total - now) + (total - ended_at));
+            left -= due;
+            if (due > 0)
+                ended_at = now;
+        }
+        assert_int_equal(left, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_due_before_the_first_gap_is_over_and_one_is_then),
+        cmocka_unit_test(all_are_due_at_the_end),
+        cmocka_unit_test(the_largest_numbers_do_not_overflow),
+        cmocka_unit_test(one_look_finds_due_what_the_model_says),
+        cmocka_unit_test(looks_at_any_times_keep_to_the_pace_whatever_ends_by_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
