@@ -97,12 +97,12 @@ void upstream_add_server_why(const struct route_server_info *server, uint64_t no
 static void add_admin(const struct server_upstream_info *info, size_t start, struct str *out)
 {
     const struct route_upstream_info *state = &info->state;
-    if (info->drain.on) {
+    if (info->drain.on)
         drain_add_state(&info->drain, out);
-        str_add(out, "; ");
-    }
-    if (state->admin != ROUTE_READY)
+    if (state->admin != ROUTE_READY) {
+        separate(out, start);
         str_add(out, "until it is enabled");
+    }
     if (state->state == ROUTE_DRAINING && state->weight == 0) {
         separate(out, start);
         str_add(out, "weight is 0");

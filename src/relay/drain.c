@@ -89,19 +89,40 @@ bool drain_end(struct drain *drain)
 
 /* ---- a step ---- */
 
+/* What a step finds and does. */
+struct step {
+    uint64_t now_ms, passed_ms, remaining_ms; /* UINT64_MAX remain where no time is set */
+    size_t before, left;                      /* it, and after it */
+    size_t due, ended;
+};
+
 /* False: there is nothing to do before *next_ms, or another worker is at it. */
-static bool begin_step(struct drain *drain, uint64_t now_ms, uint64_t *passed_ms,
-                       uint64_t *remaining_ms, uint64_t *next_ms)
+static bool begin_step(struct drain *drain, struct step *step, uint64_t *next_ms)
 {
+    uint64_t now_ms = step->now_ms;
     os_mutex_lock(&drain->lock);
     bool due = !drain->stepping && now_ms >= drain->look_ms;
     *next_ms = drain->look_ms > now_ms ? drain->look_ms : now_ms + STEP_MIN_MS;
-    *passed_ms = elapsed_ms(now_ms, drain->ended_ms);
-    *remaining_ms = drain->until_ms == 0 ? UINT64_MAX : elapsed_ms(drain->until_ms, now_ms);
+    step->passed_ms = elapsed_ms(now_ms, drain->ended_ms);
+    step->remaining_ms =
+        drain->until_ms == 0 ? UINT64_MAX : elapsed_ms(drain->until_ms, now_ms);
     if (due)
         drain->stepping = true;
     os_mutex_unlock(&drain->lock);
     return due;
+}
+
+/* Counts them, and ends those that are due. */
+static enum err take_step(const struct drain_of *of, struct step *step)
+{
+    enum err err = sessions_count(of->relay, of->filter, &step->before);
+    step->left = step->before;
+    if (err == ERR_OK && step->remaining_ms != UINT64_MAX)
+        step->due = evenly_due(step->before, step->passed_ms, step->remaining_ms);
+    if (step->due > 0)
+        err = sessions_end_oldest(of->relay, of->filter, step->due, of->reason, &step->ended,
+                                  &step->left);
+    return err;
 }
 
 /* When the next step is. With the lock held. */
@@ -110,66 +131,65 @@ static uint64_t next_look(const struct drain *drain, size_t left, uint64_t now_m
     uint64_t next_ms = now_ms + LOOK_MS;
     if (drain->until_ms == 0)
         return next_ms;
-    uint64_t due_ms =
-        drain->ended_ms + evenly_gap_ms(left, elapsed_ms(drain->until_ms, drain->ended_ms));
+    uint64_t total_ms = elapsed_ms(drain->until_ms, drain->ended_ms);
+    uint64_t due_ms = drain->ended_ms + evenly_gap_ms(left, total_ms);
     if (due_ms < next_ms)
         next_ms = due_ms;
     return next_ms < now_ms + STEP_MIN_MS ? now_ms + STEP_MIN_MS : next_ms;
 }
 
 /* Notes what a step has done. True: it is time to write `info` to the log. */
-static bool end_step(struct drain *drain, size_t left, size_t ended, uint64_t now_ms,
+static bool end_step(struct drain *drain, const struct step *step,
                      struct server_drain_info *info)
 {
+    uint64_t now_ms = step->now_ms;
     os_mutex_lock(&drain->lock);
     drain->stepping = false;
-    drain->ended_total += ended;
-    if (ended > 0)
-        drain->ended_ms = now_ms;
-    drain->look_ms = next_look(drain, left, now_ms);
-    bool tells = left == 0 ? !drain->told_empty : now_ms >= drain->tell_ms;
-    if (left == 0)
+    drain->ended_total += step->ended;
+    drain->ended_ms +=
+        evenly_used_ms(step->before, step->due, elapsed_ms(drain->until_ms, drain->ended_ms));
+    drain->look_ms = next_look(drain, step->left, now_ms);
+    bool tells = step->left == 0 ? !drain->told_empty : now_ms >= drain->tell_ms;
+    if (step->left == 0)
         drain->told_empty = true;
     if (now_ms >= drain->tell_ms)
         drain->tell_ms = now_ms + drain->tell_every_ms;
-    fill(drain, left, now_ms, info);
+    fill(drain, step->left, now_ms, info);
     os_mutex_unlock(&drain->lock);
     return tells && info->on;
 }
 
-/* Counts them, and ends those that are due. */
-static enum err take_step(const struct drain_of *of, uint64_t passed_ms, uint64_t remaining_ms,
-                          size_t *left, size_t *ended)
+/* Nothing could be counted, for want of memory. */
+static void put_off_step(struct drain *drain, uint64_t now_ms)
 {
-    *ended = 0;
-    enum err err = sessions_count(of->relay, of->filter, left);
-    if (err != ERR_OK || remaining_ms == UINT64_MAX)
-        return err;
-    size_t due = evenly_due(*left, passed_ms, remaining_ms);
-    if (due > 0)
-        err = sessions_end_oldest(of->relay, of->filter, due, of->reason, ended, left);
-    return err;
+    os_mutex_lock(&drain->lock);
+    drain->stepping = false;
+    drain->look_ms = now_ms + LOOK_MS;
+    os_mutex_unlock(&drain->lock);
+}
+
+static uint64_t look_ms(struct drain *drain)
+{
+    os_mutex_lock(&drain->lock);
+    uint64_t look = drain->look_ms;
+    os_mutex_unlock(&drain->lock);
+    return look;
 }
 
 uint64_t drain_step(struct drain *drain, const struct drain_of *of, uint64_t now_ms)
 {
-    uint64_t next_ms, passed_ms, remaining_ms;
+    struct step step = {.now_ms = now_ms};
+    struct server_drain_info info;
+    uint64_t next_ms;
     if (!drain_is_on(drain))
         return UINT64_MAX;
-    if (!begin_step(drain, now_ms, &passed_ms, &remaining_ms, &next_ms))
+    if (!begin_step(drain, &step, &next_ms))
         return next_ms;
-    size_t left = 0, ended = 0;
-    struct server_drain_info info;
-    enum err err = take_step(of, passed_ms, remaining_ms, &left, &ended);
-    if (err != ERR_OK)
-        left = SIZE_MAX; /* not known: some, and looked at again */
-    bool tells = end_step(drain, left, ended, now_ms, &info);
-    if (tells && err == ERR_OK && of->subject != NULL)
+    if (take_step(of, &step) != ERR_OK)
+        put_off_step(drain, now_ms);
+    else if (end_step(drain, &step, &info) && of->subject != NULL)
         tell(of, &info);
-    os_mutex_lock(&drain->lock);
-    next_ms = drain->look_ms;
-    os_mutex_unlock(&drain->lock);
-    return next_ms;
+    return look_ms(drain);
 }
 
 void drain_get_info(struct drain *drain, const struct drain_of *of, uint64_t now_ms,

@@ -431,6 +431,8 @@ bool server_set_admin(struct server *server, size_t route, size_t upstream,
 {
     struct route_upstream_info *state = change(server, route, upstream);
     bool changed = state->admin != admin;
+    if (admin == ROUTE_READY)
+        server->upstreams[route][upstream].drain.on = false;
     state->admin = admin;
     update(state);
     return changed;

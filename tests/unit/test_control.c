@@ -248,7 +248,8 @@ static void a_wrong_line_names_the_word_and_what_would_be_right(void **state)
          "limit\n"},
         {"set columns 1001", "`set columns` does not take '1001'; it needs a number from 40 to "
                              "1000, or 0 for no limit\n"},
-        {"shutdown later", "`shutdown` does not know 'later'; usage: shutdown [now]\n"},
+        {"shutdown later",
+         "`shutdown` does not know 'later'; usage: shutdown [now] [drain DURATION]\n"},
         {"help foo", "unknown command 'foo'; `help` lists the commands\n"},
         {"help show sesions",
          "unknown command 'show sesions'; did you mean 'show sessions'?\n"},

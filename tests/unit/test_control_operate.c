@@ -187,8 +187,9 @@ static void a_wrong_word_of_drain_is_named(void **state)
     assert_fails("drain route lobby over 0s",
                  "`drain route over` does not take '0s'; that is no time at all; it needs a "
                  "time with its unit (ms, s, m, h, d), as 30m, 12h or 7d\n");
-    assert_fails("drain route lobby k", "`drain route` does not know 'k'; usage: drain route "
-                                        "NAME [over DURATION] [kill]\n");
+    assert_fails("drain route lobby k",
+                 "`drain route` does not know 'k'; did you mean 'kill'? usage: drain route "
+                 "NAME [over DURATION] [kill]\n");
     assert_fails("drain route nowhere",
                  "there is no route 'nowhere'; it needs the name of a route: lobby, world\n");
     assert_false(server->drains[0].on);

@@ -65,13 +65,13 @@ static void one_look_finds_due_what_the_model_says(void **state)
     }
 }
 
-/* Looks at random times while others end by themselves: never more than two sessions or a tenth
- * from the straight line to the end, and none is left there. */
+/* Looks at random times while others end by themselves: what stays after a look is what fits into
+ * the rest of the time at the pace so far, rounded up, and at the end nothing does. */
 static void looks_at_any_times_keep_to_the_pace_whatever_ends_by_itself(void **state)
 {
     (void)state;
     struct random dice;
-    random_init(&dice, random_test_seed(), 1);
+    random_init(&dice, random_test_seed(), 2);
     for (unsigned round = 0; round < ROUNDS; round++) {
         size_t left = 1 + random_below(&dice, 500);
         uint64_t total = 1000 + random_below(&dice, 100000);
@@ -79,16 +79,37 @@ static void looks_at_any_times_keep_to_the_pace_whatever_ends_by_itself(void **s
         while (now < total) {
             uint64_t step = 1 + random_below(&dice, total / 20);
             now = now + step < total ? now + step : total;
-            size_t gone = left > 0 ? random_below(&dice, 2) : 0;
-            left -= gone;
+            left -= left > 0 ? random_below(&dice, 2) : 0;
             size_t due = evenly_due(left, now - ended_at, total - now);
             assert_true(due <= left);
-            /* What stays is what fits into the rest of the time at the pace so far. */
-            assert_true((left - due) * (total - ended_at) <=
+            assert_true((left - due) * (total - ended_at) <
                         left * (total - now) + (total - ended_at));
+            ended_at += evenly_used_ms(left, due, total - ended_at);
+            assert_true(ended_at <= now);
             left -= due;
-            if (due > 0)
-                ended_at = now;
+        }
+        assert_int_equal(left, 0);
+    }
+}
+
+static void looks_that_are_late_do_not_make_the_whole_slower(void **state)
+{
+    (void)state;
+    struct random dice;
+    random_init(&dice, random_test_seed(), 3);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t count = 1 + random_below(&dice, 500), left = count;
+        uint64_t total = 10000 + random_below(&dice, 100000);
+        uint64_t now = 0, ended_at = 0;
+        while (now < total) {
+            uint64_t gap = evenly_gap_ms(left, total - ended_at);
+            now = ended_at + gap + random_below(&dice, 50);
+            now = now < total ? now : total;
+            size_t due = evenly_due(left, now - ended_at, total - now);
+            ended_at += evenly_used_ms(left, due, total - ended_at);
+            left -= due;
+            size_t line = count - model_due(count, total, now); /* what should be left */
+            assert_in_range(left + 1, line, line + 2);
         }
         assert_int_equal(left, 0);
     }
@@ -102,6 +123,7 @@ int main(void)
         cmocka_unit_test(the_largest_numbers_do_not_overflow),
         cmocka_unit_test(one_look_finds_due_what_the_model_says),
         cmocka_unit_test(looks_at_any_times_keep_to_the_pace_whatever_ends_by_itself),
+        cmocka_unit_test(looks_that_are_late_do_not_make_the_whole_slower),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
