@@ -137,7 +137,7 @@ static void upstreams_are_offered_as_route_and_name(void **state)
     assert_completes("drain ", "", "route\nupstream\n");
     assert_completes("drain upstream ", "",
                      "lobby/10.0.0.5:7000\nlobby/game.example:7000\n"
-                     "world/[fd00::2]:7100-7115\n");
+                     "world/[fd00::2]:7100-7115\nover\nkill\n");
     assert_completes("enable upstream lo", "bby/",
                      "lobby/10.0.0.5:7000\nlobby/game.example:7000\n");
     assert_completes("disable upstream lobby/1", "0.0.0.5:7000 ", "");
