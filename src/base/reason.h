@@ -74,7 +74,7 @@
     X(REASON_DRAINING, "draining", "relay", "refused",                                         \
       "the route takes no new sessions: an operator drains it")                                \
     X(REASON_PAUSE_TIMEOUT, "pause_timeout", "operator", "timeout",                            \
-      "the route was paused for longer than pause_timeout lets a client wait")                 \
+      "the client waited for pause_timeout, for the end of a pause or its turn at the ramp")   \
     X(REASON_FIRST_BYTE_TIMEOUT, "first_byte_timeout", "relay", "timeout",                     \
       "the client sent nothing within first_byte_timeout")                                     \
     X(REASON_MIN_RATE, "min_rate", "relay", "timeout",                                         \
