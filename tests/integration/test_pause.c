@@ -123,6 +123,21 @@ static void be_clients(void *arg)
     }
 }
 
+static void begin_load(struct relay_run *relay, struct os_thread *threads[CLIENTS])
+{
+    memset(&load, 0, sizeof load);
+    load.relay = relay->addr;
+    for (size_t i = 0; i < CLIENTS; i++)
+        assert_int_equal(os_thread_start(&threads[i], "client", be_clients, NULL), ERR_OK);
+}
+
+static void end_load(struct os_thread *threads[CLIENTS])
+{
+    atomic_store(&load.over, true);
+    for (size_t i = 0; i < CLIENTS; i++)
+        os_thread_join(threads[i]);
+}
+
 /* The server restarts while the route is paused. */
 static void restart_under_pause(struct relay_run *relay)
 {
@@ -144,20 +159,33 @@ static void a_server_that_restarts_under_pause_costs_no_client_anything(void **s
 {
     struct relay_run *relay = start(state, "");
     struct os_thread *threads[CLIENTS];
-    memset(&load, 0, sizeof load);
-    load.relay = relay->addr;
-    for (size_t i = 0; i < CLIENTS; i++)
-        assert_int_equal(os_thread_start(&threads[i], "client", be_clients, NULL), ERR_OK);
+    begin_load(relay, threads);
     for (unsigned i = 0; i < 5; i++)
         restart_under_pause(relay);
-    atomic_store(&load.over, true);
-    for (size_t i = 0; i < CLIENTS; i++)
-        os_thread_join(threads[i]);
+    end_load(threads);
     print_message("5 restarts, %" PRIu32 " clients served\n", atomic_load(&load.served));
     relay_wait_nothing_left(relay);
     assert_int_equal(atomic_load(&load.lost), 0);
     assert_int_equal(relay_stat(relay, "sessions_refused_total"), 0);
     assert_int_equal(relay_stat(relay, "connect_failures_total"), 0);
+    assert_int_equal(relay_stat(relay, "sessions_ended_by_reason_total.client_fin"),
+                     atomic_load(&load.begun));
+    end(relay);
+}
+
+static void a_route_paused_and_resumed_at_any_moment_loses_no_client(void **state)
+{
+    struct relay_run *relay = start(state, "admission_ramp = 2000/s burst 20\n");
+    struct os_thread *threads[CLIENTS];
+    begin_load(relay, threads);
+    for (unsigned i = 0; i < 20; i++) {
+        run(relay, i % 4 == 0 ? "pause all" : "pause test");
+        run(relay, "resume all");
+    }
+    end_load(threads);
+    print_message("20 pauses, %" PRIu32 " clients served\n", atomic_load(&load.served));
+    relay_wait_nothing_left(relay);
+    assert_int_equal(atomic_load(&load.lost), 0);
     assert_int_equal(relay_stat(relay, "sessions_ended_by_reason_total.client_fin"),
                      atomic_load(&load.begun));
     end(relay);
@@ -290,6 +318,8 @@ int main(void)
     os_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_server_that_restarts_under_pause_costs_no_client_anything,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(a_route_paused_and_resumed_at_any_moment_loses_no_client,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_pause_holds_new_clients_and_spares_sessions,
                                   relay_teardown),
