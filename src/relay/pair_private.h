@@ -2,10 +2,29 @@
 #ifndef PAIRPORT_RELAY_PAIR_PRIVATE_H
 #define PAIRPORT_RELAY_PAIR_PRIVATE_H
 
-#include "base/reason.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-struct pair;
+#include "base/reason.h"
+#include "relay/connecting.h"
+#include "relay/hello.h"
+#include "relay/pair.h"
+
 struct worker;
+
+/* How often a timer looks for what no operation would report (see pair.h). */
+#define LOOK_SOON_MS  250  /* connecting, half-closed */
+#define LOOK_CLOSE_MS 1000 /* closing, or too late: cancel again, should anything be left */
+
+static inline struct flow *pair_flow_from(struct pair *pair, const struct side *side)
+{
+    return side == &pair->client ? &pair->up : &pair->down;
+}
+
+static inline struct side *pair_other_side(struct pair *pair, const struct side *side)
+{
+    return side == &pair->client ? &pair->upstream : &pair->client;
+}
 
 /* Gives the pair's timer its meaning. Before anybody else knows the pair. */
 void pair_init_timer(struct pair *pair);
@@ -19,6 +38,40 @@ enum reason pair_first_step(struct pair *pair, struct worker *worker);
 /* The client is turned away no more: what happens to it now happens to a session. Counts once.
  * With the lock, or when the pair is over. */
 void pair_count_session(struct pair *pair, struct worker *worker);
+
+/* ---- events; with the lock ---- */
+
+/* The end of every event: what follows from it for the pair, then unlocks. The pair may be gone
+ * when this returns. */
+void pair_leave(struct pair *pair, struct worker *worker);
+
+void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_step step);
+void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step step);
+void pair_side_failed(struct pair *pair, struct worker *worker, struct side *side,
+                      enum err err);
+
+/* ---- the timer; with the lock ---- */
+
+/* The timer fires in `in_ms`, at another time than it would have. */
+void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms);
+
+/* Wakes for the deadline of what a client without an upstream waits for, or before to look
+ * after it. */
+void pair_arm_waiting(struct pair *pair, struct worker *worker);
+void pair_arm_hello(struct pair *pair, struct worker *worker);
+
+/* Since when nothing has moved, for the deadlines. */
+uint64_t pair_quiet_ms(const struct pair *pair, uint64_t now_ms);
+bool pair_ending_is_overdue(const struct pair *pair, uint64_t now_ms);
+
+/* What the side's system still has to send; false: it does not tell. A slow reader may need
+ * longer for one WRITE than a deadline lasts, but it is no less alive: that less is left than
+ * at the last look is progress like a byte moved. */
+bool pair_look_at_unsent(struct pair *pair, struct worker *worker, struct side *side,
+                         uint64_t *unsent);
+
+/* One side is broken: the other one gets what came before, then a reset as well. */
+void pair_pass_reset_on(struct pair *pair, struct worker *worker);
 
 /* ---- the end; with the lock but the last ---- */
 

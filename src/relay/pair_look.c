@@ -1,0 +1,205 @@
+/* When a pair's timer fires: what no operation would report, and the deadlines; see pair.h. */
+#include <stddef.h>
+
+#include "relay/connecting.h"
+#include "relay/elapsed.h"
+#include "relay/hello.h"
+#include "relay/pair.h"
+#include "relay/pair_private.h"
+#include "relay/relay.h"
+#include "relay/worker.h"
+
+#define LOOK_HELD_MS  1000  /* waiting for an upstream */
+#define LOOK_STALL_MS 1000  /* a sink takes nothing */
+#define LOOK_DATA_MS  10000 /* both directions are open */
+#define SECOND_MS     1000
+
+/* ---- when it fires ---- */
+
+void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
+{
+    if (pair->end_wanted)
+        return; /* it is armed for now, and not to be put off */
+    timers_arm(&worker->relay->timers, &pair->timer, worker->now_ms + in_ms);
+}
+
+/* Looks that may be late fall on whole seconds, so that all sessions share one wakeup. */
+static void arm_on_second(struct pair *pair, struct worker *worker, uint64_t in_ms)
+{
+    uint64_t due = worker->now_ms + in_ms;
+    pair_arm(pair, worker, in_ms + (SECOND_MS - due % SECOND_MS) % SECOND_MS);
+}
+
+void pair_arm_waiting(struct pair *pair, struct worker *worker)
+{
+    uint64_t due_ms = pair->connect_due_ms, most = LOOK_SOON_MS;
+    if (pair->phase == PHASE_HELD) {
+        due_ms = pair->hold_due_ms;
+        most = LOOK_HELD_MS;
+    } else if (pair->phase != PHASE_CONNECT) {
+        return;
+    }
+    uint64_t left = due_ms > worker->now_ms ? due_ms - worker->now_ms : 0;
+    /* Of a try that was cancelled the completion is on its way. */
+    pair_arm(pair, worker, left < most && !pair->timed_out ? left : most);
+}
+
+void pair_arm_hello(struct pair *pair, struct worker *worker)
+{
+    uint64_t due_ms = pair->connect_due_ms;
+    pair_arm(pair, worker, due_ms > worker->now_ms ? due_ms - worker->now_ms : 0);
+}
+
+/* ---- what it looks at ---- */
+
+/* A side that no READ waits on may be broken without anybody noticing. */
+static void look_for_reset(struct pair *pair, struct worker *worker, struct side *side)
+{
+    if (!side->reset && !flow_reads(pair_flow_from(pair, side)) && sock_peer_reset(side->sock))
+        pair_side_failed(pair, worker, side, ERR_RESET);
+}
+
+static void look_at_connecting(struct pair *pair, struct worker *worker)
+{
+    look_for_reset(pair, worker, &pair->client);
+    if (pair->client.reset)
+        return;
+    pair_connect_step(pair, worker, connecting_look(pair, worker));
+    pair_arm_waiting(pair, worker);
+}
+
+static void look_at_hello(struct pair *pair, struct worker *worker)
+{
+    if (worker->now_ms < pair->connect_due_ms) {
+        pair_arm_hello(pair, worker);
+        return;
+    }
+    pair_hello_step(pair, worker, hello_late(pair, worker));
+    if (pair->phase == PHASE_ACCEPT)
+        pair_arm(pair, worker, LOOK_CLOSE_MS); /* its READ is being cancelled */
+}
+
+static void look_at_held(struct pair *pair, struct worker *worker)
+{
+    look_for_reset(pair, worker, &pair->client);
+    if (pair->client.reset)
+        return;
+    if (worker->now_ms >= pair->hold_due_ms)
+        pair_cut(pair, worker, REASON_HOLD_TIMEOUT);
+    else
+        pair_arm_waiting(pair, worker);
+}
+
+static void look_at_sinks(struct pair *pair, struct worker *worker)
+{
+    uint64_t unsent;
+    if (flow_writes(&pair->up))
+        (void)pair_look_at_unsent(pair, worker, &pair->upstream, &unsent);
+    if (flow_writes(&pair->down))
+        (void)pair_look_at_unsent(pair, worker, &pair->client, &unsent);
+}
+
+/* Only a session that lasts needs it: most of the system calls of a short one would be these. */
+static void set_keepalive(struct pair *pair)
+{
+    const struct conf_route *conf = pair->route->conf;
+    if (pair->keepalive)
+        return;
+    pair->keepalive = true;
+    sock_set_keepalive(pair->client.sock, conf->keepalive_idle_ms, conf->keepalive_interval_ms);
+    sock_set_keepalive(pair->upstream.sock, conf->keepalive_idle_ms,
+                       conf->keepalive_interval_ms);
+}
+
+static void look_at_data(struct pair *pair, struct worker *worker)
+{
+    set_keepalive(pair);
+    flow_look(&pair->up, worker);
+    flow_look(&pair->down, worker);
+    uint64_t next = LOOK_DATA_MS;
+    if (flow_writes(&pair->up) || flow_writes(&pair->down)) {
+        look_at_sinks(pair, worker);
+        look_for_reset(pair, worker, &pair->client);
+        look_for_reset(pair, worker, &pair->upstream);
+        next = LOOK_STALL_MS;
+    }
+    uint64_t idle_timeout = pair->route->conf->idle_timeout_ms;
+    uint64_t quiet = pair_quiet_ms(pair, worker->now_ms);
+    if (idle_timeout > 0 && quiet >= idle_timeout) {
+        pair_cut(pair, worker, REASON_IDLE_TIMEOUT);
+        return;
+    }
+    if (idle_timeout > 0 && idle_timeout - quiet < next + SECOND_MS)
+        pair_arm(pair, worker, idle_timeout - quiet);
+    else
+        arm_on_second(pair, worker, next);
+}
+
+static void look_at_half_closed(struct pair *pair, struct worker *worker)
+{
+    look_at_sinks(pair, worker);
+    if (pair_ending_is_overdue(pair, worker->now_ms)) {
+        pair_cut(pair, worker, REASON_HALF_CLOSE_TIMEOUT);
+        return;
+    }
+    flow_look(&pair->up, worker);
+    flow_look(&pair->down, worker);
+    look_for_reset(pair, worker, &pair->client);
+    look_for_reset(pair, worker, &pair->upstream);
+    pair_arm(pair, worker, LOOK_SOON_MS);
+}
+
+static void look(struct pair *pair, struct worker *worker)
+{
+    if (pair->end_wanted) {
+        pair->end_wanted = false;
+        pair_cut(pair, worker, pair->reason);
+        return;
+    }
+    if (pair->closing) {
+        pair_begin_closing(pair, worker);
+        return;
+    }
+    if (pair->client.reset || pair->upstream.reset) {
+        look_for_reset(pair, worker, &pair->client);
+        look_for_reset(pair, worker, &pair->upstream);
+        return; /* review() passes it on and arms the timer */
+    }
+    switch (pair->phase) {
+    case PHASE_ACCEPT: look_at_hello(pair, worker); break;
+    case PHASE_HELD: look_at_held(pair, worker); break;
+    case PHASE_CONNECT: look_at_connecting(pair, worker); break;
+    case PHASE_DATA: look_at_data(pair, worker); break;
+    case PHASE_HALF_CLOSED: look_at_half_closed(pair, worker); break;
+    }
+}
+
+static struct pair *pair_of(struct timer *timer)
+{
+    return (struct pair *)((char *)timer - offsetof(struct pair, timer));
+}
+
+static void on_timer_hold(struct timer *timer)
+{
+    pair_hold(pair_of(timer));
+}
+
+static void on_timer(struct timer *timer, struct worker *worker)
+{
+    struct pair *pair = pair_of(timer);
+    os_mutex_lock(&pair->lock);
+    if (pair->released) {
+        os_mutex_unlock(&pair->lock);
+    } else {
+        look(pair, worker);
+        pair_leave(pair, worker);
+    }
+    pair_unhold(pair);
+}
+
+static const struct timer_kind pair_timer = {.hold = on_timer_hold, .fire = on_timer};
+
+void pair_init_timer(struct pair *pair)
+{
+    timer_init(&pair->timer, &pair_timer);
+}
