@@ -101,6 +101,8 @@ static void start_flows(struct pair *pair, struct worker *worker)
     pair->last_byte_ms = worker->now_ms;
     flow_start(&pair->down, pair->upstream.sock, pair->client.sock, worker);
     flow_start(&pair->up, pair->client.sock, pair->upstream.sock, worker);
+    if (pair->up.park != FLOW_NOT_PARKED || pair->down.park != FLOW_NOT_PARKED)
+        pair_arm_parked(pair, worker);
 }
 
 void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_step step)
@@ -113,13 +115,15 @@ void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_
     }
 }
 
-static void on_flow_event(struct pair *pair, struct worker *worker, struct flow *flow,
-                          enum flow_event event)
+void pair_flow_event(struct pair *pair, struct worker *worker, struct flow *flow,
+                     enum flow_event event)
 {
     bool up = flow == &pair->up;
     switch (event) {
     case FLOW_GOES_ON:
     case FLOW_ENDED: break; /* review() sees what that means for the pair */
+    case FLOW_STALLS: pair_arm_stalled(pair, worker); break;
+    case FLOW_PARKED: pair_arm_parked(pair, worker); break;
     case FLOW_FINISHED: on_finished(pair, worker, flow); break;
     case FLOW_SOURCE_FAILED:
         pair_side_failed(pair, worker, up ? &pair->client : &pair->upstream, flow->err);
@@ -158,7 +162,7 @@ void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step
 static void on_flow_done(struct pair *pair, struct worker *worker, struct flow *flow)
 {
     if (pair->phase != PHASE_ACCEPT)
-        on_flow_event(pair, worker, flow, flow_on_done(flow, worker));
+        pair_flow_event(pair, worker, flow, flow_on_done(flow, worker));
     else if (!pair->closing)
         pair_hello_step(pair, worker, hello_on_done(pair, worker));
 }

@@ -14,6 +14,11 @@
  * connecting and half-closed, once a second at a stall, which it finds within ten. It also sees
  * whether the system of a slow sink sends on what it was given: that is progress, too.
  *
+ * The same timer has parked flows go on (see flow.h), and keeps the deadlines of a session that
+ * is connected. Time for which the relay itself held a session back is not the peers' fault:
+ * while a flow is paced or the route is frozen, idle_timeout, min_rate and, but after a reset,
+ * half_close_timeout do not run, nor does first_byte_timeout while it is frozen.
+ *
  * Threads: workers call with no lock held; every function locks the pair itself. A hold keeps
  * the memory of a pair for somebody who found it in the table or by its timer.
  */
@@ -34,6 +39,7 @@
 #include "relay/timers.h"
 #include "route/route.h"
 
+struct client;
 struct relay;
 struct relay_route;
 struct worker;
@@ -44,6 +50,7 @@ struct side {
     bool reset;       /* it is known to be broken: nothing more can be sent to it */
     bool abort;       /* close it with a reset */
     uint64_t unsent;  /* what its system still had to send when a timer looked last */
+    uint64_t took_ms; /* when a timer saw last that this had changed */
 };
 
 struct pair {
@@ -54,6 +61,7 @@ struct pair {
     struct relay *relay;       /* not owned */
     struct relay_route *route; /* not owned */
     uint64_t started_ms;
+    struct client *client_entry; /* NULL: none */
 
     enum phase phase;
     enum reason reason; /* the first that decided the end; NONE while open */
@@ -93,6 +101,13 @@ struct pair {
     uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
     uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
 
+    uint64_t resumed_ms;      /* when a paced flow went on last; 0: never */
+    uint64_t thawed_ms;       /* when the pair saw last that its route was thawed; 0: never */
+    uint32_t thaws_seen;      /* of the route's `thaws` */
+    uint64_t rate_from_ms;    /* when the current window of min_rate began; 0: there is none */
+    uint64_t rate_from_bytes; /* both ways, moved before it */
+
+    uint64_t look_ms; /* when the timer is to look; for a parked flow it fires earlier */
     struct timer timer;
     struct list in_table;
 };

@@ -16,11 +16,42 @@
 
 /* ---- when it fires ---- */
 
-void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
+/* For the next look, or for a parked flow if that is sooner. */
+static void arm_timer(struct pair *pair, struct worker *worker)
 {
     if (pair->end_wanted)
         return; /* it is armed for now, and not to be put off */
-    timers_arm(&worker->relay->timers, &pair->timer, worker->now_ms + in_ms);
+    struct timers *timers = &worker->relay->timers;
+    uint64_t due = pair->look_ms;
+    if (flow_is_paced(&pair->up) && pair->up.park_until_ms < due)
+        due = pair->up.park_until_ms;
+    if (flow_is_paced(&pair->down) && pair->down.park_until_ms < due)
+        due = pair->down.park_until_ms;
+    timers_arm(timers, &pair->timer, due);
+    bool frozen = pair->up.park == FLOW_FROZEN || pair->down.park == FLOW_FROZEN;
+    if (frozen && !atomic_load(&pair->route->frozen))
+        timers_arm(timers, &pair->timer, worker->now_ms); /* see pace_thaw() */
+}
+
+void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
+{
+    pair->look_ms = worker->now_ms + in_ms;
+    arm_timer(pair, worker);
+}
+
+void pair_arm_parked(struct pair *pair, struct worker *worker)
+{
+    uint64_t look_ms = worker->now_ms + LOOK_STALL_MS;
+    if (look_ms < pair->look_ms)
+        pair->look_ms = look_ms;
+    arm_timer(pair, worker);
+}
+
+void pair_arm_stalled(struct pair *pair, struct worker *worker)
+{
+    if (pair->route->conf->max_backlog_age_ms > 0 &&
+        worker->now_ms + LOOK_STALL_MS < pair->look_ms)
+        pair_arm(pair, worker, LOOK_STALL_MS);
 }
 
 /* Looks that may be late fall on whole seconds, so that all sessions share one wakeup. */
@@ -111,42 +142,54 @@ static void set_keepalive(struct pair *pair)
                        conf->keepalive_interval_ms);
 }
 
+/* While connected: the next look, or the end. */
+static void look_at_deadlines(struct pair *pair, struct worker *worker, uint64_t next)
+{
+    struct pair_deadline deadline = pair_next_deadline(pair, worker->now_ms);
+    if (deadline.left_ms == 0)
+        pair_cut(pair, worker, deadline.reason);
+    else if (deadline.left_ms < next || next < SECOND_MS)
+        pair_arm(pair, worker, deadline.left_ms < next ? deadline.left_ms : next);
+    else if (deadline.left_ms < next + SECOND_MS)
+        pair_arm(pair, worker, deadline.left_ms);
+    else
+        arm_on_second(pair, worker, next);
+}
+
+static void look_at_resets(struct pair *pair, struct worker *worker)
+{
+    look_for_reset(pair, worker, &pair->client);
+    look_for_reset(pair, worker, &pair->upstream);
+}
+
+static bool may_miss_a_reset(const struct flow *flow)
+{
+    return flow_writes(flow) || flow->park != FLOW_NOT_PARKED;
+}
+
 static void look_at_data(struct pair *pair, struct worker *worker)
 {
     set_keepalive(pair);
     flow_look(&pair->up, worker);
     flow_look(&pair->down, worker);
     uint64_t next = LOOK_DATA_MS;
-    if (flow_writes(&pair->up) || flow_writes(&pair->down)) {
+    if (may_miss_a_reset(&pair->up) || may_miss_a_reset(&pair->down)) {
         look_at_sinks(pair, worker);
-        look_for_reset(pair, worker, &pair->client);
-        look_for_reset(pair, worker, &pair->upstream);
+        look_at_resets(pair, worker);
         next = LOOK_STALL_MS;
     }
-    uint64_t idle_timeout = pair->route->conf->idle_timeout_ms;
-    uint64_t quiet = pair_quiet_ms(pair, worker->now_ms);
-    if (idle_timeout > 0 && quiet >= idle_timeout) {
-        pair_cut(pair, worker, REASON_IDLE_TIMEOUT);
-        return;
-    }
-    if (idle_timeout > 0 && idle_timeout - quiet < next + SECOND_MS)
-        pair_arm(pair, worker, idle_timeout - quiet);
-    else
-        arm_on_second(pair, worker, next);
+    look_at_deadlines(pair, worker, next);
 }
 
 static void look_at_half_closed(struct pair *pair, struct worker *worker)
 {
     look_at_sinks(pair, worker);
-    if (pair_ending_is_overdue(pair, worker->now_ms)) {
-        pair_cut(pair, worker, REASON_HALF_CLOSE_TIMEOUT);
+    look_at_deadlines(pair, worker, LOOK_SOON_MS);
+    if (pair->closing)
         return;
-    }
     flow_look(&pair->up, worker);
     flow_look(&pair->down, worker);
-    look_for_reset(pair, worker, &pair->client);
-    look_for_reset(pair, worker, &pair->upstream);
-    pair_arm(pair, worker, LOOK_SOON_MS);
+    look_at_resets(pair, worker);
 }
 
 static void look(struct pair *pair, struct worker *worker)
@@ -161,8 +204,7 @@ static void look(struct pair *pair, struct worker *worker)
         return;
     }
     if (pair->client.reset || pair->upstream.reset) {
-        look_for_reset(pair, worker, &pair->client);
-        look_for_reset(pair, worker, &pair->upstream);
+        look_at_resets(pair, worker);
         return; /* review() passes it on and arms the timer */
     }
     switch (pair->phase) {
@@ -172,6 +214,29 @@ static void look(struct pair *pair, struct worker *worker)
     case PHASE_DATA: look_at_data(pair, worker); break;
     case PHASE_HALF_CLOSED: look_at_half_closed(pair, worker); break;
     }
+}
+
+static bool go_on(struct pair *pair, struct worker *worker, struct flow *flow)
+{
+    if (pair->closing || !flow_may_go_on(flow, worker->now_ms))
+        return false;
+    pair_excuse(pair, flow, worker->now_ms);
+    pair_flow_event(pair, worker, flow, flow_go_on(flow, worker));
+    return true;
+}
+
+/* The timer fired for a parked flow, for a look, or for both. */
+static void wake(struct pair *pair, struct worker *worker)
+{
+    bool went_on = false;
+    if (!pair->end_wanted) {
+        went_on |= go_on(pair, worker, &pair->up);
+        went_on |= go_on(pair, worker, &pair->down);
+    }
+    if (!went_on || worker->now_ms >= pair->look_ms)
+        look(pair, worker);
+    else if (!pair->closing)
+        arm_timer(pair, worker);
 }
 
 static struct pair *pair_of(struct timer *timer)
@@ -191,7 +256,7 @@ static void on_timer(struct timer *timer, struct worker *worker)
     if (pair->released) {
         os_mutex_unlock(&pair->lock);
     } else {
-        look(pair, worker);
+        wake(pair, worker);
         pair_leave(pair, worker);
     }
     pair_unhold(pair);

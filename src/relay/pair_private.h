@@ -47,22 +47,40 @@ void pair_leave(struct pair *pair, struct worker *worker);
 
 void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_step step);
 void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step step);
+void pair_flow_event(struct pair *pair, struct worker *worker, struct flow *flow,
+                     enum flow_event event);
 void pair_side_failed(struct pair *pair, struct worker *worker, struct side *side,
                       enum err err);
 
 /* ---- the timer; with the lock ---- */
 
-/* The timer fires in `in_ms`, at another time than it would have. */
+/* The timer looks in `in_ms`, at another time than it would have. Of parked flows it has each go
+ * on in time all the same. */
 void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms);
+
+/* A flow was parked; a flow waits for its sink. The timer fires in time for that. */
+void pair_arm_parked(struct pair *pair, struct worker *worker);
+void pair_arm_stalled(struct pair *pair, struct worker *worker);
 
 /* Wakes for the deadline of what a client without an upstream waits for, or before to look
  * after it. */
 void pair_arm_waiting(struct pair *pair, struct worker *worker);
 void pair_arm_hello(struct pair *pair, struct worker *worker);
 
-/* Since when nothing has moved, for the deadlines. */
+/* For how long nothing has moved, and no pace was the cause of it. */
 uint64_t pair_quiet_ms(const struct pair *pair, uint64_t now_ms);
-bool pair_ending_is_overdue(const struct pair *pair, uint64_t now_ms);
+
+/* The next thing that ends the session unless something happens. */
+struct pair_deadline {
+    enum reason reason;
+    uint64_t left_ms; /* 0: it is due; UINT64_MAX: there is none */
+};
+
+/* While connected. Takes note of a thaw, and begins a window of min_rate when one is over. */
+struct pair_deadline pair_next_deadline(struct pair *pair, uint64_t now_ms);
+
+/* A flow goes on that was parked. */
+void pair_excuse(struct pair *pair, const struct flow *flow, uint64_t now_ms);
 
 /* What the side's system still has to send; false: it does not tell. A slow reader may need
  * longer for one WRITE than a deadline lasts, but it is no less alive: that less is left than

@@ -12,14 +12,7 @@
  * byte, so that the reset does not overtake it. */
 #define FLUSH_GUESS_MS 200
 
-uint64_t pair_quiet_ms(const struct pair *pair, uint64_t now_ms)
-{
-    uint64_t since =
-        pair->last_byte_ms > pair->ending_ms ? pair->last_byte_ms : pair->ending_ms;
-    return elapsed_ms(now_ms, since);
-}
-
-bool pair_ending_is_overdue(const struct pair *pair, uint64_t now_ms)
+static bool is_overdue(const struct pair *pair, uint64_t now_ms)
 {
     return pair_quiet_ms(pair, now_ms) >= pair->route->conf->half_close_timeout_ms;
 }
@@ -31,6 +24,9 @@ bool pair_look_at_unsent(struct pair *pair, struct worker *worker, struct side *
         return false;
     if (*unsent < side->unsent)
         pair->last_byte_ms = worker->now_ms;
+    /* Growing is no less: while a WRITE waits the system takes more only when it got rid of some. */
+    if (*unsent != side->unsent)
+        side->took_ms = worker->now_ms;
     side->unsent = *unsent;
     return true;
 }
@@ -54,7 +50,7 @@ void pair_pass_reset_on(struct pair *pair, struct worker *worker)
     }
     bool rest_moves = pair_flow_from(pair, broken)->state == FLOW_OPEN;
     bool delivered = is_delivered(pair, worker, other) && !rest_moves;
-    if (delivered || pair_ending_is_overdue(pair, worker->now_ms)) {
+    if (delivered || is_overdue(pair, worker->now_ms)) {
         pair_begin_closing(pair, worker);
         return;
     }

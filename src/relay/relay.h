@@ -5,7 +5,8 @@
  * relay/.
  *
  * Order of locks: a pair's lock, then one of the leaf locks (timers, table shard, buffers,
- * pairs); a leaf lock is never held while a pair's or a listener's lock is taken.
+ * pairs), of which only the timers' is taken with another one, a table shard's, held; a leaf lock
+ * is never held while a pair's or a listener's lock is taken.
  */
 #ifndef PAIRPORT_RELAY_RELAY_H
 #define PAIRPORT_RELAY_RELAY_H
@@ -19,6 +20,7 @@
 #include "base/slab.h"
 #include "config/conf.h"
 #include "os/os.h"
+#include "policy/bucket.h"
 #include "policy/quota.h"
 #include "port/port.h"
 #include "relay/buffers.h"
@@ -50,8 +52,10 @@ struct relay_route {
     struct listener *
         *listeners; /* owned, one for each port of each of conf->listens, in order */
     size_t listener_count;
-    struct log_limit refuse_log; /* refused clients */
-    _Atomic bool frozen;         /* see pace.h */
+    struct log_limit refuse_log;      /* refused clients */
+    _Atomic bool frozen;              /* see pace.h */
+    _Atomic uint32_t thaws;           /* how often it was thawed */
+    struct bucket pace_up, pace_down; /* what all its sessions may move together */
 };
 
 struct relay {

@@ -117,6 +117,15 @@ enum err server_get_routes(struct server *server, struct server_route_info **out
                            size_t *count);
 void server_free_routes(struct server_route_info *routes, size_t count);
 
+/* Why a direction stands still by the relay's will; its source is not read meanwhile. */
+enum flow_park {
+    FLOW_NOT_PARKED = 0,
+    FLOW_PACED_SESSION, /* rate_up or rate_down has no room */
+    FLOW_PACED_CLIENT,  /* rate_up_per_client or rate_down_per_client */
+    FLOW_PACED_ROUTE,   /* rate_up_per_route or rate_down_per_route */
+    FLOW_FROZEN         /* its route is frozen */
+};
+
 /* One direction of a session. */
 struct server_flow_info {
     uint64_t bytes;  /* moved since the session began */
@@ -127,6 +136,9 @@ struct server_flow_info {
     uint32_t waiting; /* bytes in the relay that the sink has not taken */
     uint32_t waiting_ms; /* for how long; 0 when none wait */
     bool finished;       /* its source sent FIN */
+    enum flow_park park;
+    uint64_t parked_ms;    /* for how long; 0 when it is not parked */
+    uint64_t park_left_ms; /* until it goes on; 0 when it is frozen */
 };
 
 struct server_session_info {
@@ -136,6 +148,7 @@ struct server_session_info {
     size_t server; /* of the upstream, as in struct route_target */
     enum phase phase;
     bool ending; /* being ended; `reason` says why */
+    bool frozen; /* it is connected, and its route is frozen */
     enum reason reason;
     struct addr client;       /* the client's end, as a PROXY header tells if there was one */
     struct addr via;          /* who sent that header; ADDR_NONE: nobody */
