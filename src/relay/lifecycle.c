@@ -1,12 +1,11 @@
 #include "relay/lifecycle.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "relay/listener.h"
-#include "relay/pair.h"
 #include "relay/relay.h"
+#include "relay/sessions.h"
 #include "relay/worker.h"
 
 #define SECOND_MS 1000
@@ -62,15 +61,8 @@ static void on_second(struct timer *timer, struct worker *worker)
 
 static void end_all(struct relay *relay)
 {
-    struct pair **pairs;
-    size_t count;
-    if (table_all(&relay->table, &pairs, &count) != ERR_OK)
-        return; /* the timer comes again in a second */
-    for (size_t i = 0; i < count; i++) {
-        pair_end(pairs[i], REASON_STOPPED);
-        pair_unhold(pairs[i]);
-    }
-    free(pairs);
+    static const struct session_filter all = {0};
+    (void)sessions_end(relay, &all, REASON_STOPPED, NULL); /* the timer comes again */
 }
 
 static void on_deadline(struct timer *timer, struct worker *worker)

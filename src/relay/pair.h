@@ -42,6 +42,7 @@
 struct client;
 struct relay;
 struct relay_route;
+struct session_filter;
 struct worker;
 
 struct side {
@@ -133,9 +134,12 @@ void pair_on_done(struct worker *worker, struct flow *flow);
 /* Asks a worker to end the pair for this reason; any thread. False: it is ending already. */
 bool pair_end(struct pair *pair, enum reason reason);
 
-/* The same, but only a pair that is connected to this server; false also when it is not. */
-bool pair_end_at(struct pair *pair, const struct relay_route *route, size_t upstream,
-                 size_t server, enum reason reason);
+/* The same, but only where the filter matches; false also when it does not. */
+bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_t now_ms,
+                 enum reason reason);
+
+/* True when the filter matches, and the pair is not ending already. Any thread. */
+bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms);
 
 void pair_hold(struct pair *pair);
 void pair_unhold(struct pair *pair);

@@ -8,6 +8,7 @@
 #include "relay/pair.h"
 #include "relay/server.h"
 #include "relay/server_private.h"
+#include "relay/sessions.h"
 #include "relay/worker.h"
 
 static uint64_t buffers_used(const struct relay *relay)
@@ -237,16 +238,9 @@ enum err server_kill(struct server *server, uint64_t id)
 
 size_t server_kill_route(struct server *server, size_t route)
 {
-    struct pair **pairs;
-    size_t count, killed = 0;
-    if (table_all(&server->relay.table, &pairs, &count) != ERR_OK)
-        return 0;
-    for (size_t i = 0; i < count; i++) {
-        if (pairs[i]->route->index == route && pair_end(pairs[i], REASON_KILLED))
-            killed++;
-        pair_unhold(pairs[i]);
-    }
-    free(pairs);
+    struct session_filter of_it = {.route = &server->relay.routes[route]};
+    size_t killed = 0;
+    (void)sessions_end(&server->relay, &of_it, REASON_KILLED, &killed);
     return killed;
 }
 

@@ -10,6 +10,7 @@
 #include "relay/probe.h"
 #include "relay/relay.h"
 #include "relay/resolver.h"
+#include "relay/sessions.h"
 #include "relay/worker.h"
 
 #define PORTS_LOW_PERCENT 80 /* of the local ports: time to warn */
@@ -41,21 +42,18 @@ static void log_change(const struct relay_route *route, const struct route_chang
 /* The sessions of a server that went down. */
 static void kill_sessions(struct relay_route *route, const struct route_change *change)
 {
-    struct pair **pairs;
-    size_t count, ended = 0;
-    if (table_all(&route->relay->table, &pairs, &count) != ERR_OK) {
+    struct session_filter there = {.route = route,
+                                   .at_upstream = true,
+                                   .upstream = change->upstream,
+                                   .at_server = true,
+                                   .server = change->server};
+    size_t ended;
+    if (sessions_end(route->relay, &there, REASON_UPSTREAM_DOWN, &ended) != ERR_OK) {
         log_error("route '%s': the sessions of upstream '%s' could not be ended: %s",
                   route->conf->name, route->conf->upstreams[change->upstream].name,
                   err_text(ERR_NOMEM));
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (pair_end_at(pairs[i], route, change->upstream, change->server,
-                        REASON_UPSTREAM_DOWN))
-            ended++;
-        pair_unhold(pairs[i]);
-    }
-    free(pairs);
     if (ended > 0)
         log_notice("route '%s': upstream '%s' is down, %zu of its sessions ended",
                    route->conf->name, route->conf->upstreams[change->upstream].name, ended);
