@@ -99,6 +99,7 @@ void totals_put_json(struct json_build *build, json_t *object,
     json_build_u64(build, object, "bytes_down_total", counters[STAT_BYTES_DOWN]);
     json_build_u64(build, object, "writes_up_total", counters[STAT_WRITES_UP]);
     json_build_u64(build, object, "writes_down_total", counters[STAT_WRITES_DOWN]);
+    json_build_u64(build, object, "paced_total", counters[STAT_PACED]);
     put_rates(build, object, "rates_1s", &totals->rate_1s);
     put_rates(build, object, "rates_10s", &totals->rate_10s);
     put_rates(build, object, "rates_60s", &totals->rate_60s);
@@ -233,9 +234,14 @@ void totals_write(const char *title, const struct server_totals *totals, unsigne
     add_reasons(totals, false, "ended", columns, out);
     str_addf(out,
              "  connects  %" PRIu64 " begun, %" PRIu64 " failed, %" PRIu64 " retries; %" PRIu64
-             " failed accepts\n\n",
+             " failed accepts\n",
              counters[STAT_CONNECTS], counters[STAT_CONNECT_FAILURES], counters[STAT_RETRIES],
              counters[STAT_ACCEPT_FAILURES]);
+    /* Where no pace is set there is nothing to show of them. */
+    if (counters[STAT_PACED] > 0)
+        str_addf(out, "  paced     %" PRIu64 " waits for room in a rate\n",
+                 counters[STAT_PACED]);
+    str_add_char(out, '\n');
     write_rates(totals, columns, out);
     str_add_char(out, '\n');
     write_summaries(totals, columns, out);
