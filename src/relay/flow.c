@@ -265,6 +265,13 @@ static enum flow_event pump(struct flow *flow, struct worker *worker, uint32_t m
     return wait_for_bytes(flow, worker, moved);
 }
 
+/* It must not wait in a buffer for more, or small messages would pass without being asked. */
+ASIDE static bool is_out_of_room(const struct flow *flow, const struct worker *worker)
+{
+    return flow_pace_is_on(flow->pair->route) &&
+           flow_pace_room(flow, FLOW_MESSAGE_ROOM, worker->now_ms) == 0;
+}
+
 /* A message is in the flow's own buffer, or FIN came. */
 ASIDE static enum flow_event on_message(struct flow *flow, struct worker *worker, uint32_t got)
 {
@@ -286,7 +293,7 @@ ASIDE static enum flow_event on_message(struct flow *flow, struct worker *worker
         count_bytes(flow, worker, sent);
     if (sent < got)
         return send_rest(flow, worker, flow->buffer.bytes + sent, got - sent);
-    if (got < flow->op.len)
+    if (got < flow->op.len && !is_out_of_room(flow, worker))
         return wait_for_bytes(flow, worker, got); /* most likely nothing is left */
     give_buffer(flow, worker);
     return pump(flow, worker, got);

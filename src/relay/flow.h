@@ -67,7 +67,6 @@ struct flow {
     uint32_t room;         /* how much is received at once: grows while the sink keeps up */
     struct buffer buffer;  /* owned; what the running WRITE sends, or the room of a READ */
     uint32_t early;        /* bytes in `buffer` that came before the upstream was connected */
-    uint32_t foreign;      /* of these, not of the source: a PROXY header of the relay's own */
     uint64_t bytes;        /* taken by the sink since the session began */
     uint64_t writes;       /* WRITE operations that took them */
     uint64_t waiting_ms;   /* clock when the running operation was submitted; of a READ

@@ -33,7 +33,6 @@ bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned ch
 {
     assert(flow->state == FLOW_NEW && flow->early == 0);
     flow->early = (uint32_t)(before_len + len);
-    flow->foreign = (uint32_t)before_len;
     flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, flow->early);
     if (flow->buffer.bytes == NULL)
         return false;

@@ -8,7 +8,7 @@
 uint64_t flow_received(const struct flow *flow)
 {
     uint64_t waiting = flow_writes(flow) ? flow->op.len : flow->kept;
-    return flow->bytes + waiting - flow->foreign;
+    return flow->bytes + waiting;
 }
 
 void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_info *out)

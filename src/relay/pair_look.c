@@ -233,7 +233,8 @@ static void wake(struct pair *pair, struct worker *worker)
         went_on |= go_on(pair, worker, &pair->up);
         went_on |= go_on(pair, worker, &pair->down);
     }
-    if (!went_on || worker->now_ms >= pair->look_ms)
+    if (!went_on || worker->now_ms >= pair->look_ms ||
+        pair->thaws_seen != atomic_load(&pair->route->thaws))
         look(pair, worker);
     else if (!pair->closing)
         arm_timer(pair, worker);

@@ -104,9 +104,11 @@ static void a_header_of_the_relays_own_is_not_the_clients_first_byte(void **stat
     struct fixture *fix = *state;
     fix->route_conf.first_byte_timeout_ms = 5000;
     fix->route_conf.proxy_out = CONF_PROXY_OUT_V1;
-    struct session s = open_session(fix);
-    fixture_taken(fix, s.upstream);
-    assert_true(fake_sock(s.upstream)->sent_len > 0);
+    fixture_accept(fix);
+    sock_t upstream = fixture_connecting();
+    fake_sock(upstream)->room = PLENTY;
+    fixture_connect(fix);
+    assert_true(fake_sock(upstream)->sent_len > 0);
     expect_end_in(fix, 5000, LATE_MS, REASON_FIRST_BYTE_TIMEOUT);
 }
 

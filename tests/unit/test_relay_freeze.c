@@ -230,9 +230,11 @@ static void a_reset_while_frozen_follows_its_bytes_when_the_thaw_comes_in_time(v
     fake_sock(s.client)->coming_end = ERR_RESET;
     fixture_pass(fix, 3000);
     pace_thaw(the_route(fix));
+    soon(fix);
+    fixture_expect_sent(s.upstream, "heard late", 10);
+    assert_true(fake_port_finish_arrived(fixture_op(s.client, OP_READ)));
     fixture_pass(fix, 1000);
     fixture_cancelled(fix);
-    fixture_expect_sent(s.upstream, "heard late", 10);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
 }
@@ -263,6 +265,8 @@ static void a_fin_while_frozen_is_passed_on_after_the_thaw(void **state)
     pace_thaw(the_route(fix));
     soon(fix);
     fixture_expect_sent(s.upstream, "bye", 3);
+    assert_true(fake_port_finish_arrived(fixture_op(s.client, OP_READ)));
+    fixture_pump(fix);
     assert_true(fake_sock(s.upstream)->shut);
 }
 

@@ -310,7 +310,8 @@ static void a_reset_while_parked_is_passed_on_after_what_came_before_it(void **s
     struct session s = open_parked(fix);
     fake_sock(s.client)->peer_reset = true;
     fake_sock(s.client)->coming_end = ERR_RESET;
-    fixture_pass(fix, 5000);
+    fixture_pass(fix, 3000);
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
     expect_moved(s.upstream, 23, 0);
     assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
