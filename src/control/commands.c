@@ -141,6 +141,61 @@ const struct command commands[] = {
         .run = command_show_config,
     },
     {
+        .words = "show bans",
+        .args = {JSON_HERE},
+        .help = "who is banned, by whom, why and until when",
+        .details =
+            "One row a ban. UNTIL is local time, LEFT how long that is from now. HITS are\n"
+            "clients that were turned away by it. The last line says whether bans are kept\n"
+            "over a restart, and where (`state_file` of [relay]).\n",
+        .run = command_show_bans,
+    },
+    {
+        .words = "show clients",
+        .args = {{"route", ARG_ROUTE, false}, {"limit", ARG_LIMIT, false}, JSON_HERE},
+        .help = "what is remembered of clients, the most refused first",
+        .details =
+            "One row a client of a route: an address, or as many of its leading bits as\n"
+            "client_prefix_ipv4 and client_prefix_ipv6 say. OPEN are its sessions now,\n"
+            "ENTERED those admitted so far, REFUSED is how often it was turned away by its\n"
+            "own limits, QUIET since when it did neither. Clients on guard_exempt are not\n"
+            "remembered. When the table (client_table) is full, new clients take the places\n"
+            "of those that were quiet for longest.\n"
+            "\n"
+            "route NAME  only the clients of this route\n"
+            "limit N     at most N rows, 50 when not given\n",
+        .run = command_show_clients,
+    },
+    {
+        .words = "ban",
+        .args = {{NULL, ARG_NET, true},
+                 {"for", ARG_DURATION, false},
+                 {"keep", ARG_FLAG, false},
+                 {"reason", ARG_REASON, false}},
+        .whole = true,
+        .help = "turns an address or a network away, and ends its sessions",
+        .details =
+            "New clients of the address (192.0.2.7) or network (192.0.2.0/24, 2001:db8::/32)\n"
+            "are turned away on all routes, as `refuse` of the route says, and sessions\n"
+            "that are open end. A ban of the same network takes the place of the old one.\n"
+            "\n"
+            "for DURATION  how long, as 30m, 12h or 7d; for ever when not given\n"
+            "keep          open sessions go on\n"
+            "reason TEXT   is shown and logged; with blanks it goes in \"quotes\"\n"
+            "\n"
+            "Clients on guard_exempt of a route can't be banned there, and a route with\n"
+            "`guard = dry_run` lets banned clients in. Bans survive a reload, and a restart\n"
+            "if `state_file` is set.\n",
+        .run = command_ban,
+    },
+    {
+        .words = "unban",
+        .args = {{NULL, ARG_NET, true}},
+        .help = "ends a ban",
+        .details = "Ends the ban of exactly this address or network, as `show bans` has it.\n",
+        .run = command_unban,
+    },
+    {
         .words = "kill",
         .args = {{NULL, ARG_ID, true}},
         .whole = true,

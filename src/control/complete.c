@@ -69,7 +69,10 @@ static void offer_values(struct choice *choice, enum arg_kind kind, const struct
     case ARG_LIMIT: /* any number, as the next ones */
     case ARG_COLUMNS:
     case ARG_WEIGHT:
-    case ARG_SESSIONS: break;
+    case ARG_SESSIONS:
+    case ARG_NET:
+    case ARG_DURATION:
+    case ARG_REASON: break;
     }
 }
 

@@ -5,6 +5,7 @@
 #include "relay/connecting.h"
 #include "relay/hello.h"
 #include "relay/pair_private.h"
+#include "relay/refuse.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
 
@@ -146,7 +147,8 @@ void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step
         pair_arm_waiting(pair, worker);
         break;
     case HELLO_REFUSED:
-        if (reason_is_refusal(step.reason)) /* else the client itself has left */
+        /* Else the client itself has left, or the guard has noted it. */
+        if (reason_is_refusal(step.reason) && !reason_is_of_guard(step.reason))
             worker->hello_refusal = (struct hello_refusal){
                 .route = pair->route,
                 .client = pair->client.peer,
@@ -154,6 +156,8 @@ void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step
                 .why = worker->hello_why,
             };
         pair_cut(pair, worker, step.reason);
+        if (refuse_is_fin(pair->route->conf, step.reason))
+            pair->client.abort = false;
         break;
     }
     worker->hello_why = NULL;

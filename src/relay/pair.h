@@ -74,9 +74,10 @@ struct pair {
 
     struct side client;
     struct side upstream;
-    struct hello *hello; /* owned; NULL where no PROXY header is read or was */
-    struct flow up;      /* client -> upstream */
-    struct flow down;    /* upstream -> client */
+    struct client *client_entry; /* NULL: none */
+    struct hello *hello;         /* owned; NULL where no PROXY header is read or was */
+    struct flow up;              /* client -> upstream */
+    struct flow down;            /* upstream -> client */
 
     struct route_cursor cursor;
     uint32_t tries_before;   /* of earlier turns, when the client was held again */

@@ -24,6 +24,7 @@
 #include "policy/quota.h"
 #include "port/port.h"
 #include "relay/buffers.h"
+#include "relay/guard.h"
 #include "relay/held.h"
 #include "relay/lifecycle.h"
 #include "relay/probe.h"
@@ -49,6 +50,7 @@ struct relay_route {
     struct upstreams upstreams;
     struct held held;
     struct quota quota; /* sessions, limited by the route's max_sessions */
+    struct guard_route guard;
     struct listener *
         *listeners; /* owned, one for each port of each of conf->listens, in order */
     size_t listener_count;
@@ -69,6 +71,7 @@ struct relay {
     struct probes probes;
     struct resolver *resolver; /* owned; NULL before the start */
     struct quota quota;        /* sessions in all, limited by [relay] max_sessions */
+    struct guard guard;
 
     struct relay_route *routes; /* owned */
     size_t route_count;
