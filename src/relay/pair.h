@@ -62,7 +62,6 @@ struct pair {
     struct relay *relay;       /* not owned */
     struct relay_route *route; /* not owned */
     uint64_t started_ms;
-    struct client *client_entry; /* NULL: none */
 
     enum phase phase;
     enum reason reason; /* the first that decided the end; NONE while open */
