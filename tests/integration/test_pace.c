@@ -212,7 +212,7 @@ static void a_session_that_waits_shows_why_and_can_be_killed(void **state)
         json_decref(root);
     }
     assert_true(seen);
-    tell(paced.relay, "kill route test", 0, "1 session of route 'test' is being ended\n");
+    assert_int_equal(relay_console(paced.relay, "kill route test", NULL, NULL), 0);
     assert_true(net_wait_reset(paced.sessions[0].client, NET_PATIENCE_MS));
     assert_true(net_wait_reset(paced.sessions[0].upstream, NET_PATIENCE_MS));
     session_drop(&paced.sessions[0]);
