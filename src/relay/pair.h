@@ -105,6 +105,7 @@ struct pair {
     uint64_t resumed_ms;      /* when a paced flow went on last; 0: never */
     uint64_t thawed_ms;       /* when the pair saw last that its route was thawed; 0: never */
     uint32_t thaws_seen;      /* of the route's `thaws` */
+    uint32_t repaced_seen;    /* of its `repaced` */
     uint64_t rate_from_ms;    /* when the current window of min_rate began; 0: there is none */
     uint64_t rate_from_bytes; /* both ways, moved before it */
 

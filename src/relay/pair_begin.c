@@ -52,6 +52,7 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     pair->started_ms = worker->now_ms;
     pair->last_byte_ms = worker->now_ms;
     pair->thaws_seen = atomic_load_explicit(&route->thaws, memory_order_relaxed);
+    pair->repaced_seen = atomic_load_explicit(&route->repaced, memory_order_relaxed);
     pair->phase = PHASE_ACCEPT;
     pair->port_offset = port_offset;
     pair->client.sock = sock;

@@ -16,6 +16,11 @@
 
 /* ---- when it fires ---- */
 
+static bool is_repaced(const struct pair *pair)
+{
+    return pair->repaced_seen != atomic_load(&pair->route->repaced);
+}
+
 /* For the next look, or for a parked flow if that is sooner. */
 static void arm_timer(struct pair *pair, struct worker *worker)
 {
@@ -28,9 +33,10 @@ static void arm_timer(struct pair *pair, struct worker *worker)
     if (flow_is_paced(&pair->down) && pair->down.park_until_ms < due)
         due = pair->down.park_until_ms;
     timers_arm(timers, &pair->timer, due);
+    /* Somebody who armed it for now, without the lock, must not have been overruled: see pace.c. */
     bool frozen = pair->up.park == FLOW_FROZEN || pair->down.park == FLOW_FROZEN;
-    if (frozen && !atomic_load(&pair->route->frozen))
-        timers_arm(timers, &pair->timer, worker->now_ms); /* see pace_thaw() */
+    if ((frozen && !atomic_load(&pair->route->frozen)) || is_repaced(pair))
+        timers_arm(timers, &pair->timer, worker->now_ms);
 }
 
 void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
@@ -225,10 +231,24 @@ static bool go_on(struct pair *pair, struct worker *worker, struct flow *flow)
     return true;
 }
 
+/* The rates are others than those by which the flows wait. */
+static void forget_pace(struct pair *pair)
+{
+    pair->repaced_seen = atomic_load(&pair->route->repaced);
+    struct flow *flows[] = {&pair->up, &pair->down};
+    for (size_t i = 0; i < 2; i++) {
+        bucket_fill(&flows[i]->bucket);
+        flows[i]->granted = 0;
+        flows[i]->park_until_ms = 0;
+    }
+}
+
 /* The timer fired for a parked flow, for a look, or for both. */
 static void wake(struct pair *pair, struct worker *worker)
 {
     bool went_on = false;
+    if (is_repaced(pair))
+        forget_pace(pair);
     if (!pair->end_wanted) {
         went_on |= go_on(pair, worker, &pair->up);
         went_on |= go_on(pair, worker, &pair->down);

@@ -56,6 +56,7 @@ struct relay_route {
     size_t listener_count;
     struct log_limit refuse_log;      /* refused clients */
     _Atomic bool frozen;              /* see pace.h */
+    _Atomic uint32_t repaced;         /* how often its rates were changed */
     _Atomic uint32_t thaws;           /* how often it was thawed */
     struct bucket pace_up, pace_down; /* what all its sessions may move together */
 };

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "relay/pace.h"
 #include "relay_fixture.h"
 
 #define PLENTY (SIZE_MAX / 2)
@@ -193,12 +194,8 @@ static void min_rate_that_is_turned_on_later_begins_then(void **state)
     struct conf_route stricter = fix->route_conf;
     stricter.min_rate = min_rate;
     fix->relay.routes[0].conf = &stricter;
-    fixture_pass(fix, 4900);
-    assert_true(is_open(fix));
-    fixture_pass(fix, 12000); /* up to ten seconds until the session looks at all */
-    assert_false(is_open(fix));
-    fixture_cancelled(fix);
-    assert_int_equal(fixture_reasons(fix, REASON_MIN_RATE), 1);
+    pace_reconfigured(&fix->relay.routes[0], &fix->route_conf);
+    expect_end_in(fix, 5000, LATE_MS, REASON_MIN_RATE);
     fix->relay.routes[0].conf = &fix->route_conf;
 }
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "policy/clients.h"
+#include "relay/pace.h"
 #include "relay_fixture.h"
 
 #define PLENTY (SIZE_MAX / 2)
@@ -384,6 +385,39 @@ static void a_pace_that_is_turned_on_and_off_counts_from_the_next_byte_on(void *
     expect_moved(s.upstream, 600000, 0);
 }
 
+static void a_flow_that_waits_goes_on_when_its_rate_is_raised(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.rate_up = (struct conf_pace){.bytes_per_s = 4, .burst_bytes = 2000};
+    fix->route_conf.rate_up_per_client = fix->route_conf.rate_up_per_route =
+        fix->route_conf.rate_up;
+    struct session s = open_session(fix);
+    arrive_much(fix, s.client, 200000);
+    fixture_pass(fix, 1000);
+    assert_true(fake_sock(s.upstream)->sent_len < 2010);
+    struct conf_route faster = fix->route_conf;
+    faster.rate_up = faster.rate_up_per_client = faster.rate_up_per_route = pace;
+    fix->relay.routes[0].conf = &faster;
+    pace_reconfigured(&fix->relay.routes[0], &fix->route_conf);
+    run_for(fix, 1000, &s.client, 1);
+    expect_moved(s.upstream, 2000 + BURST + RATE, RATE / 10);
+    fix->relay.routes[0].conf = &fix->route_conf;
+}
+
+static void another_configuration_with_the_same_rates_gives_nothing_away(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.rate_up = pace;
+    struct session s = open_session(fix);
+    arrive_much(fix, s.client, 2000000);
+    for (int i = 0; i < 100; i++) {
+        pace_reconfigured(&fix->relay.routes[0], &fix->route_conf);
+        run_for(fix, 10, &s.client, 1);
+    }
+    uint64_t passed_ms = 100 * WHEEL_SLOT_MS;
+    expect_moved(s.upstream, BURST + passed_ms * RATE / 1000, RATE / 10);
+}
+
 /* ---- where the port reads into buffers ---- */
 
 static int set_up_buffers(void **state)
@@ -440,6 +474,8 @@ int main(void)
         PACE_TEST(a_kill_with_both_directions_parked_has_nothing_to_cancel),
         PACE_TEST(a_session_that_waits_for_its_pace_is_not_idle),
         PACE_TEST(a_pace_that_is_turned_on_and_off_counts_from_the_next_byte_on),
+        PACE_TEST(a_flow_that_waits_goes_on_when_its_rate_is_raised),
+        PACE_TEST(another_configuration_with_the_same_rates_gives_nothing_away),
         BUFFER_TEST(messages_into_the_buffer_count),
     };
     return cmocka_run_group_tests_name("relay_pace", tests, NULL, NULL);
