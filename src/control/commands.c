@@ -98,9 +98,10 @@ const struct command commands[] = {
             "One row a session. BYTES and RATE are both directions together; WAITING are\n"
             "bytes that one side has not taken yet and the side that is slow: `down` for\n"
             "the client, `up` for the upstream. STATE is `accept` while a PROXY header is\n"
-            "awaited, and `held` while no upstream can take the client. VIA is who sent that\n"
-            "header, where there are any. Columns that do not fit are left out, the last\n"
-            "line names them; `json` and `show session ID` have everything.\n"
+            "awaited, `held` while no upstream can take the client, `paced` while a rate has\n"
+            "no room for it, `frozen` while its route is. VIA is who sent the PROXY header,\n"
+            "where there are any. Columns that do not fit are left out, the last line names\n"
+            "them; `json` and `show session ID` have everything.\n"
             "\n"
             "route NAME  only the sessions of this route\n"
             "sort KEY    rate (the default: busiest first), age (oldest first), idle\n"
@@ -115,8 +116,8 @@ const struct command commands[] = {
         .help = "one session: addresses, flows, round trip times",
         .details =
             "All four addresses of the session, both directions (bytes, write operations,\n"
-            "rate, bytes that wait and for how long), its phase, how it was connected, and\n"
-            "what TCP knows of both connections, where the system tells.\n",
+            "rate, bytes that wait and for how long), its phase, what it waits for, how it\n"
+            "was connected, and what TCP knows of both connections, where the system tells.\n",
         .run = command_show_session,
     },
     {
@@ -125,7 +126,8 @@ const struct command commands[] = {
         .help = "counters, rates, percentiles, in all and by route",
         .details =
             "In all and for each route (or for one route): sessions open, peak, total,\n"
-            "refused and ended by reason; connects, failures and retries; bytes and write\n"
+            "refused and ended by reason; connects, failures and retries; waits for room in\n"
+            "a rate (rate_up, rate_down, ...), where there were any; bytes and write\n"
             "operations each way with their rates over the last 1, 10 and 60 s; how long\n"
             "connects and sessions took. `up` is client to upstream, `down` is upstream to\n"
             "client. A percentile is at most 6.25 % above the true value.\n",
