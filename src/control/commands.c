@@ -155,7 +155,7 @@ const struct command commands[] = {
     {
         .words = "show clients",
         .args = {{"route", ARG_ROUTE, false}, {"limit", ARG_LIMIT, false}, JSON_HERE},
-        .help = "what is remembered of clients, the most refused first",
+        .help = "clients that are remembered, most refused first",
         .details =
             "One row a client of a route: an address, or as many of its leading bits as\n"
             "client_prefix_ipv4 and client_prefix_ipv6 say. OPEN are its sessions now,\n"
@@ -175,7 +175,7 @@ const struct command commands[] = {
                  {"keep", ARG_FLAG, false},
                  {"reason", ARG_REASON, false}},
         .whole = true,
-        .help = "turns an address or a network away, and ends its sessions",
+        .help = "turns a network away, and ends its sessions",
         .details =
             "New clients of the address (192.0.2.7) or network (192.0.2.0/24, 2001:db8::/32)\n"
             "are turned away on all routes, as `refuse` of the route says, and sessions\n"

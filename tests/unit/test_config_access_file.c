@@ -179,6 +179,7 @@ static const struct bad_line bad_files[] = {
     {"allow = @.", "'.' is a directory; name a file in it"},
     {"allow = @", "right behind '@' stands no name; write one such as @players.txt"},
     {"allow = @ x", "right behind '@' stands no name; write one such as @players.txt"},
+    {"allow = @a\tb", "'a b' has a tab in it; rename the file"},
     {"allow = @\"x y\"", "'\"x y\"' begins with a quotation mark, which would be part of it; "
                          "write it without"},
 };
@@ -217,7 +218,7 @@ static void a_name_too_long_is_told(void **state)
     str_format(text, sizeof text, GOOD_ROUTE "allow = @%0200d\n", 0);
     assert_int_equal(conf_load_text(name, text, strlen(text), &conf, &messages), ERR_INVALID);
     assert_non_null(strstr(messages.data,
-                           "...' and its folder have more than 1023 bytes; move the file\n"));
+                           "...' and its folder have more than 1015 bytes; move the file\n"));
     str_free(&messages);
 }
 
