@@ -122,4 +122,8 @@ const char *phase_word(enum phase phase);        /* "accept", "held", "connect",
  * not as a session that failed. */
 bool reason_is_refusal(enum reason reason);
 
+/* True for the refusals of the guard: access list, bans, the limits of a client and of connects.
+ * `refuse` says how they are done, and `guard = dry_run` only counts them. */
+bool reason_is_of_guard(enum reason reason);
+
 #endif

@@ -10,6 +10,10 @@
 #include "config/value_list.h"
 #include "config/words.h"
 
+/* What fits into a line as conf_write() writes it. */
+#define NAME_BYTES_MAX (CONF_LINE_MAX - (sizeof "allow = @" - 1))
+
+static_assert(NAME_BYTES_MAX < CONF_PATH_MAX, "a path has room for the name");
 static_assert(ACCESS_FILES_MAX <= UINT8_MAX, "an entry has room for the number of its file");
 
 /* Where networks are being read from. */
@@ -246,9 +250,14 @@ static bool read_file(struct access_list *list, const struct access_line *line,
                  quote);
         return false;
     }
-    if (!file_beside(line->conf, name, path, sizeof path)) {
-        str_addf(why, "%s and its folder have more than %d bytes; move the file", quote,
-                 CONF_PATH_MAX - 1);
+    if (strchr(name, '\t') != NULL) { /* messages show names as they are */
+        str_addf(why, "%s has a tab in it; rename the file", quote);
+        return false;
+    }
+    if (strlen(name) > NAME_BYTES_MAX ||
+        !file_beside(line->conf, name, path, NAME_BYTES_MAX + 1)) {
+        str_addf(why, "%s and its folder have more than %zu bytes; move the file", quote,
+                 NAME_BYTES_MAX);
         return false;
     }
     if (!file_is_plain(path)) {

@@ -73,7 +73,7 @@ void command_kill_client(struct command_session *session, const struct command_a
     struct server_filter filter = all;
     char net[ADDR_NET_TEXT_MAX], which[ADDR_NET_TEXT_MAX + 16];
     filter.net = &args->net;
-    str_format(which, sizeof which, "of client %s", addr_net_format(&args->net, net));
+    str_format(which, sizeof which, "of client %s", addr_net_format_short(&args->net, net));
     kill_matching(session, &filter, which, "", result);
 }
 

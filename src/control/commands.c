@@ -101,9 +101,10 @@ const struct command commands[] = {
             "One row a session. BYTES and RATE are both directions together; WAITING are\n"
             "bytes that one side has not taken yet and the side that is slow: `down` for\n"
             "the client, `up` for the upstream. STATE is `accept` while a PROXY header is\n"
-            "awaited, and `held` while no upstream can take the client. VIA is who sent that\n"
-            "header, where there are any. Columns that do not fit are left out, the last\n"
-            "line names them; `json` and `show session ID` have everything.\n"
+            "awaited, `held` while no upstream can take the client, `paced` while a rate has\n"
+            "no room for it, `frozen` while its route is. VIA is who sent the PROXY header,\n"
+            "where there are any. Columns that do not fit are left out, the last line names\n"
+            "them; `json` and `show session ID` have everything.\n"
             "\n"
             "route NAME  only the sessions of this route\n"
             "sort KEY    rate (the default: busiest first), age (oldest first), idle\n"
@@ -118,8 +119,8 @@ const struct command commands[] = {
         .help = "one session: addresses, flows, round trip times",
         .details =
             "All four addresses of the session, both directions (bytes, write operations,\n"
-            "rate, bytes that wait and for how long), its phase, how it was connected, and\n"
-            "what TCP knows of both connections, where the system tells.\n",
+            "rate, bytes that wait and for how long), its phase, what it waits for, how it\n"
+            "was connected, and what TCP knows of both connections, where the system tells.\n",
         .run = command_show_session,
     },
     {
@@ -128,7 +129,8 @@ const struct command commands[] = {
         .help = "counters, rates, percentiles, in all and by route",
         .details =
             "In all and for each route (or for one route): sessions open, peak, total,\n"
-            "refused and ended by reason; connects, failures and retries; bytes and write\n"
+            "refused and ended by reason; connects, failures and retries; waits for room in\n"
+            "a rate (rate_up, rate_down, ...), where there were any; bytes and write\n"
             "operations each way with their rates over the last 1, 10 and 60 s; how long\n"
             "connects and sessions took. `up` is client to upstream, `down` is upstream to\n"
             "client. A percentile is at most 6.25 % above the true value.\n",
@@ -142,6 +144,61 @@ const struct command commands[] = {
                    "included. What was changed since on a console shows in `show info` and\n"
                    "`show upstreams`.\n",
         .run = command_show_config,
+    },
+    {
+        .words = "show bans",
+        .args = {JSON_HERE},
+        .help = "who is banned, by whom, why and until when",
+        .details =
+            "One row a ban. UNTIL is local time, LEFT how long that is from now. HITS are\n"
+            "clients that were turned away by it. The last line says whether bans are kept\n"
+            "over a restart, and where (`state_file` of [relay]).\n",
+        .run = command_show_bans,
+    },
+    {
+        .words = "show clients",
+        .args = {{"route", ARG_ROUTE, false}, {"limit", ARG_LIMIT, false}, JSON_HERE},
+        .help = "clients that are remembered, most refused first",
+        .details =
+            "One row a client of a route: an address, or as many of its leading bits as\n"
+            "client_prefix_ipv4 and client_prefix_ipv6 say. OPEN are its sessions now,\n"
+            "ENTERED those admitted so far, REFUSED is how often it was turned away by its\n"
+            "own limits, QUIET since when it did neither. Clients on guard_exempt are not\n"
+            "remembered. When the table (client_table) is full, new clients take the places\n"
+            "of those that were quiet for longest.\n"
+            "\n"
+            "route NAME  only the clients of this route\n"
+            "limit N     at most N rows, 50 when not given\n",
+        .run = command_show_clients,
+    },
+    {
+        .words = "ban",
+        .args = {{NULL, ARG_NET, true},
+                 {"for", ARG_DURATION, false},
+                 {"keep", ARG_FLAG, false},
+                 {"reason", ARG_REASON, false}},
+        .whole = true,
+        .help = "turns a network away, and ends its sessions",
+        .details =
+            "New clients of the address (192.0.2.7) or network (192.0.2.0/24, 2001:db8::/32)\n"
+            "are turned away on all routes, as `refuse` of the route says, and sessions\n"
+            "that are open end. A ban of the same network takes the place of the old one.\n"
+            "\n"
+            "for DURATION  how long, as 30m, 12h or 7d; for ever when not given\n"
+            "keep          open sessions go on\n"
+            "reason TEXT   is shown and logged; with blanks it goes in \"quotes\"\n"
+            "\n"
+            "Clients on guard_exempt of a route can't be banned there, and a route with\n"
+            "`guard = dry_run` lets banned clients in. Bans survive a reload, and a restart\n"
+            "if `state_file` is set.\n",
+        .run = command_ban,
+    },
+    {
+        .words = "unban",
+        .args = {{NULL, ARG_NET, true}},
+        .help = "ends a ban",
+        .details = "Ends the ban of exactly this address or network, as `show bans` has it.\n",
+        .run = command_unban,
     },
     {
         .words = "kill",

@@ -45,6 +45,12 @@ static void explain_host_bits(const char *text, struct str *why)
     if (addr_parse_ip(ip, &net.addr) != ERR_OK || str_parse_u64(slash + 1, &bits) != ERR_OK)
         return;
     net.bits = (uint8_t)bits;
+    if (net.addr.family == ADDR_IPV6 && bits >= 96) {
+        addr_normalise(&net.addr);
+        if (net.addr.family == ADDR_IPV4)
+            net.bits = (uint8_t)(bits - 96);
+    }
+    addr_format_ip(&net.addr, ip);
     addr_net_mask(&net.addr, net.bits);
     str_addf(
         why,

@@ -1,85 +1,80 @@
 /* acl.c - an access list as a prefix tree.
  *
  * Each node stands for a network that is on the list, or for the longest one that has two parts
- * of the list; chains of nodes with one child do not exist, so n networks make less than 2n nodes.
- * A node comes right before its left subtree in one array: the upper nodes, which every look
- * passes, share cache lines. */
+ * of the list, and then always has two children, so n networks make less than 2n nodes.
+ * A node comes right before its left subtree in one array.
+ *
+ * A look does not begin at the top: a table says for the first bits in which the networks differ
+ * where in the tree they lead, and what was met on the way. It grows with the list, so that
+ * however long that is, a look touches few cache lines. */
 #include "policy/acl.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/addr_net.h"
+#include "policy/acl_key.h"
 
-#define WIDTH   128 /* bits of a key; an IPv4 address is the first 32 of them */
-#define NOWHERE UINT32_MAX
-
-struct key {
-    uint64_t high, low;
-};
+#define TABLE_BITS_MAX 16
+#define NOWHERE        UINT32_MAX
 
 struct node {
-    struct key key;    /* the bits behind the first `bits` are zero */
-    uint32_t child[2]; /* by the bit behind the prefix; or NOWHERE */
+    struct acl_key key; /* the bits behind the first `bits` are zero */
+    uint32_t child[2];  /* by the bit behind the prefix; or NOWHERE */
     uint8_t bits;
     uint8_t answer; /* enum acl_answer; ACL_NO_RULE: it only parts two others */
 };
 
 static_assert(sizeof(struct node) == 32, "two of them fill a cache line");
 
+/* Where a look goes on, and the answer so far. */
+struct start {
+    uint32_t index; /* of a node, or NOWHERE */
+    uint8_t answer; /* enum acl_answer */
+};
+
+/* The networks of one family. */
+struct tree {
+    uint32_t top;          /* its topmost node, or NOWHERE */
+    struct start *starts;  /* owned; 2^table_bits of them; NULL without networks */
+    struct acl_key shared; /* whose first `shared_bits` have the same may use a start */
+    uint8_t shared_bits;
+    uint8_t table_bits; /* that follow; they tell which one */
+};
+
 struct acl {
     struct node *nodes; /* owned */
     uint32_t node_count;
-    uint32_t ipv4; /* the topmost node, or NOWHERE */
-    uint32_t ipv6;
+    struct tree ipv4, ipv6;
     bool only_allows; /* and is not empty */
 };
 
-/* ---- keys ---- */
+/* ---- the way down ---- */
 
-static uint64_t word_of(const uint8_t bytes[8])
+/* Goes down from `start` as long as the first `bits` bits of the key tell the way; to the end with
+ * more bits than there are. */
+static struct start descend(const struct acl *acl, struct start start, struct acl_key key,
+                            unsigned bits)
 {
-    uint64_t word = 0;
-    for (unsigned i = 0; i < 8; i++)
-        word = word << 8 | bytes[i];
-    return word;
-}
-
-static struct key key_of(const struct addr *addr)
-{
-    return (struct key){.high = word_of(addr->ip), .low = word_of(addr->ip + 8)};
-}
-
-/* How many leading bits both have; WIDTH: they are equal. */
-static unsigned shared_bits(struct key a, struct key b)
-{
-    if (a.high != b.high)
-        return (unsigned)__builtin_clzll(a.high ^ b.high);
-    if (a.low != b.low)
-        return 64 + (unsigned)__builtin_clzll(a.low ^ b.low);
-    return WIDTH;
-}
-
-static unsigned bit_of(struct key key, unsigned place) /* place < WIDTH */
-{
-    return (place < 64 ? key.high >> (63 - place) : key.low >> (127 - place)) & 1;
-}
-
-static struct key masked(struct key key, unsigned bits)
-{
-    if (bits < 64) {
-        key.high &= ~(UINT64_MAX >> bits);
-        key.low = 0;
-    } else if (bits < WIDTH) {
-        key.low &= ~(UINT64_MAX >> (bits - 64));
+    while (start.index != NOWHERE) {
+        const struct node *node = &acl->nodes[start.index];
+        if (node->bits >= bits)
+            break;
+        if (acl_key_shared_bits(key, node->key) < node->bits) {
+            start.index = NOWHERE;
+            break;
+        }
+        start.answer = node->answer != ACL_NO_RULE ? node->answer : start.answer;
+        start.index =
+            node->bits < ACL_KEY_BITS ? node->child[acl_key_bit(key, node->bits)] : NOWHERE;
     }
-    return key;
+    return start;
 }
 
 /* ---- building ---- */
 
 struct rule {
-    struct key key;
+    struct acl_key key;
     size_t place; /* on the list */
     uint8_t family;
     uint8_t bits;
@@ -104,7 +99,8 @@ static int compare_rules(const void *a, const void *b)
 
 static bool is_same_net(const struct rule *a, const struct rule *b)
 {
-    return a->family == b->family && a->bits == b->bits && shared_bits(a->key, b->key) == WIDTH;
+    return a->family == b->family && a->bits == b->bits &&
+           acl_key_shared_bits(a->key, b->key) == ACL_KEY_BITS;
 }
 
 /* Sorts the rules and drops those that do not count; returns how many are left. */
@@ -126,7 +122,7 @@ static size_t count_left(const struct rule *rules, size_t count, unsigned place)
     size_t high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (bit_of(rules[middle].key, place) == 0)
+        if (acl_key_bit(rules[middle].key, place) == 0)
             low = middle + 1;
         else
             high = middle;
@@ -135,19 +131,19 @@ static size_t count_left(const struct rule *rules, size_t count, unsigned place)
 }
 
 /* Adds the tree of sorted rules of one family; returns its topmost node. Each call is at least one
- * bit further into the address, so they nest at most WIDTH + 1 deep. */
+ * bit further into the address, so they nest at most ACL_KEY_BITS + 1 deep. */
 static uint32_t add_tree(struct acl *acl, const struct rule *rules, size_t count)
 {
     if (count == 0)
         return NOWHERE;
     /* A network that has all others is the first one. */
-    unsigned bits = shared_bits(rules[0].key, rules[count - 1].key);
+    unsigned bits = acl_key_shared_bits(rules[0].key, rules[count - 1].key);
     if (bits > rules[0].bits)
         bits = rules[0].bits;
     uint32_t index = acl->node_count++;
     struct node *node = &acl->nodes[index];
     *node = (struct node){
-        .key = masked(rules[0].key, bits),
+        .key = acl_key_masked(rules[0].key, bits),
         .child = {NOWHERE, NOWHERE},
         .bits = (uint8_t)bits,
     };
@@ -168,7 +164,7 @@ static void copy_rules(struct rule *to, const struct conf_access *from, size_t c
 {
     for (size_t i = 0; i < count; i++) {
         to[i] = (struct rule){
-            .key = key_of(&from[i].net.addr),
+            .key = acl_key_of(&from[i].net.addr),
             .place = i,
             .family = from[i].net.addr.family,
             .bits = from[i].net.bits,
@@ -186,14 +182,59 @@ static bool are_all_allowed(const struct rule *rules, size_t count)
     return true;
 }
 
-static void build(struct acl *acl, struct rule *rules, size_t count)
+/* The first node in which the ways part, or the last one. */
+static const struct node *first_fork(const struct acl *acl, uint32_t top)
+{
+    const struct node *node = &acl->nodes[top];
+    while ((node->child[0] == NOWHERE) != (node->child[1] == NOWHERE))
+        node = &acl->nodes[node->child[node->child[0] == NOWHERE]];
+    return node;
+}
+
+/* A start for each network, or half as many. */
+static unsigned choose_table_bits(size_t count, unsigned free_bits)
+{
+    unsigned bits = 0;
+    while (bits < TABLE_BITS_MAX && bits < free_bits && (size_t)2 << bits <= count)
+        bits++;
+    return bits;
+}
+
+static enum err build_tree(struct acl *acl, struct tree *tree, const struct rule *rules,
+                           size_t count, unsigned width)
+{
+    tree->top = add_tree(acl, rules, count);
+    if (tree->top == NOWHERE)
+        return ERR_OK;
+    const struct node *fork = first_fork(acl, tree->top);
+    tree->shared = fork->key;
+    tree->shared_bits = fork->bits;
+    tree->table_bits = (uint8_t)choose_table_bits(count, width - fork->bits);
+    tree->starts = calloc((size_t)1 << tree->table_bits, sizeof *tree->starts);
+    if (tree->starts == NULL)
+        return ERR_NOMEM;
+    unsigned bits = fork->bits + tree->table_bits;
+    for (unsigned i = 0; i < 1u << tree->table_bits; i++) {
+        struct acl_key key = tree->shared;
+        for (unsigned k = 0; k < tree->table_bits; k++) {
+            if (i >> k & 1)
+                acl_key_set(&key, bits - 1 - k);
+        }
+        tree->starts[i] = descend(acl, (struct start){tree->top, ACL_NO_RULE}, key, bits);
+    }
+    return ERR_OK;
+}
+
+static enum err build(struct acl *acl, const struct rule *rules, size_t count)
 {
     size_t ipv4_count = 0;
     while (ipv4_count < count && rules[ipv4_count].family == ADDR_IPV4)
         ipv4_count++;
-    acl->ipv4 = add_tree(acl, rules, ipv4_count);
-    acl->ipv6 = add_tree(acl, rules + ipv4_count, count - ipv4_count);
     acl->only_allows = count > 0 && are_all_allowed(rules, count);
+    enum err err = build_tree(acl, &acl->ipv4, rules, ipv4_count, 32);
+    if (err == ERR_OK)
+        err = build_tree(acl, &acl->ipv6, rules + ipv4_count, count - ipv4_count, ACL_KEY_BITS);
+    return err;
 }
 
 /* Gives back the memory of nodes that were not needed. */
@@ -215,13 +256,12 @@ enum err acl_open(struct acl **out, const struct conf_access *rules, size_t coun
         return ERR_NOMEM;
     struct rule *sorted = calloc(count + 1, sizeof *sorted);
     if (sorted == NULL)
-        goto free_acl;
+        goto close_acl;
     copy_rules(sorted, rules, count);
     count = sort_rules(sorted, count);
     acl->nodes = calloc(2 * count + 1, sizeof *acl->nodes);
-    if (acl->nodes == NULL)
+    if (acl->nodes == NULL || build(acl, sorted, count) != ERR_OK)
         goto free_sorted;
-    build(acl, sorted, count);
     trim(acl);
     free(sorted);
     *out = acl;
@@ -229,8 +269,8 @@ enum err acl_open(struct acl **out, const struct conf_access *rules, size_t coun
 
 free_sorted:
     free(sorted);
-free_acl:
-    free(acl);
+close_acl:
+    acl_close(acl);
     return ERR_NOMEM;
 }
 
@@ -238,6 +278,8 @@ void acl_close(struct acl *acl)
 {
     if (acl == NULL)
         return;
+    free(acl->ipv4.starts);
+    free(acl->ipv6.starts);
     free(acl->nodes);
     free(acl);
 }
@@ -248,25 +290,14 @@ enum acl_answer acl_check(const struct acl *acl, const struct addr *addr)
 {
     struct addr plain = *addr;
     addr_normalise(&plain);
-    if (plain.family == ADDR_NONE)
+    const struct tree *tree = plain.family == ADDR_IPV4 ? &acl->ipv4 : &acl->ipv6;
+    if (plain.family == ADDR_NONE || tree->starts == NULL)
         return ACL_NO_RULE;
-    bool is_ipv4 = plain.family == ADDR_IPV4;
-    unsigned width = is_ipv4 ? 32 : WIDTH;
-    struct key key = key_of(&plain);
-
-    enum acl_answer answer = ACL_NO_RULE;
-    uint32_t index = is_ipv4 ? acl->ipv4 : acl->ipv6;
-    while (index != NOWHERE) {
-        const struct node *node = &acl->nodes[index];
-        if (shared_bits(key, node->key) < node->bits)
-            break;
-        if (node->answer != ACL_NO_RULE)
-            answer = (enum acl_answer)node->answer;
-        if (node->bits == width)
-            break;
-        index = node->child[bit_of(key, node->bits)];
-    }
-    return answer;
+    struct acl_key key = acl_key_of(&plain);
+    struct start start = {tree->top, ACL_NO_RULE};
+    if (acl_key_shared_bits(key, tree->shared) >= tree->shared_bits)
+        start = tree->starts[acl_key_bits(key, tree->shared_bits, tree->table_bits)];
+    return (enum acl_answer)descend(acl, start, key, ACL_KEY_BITS + 1).answer;
 }
 
 bool acl_admits(const struct acl *acl, const struct addr *addr)
@@ -280,7 +311,13 @@ bool acl_admits(const struct acl *acl, const struct addr *addr)
     return false;
 }
 
+static size_t starts_bytes(const struct tree *tree)
+{
+    return tree->starts == NULL ? 0 : sizeof *tree->starts << tree->table_bits;
+}
+
 size_t acl_bytes(const struct acl *acl)
 {
-    return sizeof *acl + acl->node_count * sizeof *acl->nodes;
+    return sizeof *acl + acl->node_count * sizeof *acl->nodes + starts_bytes(&acl->ipv4) +
+           starts_bytes(&acl->ipv6);
 }

@@ -8,6 +8,9 @@
 #define NS_OF_MS 1000000u
 #define NS_OF_S  1000000000u
 
+/* Clocks that are read once a turn differ by less than this. */
+#define CLOCKS_NS NS_OF_S
+
 static uint64_t sum(uint64_t a, uint64_t b)
 {
     return a + b < a ? UINT64_MAX : a + b;
@@ -90,7 +93,7 @@ bool bucket_take(struct bucket *bucket, const struct conf_rate *rate, uint64_t n
         if (with_one <= empty) {
             if (change(bucket, &seen, with_one))
                 return true;
-        } else if (seen <= empty || change(bucket, &seen, empty)) {
+        } else if (seen <= sum(empty, CLOCKS_NS) || change(bucket, &seen, empty)) {
             return false; /* what a slower rate has left is cut off, see bucket_fill() */
         }
     }
@@ -113,8 +116,10 @@ uint64_t bucket_next_ms(const struct bucket *bucket, const struct conf_rate *rat
         return now_ms;
     uint64_t one = ns_of_one(rate);
     uint64_t empty = sum(ns_of_ms(now_ms), product(one, rate->burst));
-    uint64_t all_but_one = product(one, rate->burst - 1);
-    return larger(ms_of_ns(difference(smaller(full_at(bucket), empty), all_but_one)), now_ms);
+    uint64_t seen = full_at(bucket);
+    if (seen > sum(empty, CLOCKS_NS))
+        seen = empty; /* as bucket_take() has it */
+    return larger(ms_of_ns(difference(seen, product(one, rate->burst - 1))), now_ms);
 }
 
 /* ---- a pace ---- */

@@ -9,7 +9,6 @@
 #include "policy/hash.h"
 
 #define SHARD_ENTRIES 1024 /* no more shards than would have as many each */
-#define LOOKS         8    /* entries of a list that are looked at to find one to give up */
 
 /* There are less than twice as many chains as entries. */
 static_assert(sizeof(struct client) + 2 * sizeof(uint32_t) <= CLIENT_BYTES,
@@ -178,7 +177,7 @@ static struct client *oldest_forgettable(struct clients *clients, const struct a
                                          uint64_t now_ms)
 {
     uint32_t index = ages->oldest;
-    for (unsigned i = 0; i < LOOKS && index != 0; i++) {
+    for (unsigned i = 0; i < CLIENT_LOOKS && index != 0; i++) {
         struct client *client = &clients->entries[index];
         if (is_forgettable(client, now_ms))
             return client;

@@ -21,6 +21,7 @@
 #include "policy/lock.h"
 
 #define CLIENT_SHARDS_MAX 64
+#define CLIENT_LOOKS      8 /* entries of a list that are looked at for one to give up */
 
 /* Who a client is; comes in one entry at most. */
 struct client_key {

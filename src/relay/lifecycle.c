@@ -27,11 +27,15 @@ static void each_log(struct relay *relay,
                                      const char *what))
 {
     account(&relay->descriptor_log, LOG_ERROR, "listeners that can't take clients");
+    account(&relay->guard.ban_log, LOG_WARNING, "clients banned by ban_after");
     for (size_t i = 0; i < relay->route_count; i++) {
         struct relay_route *route = &relay->routes[i];
         char what[2 * CONF_HOST_MAX];
         str_format(what, sizeof what, "route '%s': clients refused", route->conf->name);
         account(&route->refuse_log, LOG_WARNING, what);
+        str_format(what, sizeof what, "route '%s': clients that would be refused",
+                   route->conf->name);
+        account(&route->guard.would_log, LOG_WARNING, what);
         for (size_t k = 0; k < route->conf->upstream_count; k++) {
             str_format(what, sizeof what, "route '%s': upstream '%s': failed connects",
                        route->conf->name, route->conf->upstreams[k].name);
@@ -54,6 +58,7 @@ static void on_second(struct timer *timer, struct worker *worker)
     (void)timer;
     stat_sample(worker->relay->stat, worker->now_ms);
     each_log(worker->relay, log_limit_flush);
+    guard_tick(worker);
     for (size_t i = 0; i < worker->relay->route_count; i++)
         upstreams_tick(&worker->relay->routes[i], worker);
     arm_second(worker);
@@ -283,6 +288,7 @@ void lifecycle_on_wake(struct worker *worker, struct op *op)
     assert(op == &life->stop);
     each_listener(worker, listener_stop);
     probes_stop(worker);
+    guard_stop(worker);
     timers_arm(&relay->timers, &life->deadline,
                drain_is_on(&life->drain) ? 0 : atomic_load(&life->stop_at_ms));
     lifecycle_part_ended(relay); /* the relay itself */

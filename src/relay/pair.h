@@ -14,6 +14,11 @@
  * connecting and half-closed, once a second at a stall, which it finds within ten. It also sees
  * whether the system of a slow sink sends on what it was given: that is progress, too.
  *
+ * The same timer has parked flows go on (see flow.h), and keeps the deadlines of a session that
+ * is connected. Time for which the relay itself held a session back is not the peers' fault:
+ * while a flow is paced or the route is frozen, idle_timeout, min_rate and, but after a reset,
+ * half_close_timeout do not run, nor does first_byte_timeout while it is frozen.
+ *
  * Threads: workers call with no lock held; every function locks the pair itself. A hold keeps
  * the memory of a pair for somebody who found it in the table or by its timer.
  */
@@ -34,6 +39,7 @@
 #include "relay/timers.h"
 #include "route/route.h"
 
+struct client;
 struct relay;
 struct relay_route;
 struct session_filter;
@@ -45,6 +51,7 @@ struct side {
     bool reset;       /* it is known to be broken: nothing more can be sent to it */
     bool abort;       /* close it with a reset */
     uint64_t unsent;  /* what its system still had to send when a timer looked last */
+    uint64_t took_ms; /* when a timer saw last that this had changed */
 };
 
 struct pair {
@@ -66,9 +73,10 @@ struct pair {
 
     struct side client;
     struct side upstream;
-    struct hello *hello; /* owned; NULL where no PROXY header is read or was */
-    struct flow up;      /* client -> upstream */
-    struct flow down;    /* upstream -> client */
+    struct client *client_entry; /* NULL: none */
+    struct hello *hello;         /* owned; NULL where no PROXY header is read or was */
+    struct flow up;              /* client -> upstream */
+    struct flow down;            /* upstream -> client */
 
     struct route_cursor cursor;
     uint32_t tries_before;   /* of earlier turns, when the client was held again */
@@ -95,6 +103,14 @@ struct pair {
     uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
     uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
 
+    uint64_t resumed_ms;      /* when a paced flow went on last; 0: never */
+    uint64_t thawed_ms;       /* when the pair saw last that its route was thawed; 0: never */
+    uint32_t thaws_seen;      /* of the route's `thaws` */
+    uint32_t repaced_seen;    /* of its `repaced` */
+    uint64_t rate_from_ms;    /* when the current window of min_rate began; 0: there is none */
+    uint64_t rate_from_bytes; /* both ways, moved before it */
+
+    uint64_t look_ms; /* when the timer is to look; for a parked flow it fires earlier */
     struct timer timer;
     struct list in_table;
 };

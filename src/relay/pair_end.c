@@ -110,6 +110,7 @@ void pair_bury(struct pair *pair, struct worker *worker)
         histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
         quota_give(&upstream->quota);
     }
+    clients_leave(relay->guard.clients, pair->client_entry, worker->now_ms);
     connecting_end(pair);
     hello_end(pair);
     quota_give(&route->quota);
@@ -154,6 +155,10 @@ static bool matches(const struct pair *pair, const struct session_filter *filter
     if (filter->at_upstream && !is_at(pair, filter))
         return false;
     if (filter->net != NULL && !addr_net_has(filter->net, &pair->client.peer))
+        return false;
+    if (filter->not_exempt && guard_is_exempt(pair->route->conf, &pair->client.peer))
+        return false;
+    if (filter->banned && !guard_has_banned(pair->route, &pair->client.peer))
         return false;
     return elapsed_ms(now_ms, pair->started_ms) >= filter->older_ms;
 }

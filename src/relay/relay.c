@@ -14,6 +14,7 @@ static void free_route(struct relay_route *route)
     for (size_t i = 0; i < route->listener_count; i++)
         listener_free(route->listeners[i]);
     free(route->listeners);
+    guard_route_close(route);
     upstreams_close(route);
 }
 
@@ -40,6 +41,8 @@ static enum err init_route(struct relay *relay, struct relay_route *route, size_
         return ERR_NOMEM;
     route->listener_count = ports;
     enum err err = upstreams_open(route);
+    if (err == ERR_OK)
+        err = guard_route_open(route);
     if (err != ERR_OK)
         free_route(route);
     return err;
@@ -131,11 +134,16 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     err = init_workers(relay);
     if (err != ERR_OK)
         goto close_stat;
-    err = init_routes(relay);
+    err = guard_open(relay);
     if (err != ERR_OK)
         goto undo_workers;
+    err = init_routes(relay);
+    if (err != ERR_OK)
+        goto undo_guard;
     return ERR_OK;
 
+undo_guard:
+    guard_close(relay);
 undo_workers:
     free_workers(relay);
 close_stat:
@@ -148,6 +156,7 @@ close_port:
 void relay_close(struct relay *relay)
 {
     free_routes(relay);
+    guard_close(relay);
     free_workers(relay);
     stat_close(relay->stat);
     port_close(relay->port);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "relay/ban_keeper.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
 #include "relay/server_private.h"
@@ -63,16 +64,19 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why)
         goto close_relay;
     err = resolver_start(&server->relay.resolver, &server->relay, RESOLVE_PATIENCE_MS);
     if (err == ERR_OK)
+        err = ban_keeper_start(&server->relay.guard.keeper, &server->relay);
+    if (err == ERR_OK)
         err = lifecycle_start(&server->relay);
     if (err != ERR_OK) {
         str_addf(why, "the threads can't be started: %s\n", err_text(err));
-        goto stop_resolver;
+        goto stop_threads;
     }
     server->conf = conf;
     *out = server;
     return ERR_OK;
 
-stop_resolver:
+stop_threads:
+    ban_keeper_stop(server->relay.guard.keeper);
     resolver_stop(server->relay.resolver);
 close_relay:
     relay_close(&server->relay);
@@ -101,6 +105,7 @@ void server_free(struct server *server)
     assert(lifecycle_is_stopped(&server->relay));
     for (unsigned i = 0; i < server->relay.worker_count; i++)
         worker_join(&server->relay.workers[i]);
+    ban_keeper_stop(server->relay.guard.keeper);
     resolver_stop(server->relay.resolver);
     relay_close(&server->relay);
     conf_free(server->conf);

@@ -21,6 +21,8 @@
 #include "base/str.h"
 #include "config/conf.h"
 #include "os/sock.h"
+#include "policy/bans.h"
+#include "policy/clients.h"
 #include "port/port.h"
 #include "route/route.h"
 #include "stat/stat.h"
@@ -58,13 +60,19 @@ struct server_info {
     unsigned workers;
     uint32_t sessions_open;
     uint32_t sessions_peak;
-    uint32_t sessions_max;      /* [relay] max_sessions */
-    uint64_t descriptors_used;  /* 0: unknown */
-    uint64_t descriptors_limit; /* UINT64_MAX: none */
-    uint64_t resident_bytes;    /* 0: unknown */
-    uint64_t cpu_us;            /* of the whole process since its start */
-    uint64_t buffers_used;      /* relay buffers that hold bytes, or wait for them */
-    uint64_t buffer_bytes;      /* memory held by relay buffers, free ones included */
+    uint32_t sessions_max;       /* [relay] max_sessions */
+    uint64_t descriptors_used;   /* 0: unknown */
+    uint64_t descriptors_limit;  /* UINT64_MAX: none */
+    uint64_t resident_bytes;     /* 0: unknown */
+    uint64_t cpu_us;             /* of the whole process since its start */
+    uint64_t buffers_used;       /* relay buffers that hold bytes, or wait for them */
+    uint64_t buffer_bytes;       /* memory held by relay buffers, free ones included */
+    struct clients_info clients; /* that are remembered */
+    size_t bans;
+    uint32_t tarpit_held; /* refused clients that are kept waiting */
+    uint32_t tarpit_max;
+    uint64_t tarpit_total;
+    uint64_t tarpit_full_total; /* refused clients that found no place in it */
     struct port_stats port;
 };
 void server_get_info(struct server *server, struct server_info *out);
@@ -73,6 +81,7 @@ struct server_totals { /* of all routes, one route or one upstream */
     uint32_t sessions_open;
     uint32_t sessions_peak;
     struct stat_sums sums;
+    uint64_t would_refuse[REASON_COUNT]; /* clients let in by `guard = dry_run` alone */
     struct stat_rates rate_1s, rate_10s, rate_60s;
     struct histogram_summary connect_us; /* successful connects */
     struct histogram_summary length_ms;  /* ended sessions */
@@ -149,6 +158,15 @@ enum err server_get_routes(struct server *server, struct server_route_info **out
                            size_t *count);
 void server_free_routes(struct server_route_info *routes, size_t count);
 
+/* Why a direction stands still by the relay's will; its source is not read meanwhile. */
+enum flow_park {
+    FLOW_NOT_PARKED = 0,
+    FLOW_PACED_SESSION, /* rate_up or rate_down has no room */
+    FLOW_PACED_CLIENT,  /* rate_up_per_client or rate_down_per_client */
+    FLOW_PACED_ROUTE,   /* rate_up_per_route or rate_down_per_route */
+    FLOW_FROZEN         /* its route is frozen */
+};
+
 /* One direction of a session. */
 struct server_flow_info {
     uint64_t bytes;  /* moved since the session began */
@@ -159,6 +177,9 @@ struct server_flow_info {
     uint32_t waiting; /* bytes in the relay that the sink has not taken */
     uint32_t waiting_ms; /* for how long; 0 when none wait */
     bool finished;       /* its source sent FIN */
+    enum flow_park park;
+    uint64_t parked_ms;    /* for how long; 0 when it is not parked */
+    uint64_t park_left_ms; /* until it goes on; 0 when it is frozen */
 };
 
 struct server_session_info {
@@ -168,6 +189,7 @@ struct server_session_info {
     size_t server; /* of the upstream, as in struct route_target */
     enum phase phase;
     bool ending; /* being ended; `reason` says why */
+    bool frozen; /* it is connected, and its route is frozen */
     enum reason reason;
     struct addr client;       /* the client's end, as a PROXY header tells if there was one */
     struct addr via;          /* who sent that header; ADDR_NONE: nobody */
@@ -202,6 +224,57 @@ bool server_set_max_sessions(struct server *server, size_t route, size_t upstrea
  * it is an address. */
 enum err server_resolve(struct server *server, size_t route, size_t upstream);
 
+/* ---- bans and clients ---- */
+
+struct server_ban_result {
+    bool replaced;                    /* it stands in the place of one of the same network */
+    enum err end_err;                 /* not ERR_OK: sessions could not be looked at */
+    size_t ended;                     /* sessions */
+    size_t exempt_routes;             /* whose guard_exempt has clients of the network */
+    struct addr_net exempt;           /* the first of these networks, */
+    char exempt_route[CONF_NAME_MAX]; /* and of which route it is */
+    size_t dry_routes;                /* that let banned clients in, since they only count */
+};
+
+/* Bans a network for `for_ms` (0: for ever) from now on; `reason` may be "". Unless `keep` says
+ * otherwise, sessions of its clients end, those of exempt ones aside. Logged. ERR_RANGE: there are
+ * too many bans; ERR_NOMEM. Both change nothing. */
+enum err server_ban(struct server *server, const struct addr_net *net, uint64_t for_ms,
+                    const char *reason, bool keep, struct server_ban_result *out);
+
+/* Ends the ban of exactly this network; false: there is none. Logged. */
+bool server_unban(struct server *server, const struct addr_net *net);
+
+/* The ban that has the address; false: none has. */
+bool server_find_ban(struct server *server, const struct addr *addr, struct ban *out);
+
+struct server_bans {
+    struct ban *bans; /* owned, by network; those that are over left out */
+    size_t count;
+    char path[CONF_PATH_MAX]; /* of the state file, absolute; "": bans are not kept */
+    enum err keep_err;        /* not ERR_OK: it can't be written */
+    bool handed_over;         /* to another process, which keeps them now */
+};
+/* ERR_NOMEM leaves nothing. */
+enum err server_get_bans(struct server *server, struct server_bans *out);
+void server_free_bans(struct server_bans *bans);
+
+/* Writes the state file a last time: from here on it belongs to a process that takes over. */
+void server_hand_state_over(struct server *server);
+
+struct server_client_info {
+    size_t route; /* index in server_get_routes() */
+    struct addr_net net;
+    uint32_t sessions;
+    uint64_t entered_total;
+    uint64_t refused_total;
+    uint64_t quiet_ms; /* since it last came, was refused or left */
+    bool banned;
+};
+/* The clients that are remembered, of `route` (SIZE_MAX: all), in no order. *out is the caller's
+ * to free(). ERR_NOMEM leaves nothing. */
+enum err server_get_clients(struct server *server, size_t route,
+                            struct server_client_info **out, size_t *count);
 /* ---- the operator's hand on routes and sessions; what is done is logged with who did it ---- */
 
 /* New clients of the route are accepted and wait, at most queue_max of them and each for

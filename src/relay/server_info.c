@@ -20,6 +20,16 @@ static uint64_t buffers_used(const struct relay *relay)
     return used > 0 ? (uint64_t)used : 0; /* the workers are not read at one instant */
 }
 
+static void fill_guard(const struct guard *guard, struct server_info *out)
+{
+    clients_get_info(guard->clients, &out->clients);
+    out->bans = bans_count(guard->bans);
+    out->tarpit_held = atomic_load(&guard->tarpit.held);
+    out->tarpit_max = guard->tarpit.max;
+    out->tarpit_total = atomic_load(&guard->tarpit.total);
+    out->tarpit_full_total = atomic_load(&guard->tarpit.full_total);
+}
+
 void server_get_info(struct server *server, struct server_info *out)
 {
     struct relay *relay = &server->relay;
@@ -43,6 +53,7 @@ void server_get_info(struct server *server, struct server_info *out)
     out->buffers_used = buffers_used(relay);
     out->buffer_bytes = buffers_memory(&relay->buffers);
     port_get_stats(relay->port, &out->port);
+    fill_guard(&relay->guard, out);
 }
 
 /* The total adds the histograms of the routes up bucket by bucket. */
@@ -61,6 +72,13 @@ static void summarise_routes(struct relay *relay,
     free(sum);
 }
 
+static void add_would_refuse(const struct relay_route *route, struct server_totals *out)
+{
+    for (size_t i = 0; i < REASON_COUNT; i++)
+        out->would_refuse[i] +=
+            atomic_load_explicit(&route->guard.would_refuse[i], memory_order_relaxed);
+}
+
 void server_get_totals(struct server *server, struct server_totals *out)
 {
     struct relay *relay = &server->relay;
@@ -73,6 +91,8 @@ void server_get_totals(struct server *server, struct server_totals *out)
     stat_rates_total(relay->stat, 60, &out->rate_60s);
     summarise_routes(relay, stat_connect_us, &out->connect_us);
     summarise_routes(relay, stat_length_ms, &out->length_ms);
+    for (size_t i = 0; i < relay->route_count; i++)
+        add_would_refuse(&relay->routes[i], out);
 }
 
 static void fill_totals(struct relay *relay, size_t scope, const struct quota *quota,
@@ -168,6 +188,7 @@ static enum err fill_route(struct relay *relay, struct relay_route *route,
     out->listener_count = conf->listen_count;
     out->upstream_count = conf->upstream_count;
     fill_totals(relay, route->scope, &route->quota, &out->totals);
+    add_would_refuse(route, &out->totals);
     fill_gate(route, out);
     fill_listeners(route, out);
     for (size_t i = 0; i < conf->upstream_count; i++) {

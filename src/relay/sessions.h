@@ -29,6 +29,8 @@ struct session_filter {
     size_t server;
     const struct addr_net *net; /* its client is there; NULL: anywhere */
     uint64_t older_ms;          /* it began so long ago, or longer */
+    bool not_exempt;            /* guard_exempt of its route does not have its client */
+    bool banned;                /* ban_after has banned its client, see guard_has_banned() */
 };
 
 /* Has all that match ended for this reason; *ended (may be NULL): how many, those that were ending

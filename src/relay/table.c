@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "relay/pair.h"
+#include "relay/timers.h"
 
 void table_init(struct table *table)
 {
@@ -50,6 +51,22 @@ struct pair *table_find(struct table *table, uint64_t id)
     }
     os_mutex_unlock(&shard->lock);
     return found;
+}
+
+/* A pair leaves the table before its timer is disarmed for good, so with the shard locked it may
+ * be armed without a hold. */
+void table_wake(struct table *table, struct timers *timers, const struct relay_route *route)
+{
+    for (size_t i = 0; i < TABLE_SHARDS; i++) {
+        struct table_shard *shard = &table->shards[i];
+        os_mutex_lock(&shard->lock);
+        for (struct list *l = shard->pairs.next; l != &shard->pairs; l = l->next) {
+            struct pair *pair = list_owner(l, struct pair, in_table);
+            if (pair->route == route)
+                timers_arm(timers, &pair->timer, 0);
+        }
+        os_mutex_unlock(&shard->lock);
+    }
 }
 
 enum err table_all(struct table *table, struct pair ***out, size_t *count)

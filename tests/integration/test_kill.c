@@ -94,7 +94,7 @@ static void kill_client_ends_the_sessions_of_a_network_on_all_routes(void **stat
     struct session far[3] = {session_from("127.0.1.1", &two.relay->addr, two.listeners[0]),
                              session_from("127.0.1.2", &two.relay->addr, two.listeners[0]),
                              session_from("127.0.1.3", &two.other, two.listeners[1])};
-    tell(two.relay, "kill client 127.0.1.2", 0, "1 session of client 127.0.1.2/32 ended\n");
+    tell(two.relay, "kill client 127.0.1.2", 0, "1 session of client 127.0.1.2 ended\n");
     session_expect_reset(&far[1]);
     tell(two.relay, "kill client 10.0.0.0/8", 0, "0 sessions of client 10.0.0.0/8 ended\n");
     tell(two.relay, "kill client 127.0.1.0/24", 0, "2 sessions of client 127.0.1.0/24 ended\n");

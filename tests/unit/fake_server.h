@@ -38,7 +38,12 @@ struct server {
     bool starved[FAKE_ROUTES_MAX];                    /* all its listeners */
     struct server_session_info *sessions;             /* owned */
     size_t session_count;
-    enum err fail; /* not ERR_OK: reading functions fail with it */
+    struct server_bans bans; /* what is there; not owned */
+    struct server_client_info clients[8];
+    size_t client_count;
+    struct server_ban_result ban_result; /* what the next ban says */
+    enum err ban_err;                    /* not ERR_OK: bans fail with it */
+    enum err fail;                       /* not ERR_OK: reading functions fail with it */
 
     /* What was done to it. */
     uint64_t killed;
@@ -49,6 +54,9 @@ struct server {
     struct server_drain_plan plan; /* of the last drain */
     unsigned changes;              /* of upstreams, calls that changed nothing included */
     unsigned resolves;
+    struct ban banned; /* the last one; until_ms is for how long */
+    bool ban_keeps;
+    unsigned ban_calls;
     unsigned stops;
     bool stopped_now;
     uint64_t stopped_over_ms;

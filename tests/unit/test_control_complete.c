@@ -63,7 +63,7 @@ static void several_candidates_are_completed_as_far_as_they_agree(void **state)
 }
 
 static const char every_first_word[] =
-    "help\nshow\nkill\npause\nresume\ndrain\nenable\ndisable\nresolve\nset\n"
+    "help\nshow\nban\nunban\nkill\npause\nresume\ndrain\nenable\ndisable\nresolve\nset\n"
     "reopen\nshutdown\nquit\n";
 
 static void nothing_typed_offers_every_first_word_once(void **state)

@@ -205,7 +205,7 @@ static void kill_ends_what_the_filter_says_and_tells_how_many(void **state)
     assert_answers("kill client 10.0.0.0/8", "2 sessions of client 10.0.0.0/8 ended\n");
     assert_int_equal(server->killed_net.bits, 8);
     assert_true(server->killed_route == SIZE_MAX && server->killed_upstream == SIZE_MAX);
-    assert_answers("kill client 2001:db8::1", "2 sessions of client 2001:db8::1/128 ended\n");
+    assert_answers("kill client 2001:db8::1", "2 sessions of client 2001:db8::1 ended\n");
     assert_answers("kill upstream world/[fd00::2]",
                    "1 session at upstream [fd00::2]:7100 of route 'world' ended; it takes new "
                    "ones\n");
