@@ -239,6 +239,27 @@ static void a_pause_holds_new_clients_and_spares_sessions(void **state)
     end(relay);
 }
 
+static void frozen_sessions_stand_still_until_the_route_is_resumed(void **state)
+{
+    struct relay_run *relay = start(state, "");
+    sock_t inside, waits;
+    char letter;
+    game_join(&relay->addr, 1, &inside);
+    tell(relay, "pause test frozen", 0,
+         "route 'test' is paused and frozen: new clients wait, at most 1000 of them and each "
+         "for 5m; its sessions are not read from\n");
+    os_sleep_ms(100); /* what is on its way comes through */
+    assert_int_equal(game_send_number(inside, 2, NET_PATIENCE_MS), ERR_OK);
+    assert_int_equal(game_receive_answer(inside, 2, 500, &letter), ERR_TIMEDOUT);
+    come(relay, &waits, 0, 1);
+    run(relay, "resume test");
+    assert_int_equal(game_receive_answer(inside, 2, NET_PATIENCE_MS, &letter), ERR_OK);
+    expect_answer(waits, 0);
+    assert_int_equal(game_ask(inside, 3, NET_PATIENCE_MS, &letter), ERR_OK);
+    net_close(inside);
+    end(relay);
+}
+
 static void a_paused_route_has_room_for_queue_max_clients(void **state)
 {
     struct relay_run *relay = start(state, "queue_max = 3\n");
@@ -322,6 +343,8 @@ int main(void)
         cmocka_unit_test_teardown(a_route_paused_and_resumed_at_any_moment_loses_no_client,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_pause_holds_new_clients_and_spares_sessions,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(frozen_sessions_stand_still_until_the_route_is_resumed,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_paused_route_has_room_for_queue_max_clients,
                                   relay_teardown),
