@@ -51,13 +51,10 @@ struct guard {
     struct log_limit ban_log; /* bans by ban_after */
 };
 
-struct guard_replaced; /* an access list that was replaced */
-
 struct guard_route {
-    uint32_t number;                 /* in the clients' table; never 0, never used again */
-    _Atomic(struct acl *) acl;       /* owned; NULL: there are no rules */
-    struct guard_replaced *replaced; /* owned, by guard_route_reload() and _forget() */
-    struct bucket connects;          /* of the route's connect_rate */
+    uint32_t number;        /* in the clients' table; never 0, never used again */
+    struct acl *acl;        /* owned; NULL: there are no rules. Changes with route->conf */
+    struct bucket connects; /* of the route's connect_rate */
     _Atomic uint64_t would_refuse[REASON_COUNT]; /* by dry run */
     struct log_limit would_log;
 };
@@ -71,13 +68,18 @@ void guard_close(struct relay *relay);
 enum err guard_route_open(struct relay_route *route);
 void guard_route_close(struct relay_route *route); /* zero is fine */
 
-/* Makes the access list of `conf`, then puts it in the place of the old one, which stays for
- * workers that are asking it. route->conf may still be what was before. ERR_NOMEM changes nothing.
- * By one thread at a time. */
-enum err guard_route_reload(struct relay_route *route, const struct conf_route *conf);
-/* Frees the lists that were replaced. Needs: each worker has ended the turn in which it may have
- * found one. By the thread that reloads. */
-void guard_route_forget(struct relay_route *route);
+/* What a route takes over from a newer configuration beside what it reads there. Made before, which
+ * may take its time; swapped with what the route has, while no worker is in the middle of a turn;
+ * then given back, whatever it holds. */
+struct guard_rules {
+    struct acl *acl; /* owned */
+};
+enum err guard_rules_make(struct guard_rules *out,
+                          const struct conf_route *conf); /* ERR_NOMEM */
+/* route->conf is still the one before `conf`. */
+void guard_rules_swap(struct relay_route *route, struct guard_rules *rules,
+                      const struct conf_route *conf);
+void guard_rules_free(struct guard_rules *rules); /* zero is fine; any number of times */
 
 /* ---- by workers ---- */
 

@@ -1,17 +1,10 @@
 /* The guard's memory, and what changes it; see guard.h. */
-#include <stdlib.h>
-
 #include "relay/ban_keeper.h"
 #include "relay/guard.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
 
 #define BAN_LOG_MS 1000 /* one line a second tells of bans, and of how many there were */
-
-struct guard_replaced {
-    struct guard_replaced *next;
-    struct acl *acl;
-};
 
 static void look_at_clock(struct guard *guard, uint64_t now_ms)
 {
@@ -52,27 +45,14 @@ void guard_close(struct relay *relay)
 
 /* ---- routes ---- */
 
-static enum err make_acl(struct acl **out, const struct conf_route *conf)
+enum err guard_rules_make(struct guard_rules *out, const struct conf_route *conf)
 {
-    *out = NULL;
-    return conf->access_count == 0 ? ERR_OK : acl_open(out, conf->access, conf->access_count);
-}
-
-enum err guard_route_open(struct relay_route *route)
-{
-    struct acl *acl;
-    enum err err = make_acl(&acl, route->conf);
-    if (err != ERR_OK)
-        return err;
-    route->guard.number = atomic_fetch_add(&route->relay->guard.numbers, 1) + 1;
-    atomic_store(&route->guard.acl, acl);
-    return ERR_OK;
-}
-
-void guard_route_close(struct relay_route *route)
-{
-    guard_route_forget(route);
-    acl_close(atomic_exchange(&route->guard.acl, NULL));
+    struct acl *acl = NULL;
+    enum err err =
+        conf->access_count == 0 ? ERR_OK : acl_open(&acl, conf->access, conf->access_count);
+    if (err == ERR_OK)
+        out->acl = acl;
+    return err;
 }
 
 static bool is_same_pace(const struct conf_pace *a, const struct conf_pace *b)
@@ -86,33 +66,37 @@ static bool has_same_paces(const struct conf_route *a, const struct conf_route *
            is_same_pace(&a->rate_down_per_client, &b->rate_down_per_client);
 }
 
-enum err guard_route_reload(struct relay_route *route, const struct conf_route *conf)
+void guard_rules_swap(struct relay_route *route, struct guard_rules *rules,
+                      const struct conf_route *conf)
 {
-    struct acl *acl;
-    struct guard_replaced *replaced = malloc(sizeof *replaced);
-    if (replaced == NULL)
-        return ERR_NOMEM;
-    enum err err = make_acl(&acl, conf);
-    if (err != ERR_OK) {
-        free(replaced);
-        return err;
-    }
-    replaced->acl = atomic_exchange(&route->guard.acl, acl);
-    replaced->next = route->guard.replaced;
-    route->guard.replaced = replaced;
+    struct acl *old = route->guard.acl;
+    route->guard.acl = rules->acl;
+    rules->acl = old;
     if (!has_same_paces(route->conf, conf))
         clients_fill(route->relay->guard.clients, route->guard.number);
+}
+
+void guard_rules_free(struct guard_rules *rules)
+{
+    acl_close(rules->acl);
+    rules->acl = NULL;
+}
+
+enum err guard_route_open(struct relay_route *route)
+{
+    struct guard_rules rules;
+    enum err err = guard_rules_make(&rules, route->conf);
+    if (err != ERR_OK)
+        return err;
+    route->guard.number = atomic_fetch_add(&route->relay->guard.numbers, 1) + 1;
+    route->guard.acl = rules.acl;
     return ERR_OK;
 }
 
-void guard_route_forget(struct relay_route *route)
+void guard_route_close(struct relay_route *route)
 {
-    struct guard_replaced *replaced;
-    while ((replaced = route->guard.replaced) != NULL) {
-        route->guard.replaced = replaced->next;
-        acl_close(replaced->acl);
-        free(replaced);
-    }
+    acl_close(route->guard.acl);
+    route->guard.acl = NULL;
 }
 
 /* ---- time ---- */

@@ -78,8 +78,10 @@ void add_rule(struct fixture *fix, const char *net, bool allow)
 
 void use_rules(struct fixture *fix)
 {
-    assert_int_equal(guard_route_reload(&fix->relay.routes[0], &fix->route_conf), ERR_OK);
-    guard_route_forget(&fix->relay.routes[0]);
+    struct guard_rules made;
+    assert_int_equal(guard_rules_make(&made, &fix->route_conf), ERR_OK);
+    guard_rules_swap(&fix->relay.routes[0], &made, &fix->route_conf);
+    guard_rules_free(&made);
 }
 
 void exempt(struct fixture *fix, const char *net)

@@ -364,6 +364,7 @@ static void run_threads(void (*body)(void *arg))
 {
     struct os_thread *threads[THREADS];
     size_t numbers[THREADS];
+    random_test_seed(); /* from this thread first */
     for (size_t i = 0; i < THREADS; i++) {
         numbers[i] = i;
         assert_int_equal(os_thread_start(&threads[i], "bans", body, &numbers[i]), ERR_OK);

@@ -461,6 +461,27 @@ static void a_large_table_uses_all_its_entries_before_anybody_goes(void **state)
     clients_close(clients);
 }
 
+static void addresses_in_a_row_do_not_meet_in_a_chain(void **state)
+{
+    (void)state;
+    struct clients *clients = open_table(100000);
+    for (uint32_t i = 0; i < 100000; i++) {
+        struct addr addr =
+            numbered(i << 8 | i >> 16); /* most of the bits that differ are high */
+        clients_enter(clients, ROUTE, &addr, 32, &no_limits, 0, &entered, &wants_ban);
+    }
+    size_t longest = 0;
+    for (uint32_t chain = 0; chain < clients->chain_count; chain++) {
+        size_t length = 0;
+        for (uint32_t i = clients->chains[chain]; i != 0; i = clients->entries[i].next)
+            length++;
+        longest = length > longest ? length : longest;
+    }
+    assert_int_equal(info_of(clients).used, 100000);
+    assert_true(longest <= 20);
+    clients_close(clients);
+}
+
 /* ---- threads ---- */
 
 #define THREADS      4
@@ -501,6 +522,7 @@ static void run_threads(uint32_t capacity)
     admitted = refused = too_many = 0;
     struct os_thread *threads[THREADS];
     size_t numbers[THREADS];
+    random_test_seed(); /* from this thread first */
     for (size_t i = 0; i < THREADS; i++) {
         numbers[i] = i;
         assert_int_equal(os_thread_start(&threads[i], "clients", come_and_leave, &numbers[i]),
@@ -574,6 +596,7 @@ int main(void)
         cmocka_unit_test(the_paces_of_one_route_can_begin_anew),
         cmocka_unit_test(an_entry_takes_at_most_128_bytes),
         cmocka_unit_test(a_large_table_uses_all_its_entries_before_anybody_goes),
+        cmocka_unit_test(addresses_in_a_row_do_not_meet_in_a_chain),
         cmocka_unit_test(no_client_is_over_its_limit_in_whatever_threads_its_sessions_are),
         cmocka_unit_test(threads_that_take_entries_from_each_other_lose_none),
     };

@@ -50,14 +50,22 @@ static void a_new_list_takes_the_place_of_the_old_one(void **state)
     expect_reset(fix, "192.0.2.1", REASON_DENIED);
 }
 
-static void lists_that_were_replaced_are_freed_with_the_route(void **state)
+static void paces_of_a_client_that_change_begin_full(void **state)
 {
     struct fixture *fix = *state;
-    for (int i = 0; i < 3; i++) {
-        add_rule(fix, "10.0.0.0/8", false);
-        assert_int_equal(guard_route_reload(&fix->relay.routes[0], &fix->route_conf), ERR_OK);
-    }
-    expect_reset(fix, "10.0.0.1", REASON_DENIED);
+    struct guard_rules rules = {NULL};
+    struct conf_route slower = fix->route_conf;
+    slower.rate_up_per_client = (struct conf_pace){.bytes_per_s = 1000, .burst_bytes = 5000};
+    expect_let_in(fix, "10.0.0.1");
+    struct pair *pair = fixture_latest(fix);
+    struct bucket *bucket = client_bucket_up(pair->client_entry);
+    pair_unhold(pair);
+    bucket_passed(bucket, &slower.rate_up_per_client, 5000, fix->worker->now_ms);
+    assert_false(bucket_is_full(bucket, fix->worker->now_ms));
+    guard_rules_swap(&fix->relay.routes[0], &rules, &fix->route_conf);
+    assert_false(bucket_is_full(bucket, fix->worker->now_ms)); /* nothing has changed */
+    guard_rules_swap(&fix->relay.routes[0], &rules, &slower);
+    assert_true(bucket_is_full(bucket, fix->worker->now_ms));
 }
 
 static void a_banned_client_is_turned_away_until_its_time_is_over(void **state)
@@ -404,7 +412,7 @@ int main(void)
         TEST(the_longest_network_of_the_access_list_decides),
         TEST(a_list_that_only_allows_lets_nobody_else_in),
         TEST(a_new_list_takes_the_place_of_the_old_one),
-        TEST(lists_that_were_replaced_are_freed_with_the_route),
+        TEST(paces_of_a_client_that_change_begin_full),
         TEST(a_banned_client_is_turned_away_until_its_time_is_over),
         TEST(a_ban_counts_whom_it_turned_away),
         TEST(the_relay_takes_so_many_connects_and_no_more),
