@@ -25,6 +25,12 @@ const char *addr_net_format(const struct addr_net *net, char text[ADDR_NET_TEXT_
     return text;
 }
 
+const char *addr_net_format_short(const struct addr_net *net, char text[ADDR_NET_TEXT_MAX])
+{
+    bool single = net->bits == (net->addr.family == ADDR_IPV4 ? 32 : 128);
+    return single ? addr_format_ip(&net->addr, text) : addr_net_format(net, text);
+}
+
 void addr_net_mask(struct addr *addr, unsigned bits)
 {
     size_t whole = bits / 8;

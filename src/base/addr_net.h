@@ -20,6 +20,9 @@ struct addr_net {
 #define ADDR_NET_TEXT_MAX (ADDR_TEXT_MAX + 4)
 const char *addr_net_format(const struct addr_net *net, char text[ADDR_NET_TEXT_MAX]);
 
+/* The same, but of a single address without its length: "10.0.0.7". Returns `text`. */
+const char *addr_net_format_short(const struct addr_net *net, char text[ADDR_NET_TEXT_MAX]);
+
 /* Reads "ADDRESS/BITS", or "ADDRESS" for that one alone; without brackets and zone. An
  * IPv4-mapped network of 96 bits or more becomes IPv4. ERR_INVALID: ADDRESS is none; ERR_RANGE:
  * BITS is no number or too large; ERR_UNSUPPORTED: bits are set behind the prefix, so it is not

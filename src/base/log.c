@@ -293,6 +293,17 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *form
     va_end(args);
 }
 
+bool log_limit_holds(struct log_limit *limit, enum log_level level, uint64_t now_ms)
+{
+    bool on = log_on(level);
+    if (on && now_ms >= atomic_load_explicit(&limit->next_ms, memory_order_relaxed))
+        return false;
+    limit->total++;
+    if (on)
+        limit->suppressed++;
+    return true;
+}
+
 void log_limit_flush(struct log_limit *limit, enum log_level level, const char *what)
 {
     if (limit->suppressed == 0 || !log_on(level))

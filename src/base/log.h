@@ -68,6 +68,11 @@ struct log_limit {
 void log_limited(struct log_limit *limit, enum log_level level, const char *format, ...)
     STR_PRINTF(3, 4);
 
+/* For who would have to make up the arguments of a line that is held back: true when
+ * log_limited() would write none at `now_ms` (monotonic); the event is counted as it does. False:
+ * nothing is counted, and log_limited() is to be called. */
+bool log_limit_holds(struct log_limit *limit, enum log_level level, uint64_t now_ms);
+
 /* Writes "WHAT: N more" when lines were held back and the window is over; called now and then
  * so that the last burst is accounted for. */
 void log_limit_flush(struct log_limit *limit, enum log_level level, const char *what);

@@ -107,3 +107,10 @@ bool reason_is_refusal(enum reason reason)
     }
     return false;
 }
+
+bool reason_is_of_guard(enum reason reason)
+{
+    return reason == REASON_DENIED || reason == REASON_BANNED ||
+           reason == REASON_LIMIT_CLIENT || reason == REASON_RATE_CLIENT ||
+           reason == REASON_RATE_ROUTE || reason == REASON_RATE_RELAY;
+}

@@ -74,7 +74,7 @@
     X(REASON_DRAINING, "draining", "relay", "refused",                                         \
       "the route takes no new sessions: an operator drains it")                                \
     X(REASON_PAUSE_TIMEOUT, "pause_timeout", "operator", "timeout",                            \
-      "the route was paused for longer than pause_timeout lets a client wait")                 \
+      "the client waited for pause_timeout, for the end of a pause or its turn at the ramp")   \
     X(REASON_FIRST_BYTE_TIMEOUT, "first_byte_timeout", "relay", "timeout",                     \
       "the client sent nothing within first_byte_timeout")                                     \
     X(REASON_MIN_RATE, "min_rate", "relay", "timeout",                                         \
@@ -121,5 +121,9 @@ const char *phase_word(enum phase phase);        /* "accept", "held", "connect",
 /* True where the client was turned away before any upstream was tried: it counts as refused,
  * not as a session that failed. */
 bool reason_is_refusal(enum reason reason);
+
+/* True for the refusals of the guard: access list, bans, the limits of a client and of connects.
+ * `refuse` says how they are done, and `guard = dry_run` only counts them. */
+bool reason_is_of_guard(enum reason reason);
 
 #endif

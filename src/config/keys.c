@@ -155,7 +155,7 @@ const struct key keys[] = {
     {KEY_ROUTE, "refuse", KEY_REFUSE, "reset", NULL, 0, 0, true, OF_ROUTE(refuse),
      "How they turn a client away: reset, close, or tarpit 10s to let him wait that long, "
      "100ms "
-     "to 10m."},
+     "to 10m. Who comes by a proxy of proxy_trust is reset instead."},
     {KEY_ROUTE, "allow", KEY_ACCESS, "", NULL, 0, 0, true, OF_ROUTE(access),
      "Who may connect: addresses and networks, a list with commas, all, or @FILE with one in "
      "each line; repeat the line for more. The longest network that has a client decides; one "

@@ -6,35 +6,6 @@
 #include "control/command_table.h"
 #include "control/reload.h"
 
-void command_kill(struct command_session *session, const struct command_args *args,
-                  struct command_result *result)
-{
-    enum err err = server_kill(session->console->server, args->id);
-    if (err == ERR_NOT_FOUND) {
-        command_fail(result,
-                     "session %" PRIu64 " is not open; `show sessions` lists the open ones",
-                     args->id);
-        return;
-    }
-    if (err != ERR_OK) {
-        command_fail(result, "session %" PRIu64 " could not be ended: %s", args->id,
-                     err_text(err));
-        return;
-    }
-    str_addf(&result->text, "session %" PRIu64 " is ended\n", args->id);
-}
-
-void command_kill_route(struct command_session *session, const struct command_args *args,
-                        struct command_result *result)
-{
-    const struct conf *conf = server_conf(session->console->server);
-    const char *name = conf->routes[args->route].name;
-    size_t ended = server_kill_route(session->console->server, args->route);
-    log_notice("console: killed %zu sessions of route '%s'", ended, name);
-    str_addf(&result->text, "%zu session%s of route '%s' ended; the route goes on\n", ended,
-             ended == 1 ? "" : "s", name);
-}
-
 void command_set_log_level(struct command_session *session, const struct command_args *args,
                            struct command_result *result)
 {
@@ -109,13 +80,26 @@ void command_shutdown(struct command_session *session, const struct command_args
     const struct console *console = session->console;
     struct server_info info;
     server_get_info(console->server, &info);
+    if (args->now && args->duration_ms > 0) {
+        command_fail(result, "`shutdown` takes either 'now' or 'drain DURATION', not both");
+        return;
+    }
     bool now = args->now || info.state != SERVER_RUNNING;
-    console->shutdown(console->ctx, now);
+    console->shutdown(console->ctx, now, now ? 0 : args->duration_ms);
     if (now || info.sessions_open == 0) {
         str_add(&result->text, "stopping now\n");
         return;
     }
     char timeout[STR_HUMAN_MAX];
+    if (args->duration_ms > 0) {
+        str_addf(&result->text,
+                 "stopping: %" PRIu32
+                 " session%s ended evenly over %s, which `show info` shows; "
+                 "a second `shutdown` ends the rest at once\n",
+                 info.sessions_open, info.sessions_open == 1 ? " is" : "s are",
+                 str_exact_duration(args->duration_ms, timeout));
+        return;
+    }
     str_exact_duration(server_conf(console->server)->stop_timeout_ms, timeout);
     str_addf(&result->text,
              "stopping: %" PRIu32

@@ -4,6 +4,7 @@
 
 #include "config/conf.h"
 #include "control/command_table.h"
+#include "control/drain_text.h"
 #include "control/upstream_text.h"
 #include "os/os.h"
 
@@ -71,34 +72,32 @@ void command_enable_upstream(struct command_session *session, const struct comma
     str_add_char(&result->text, '\n');
 }
 
-/* Takes new sessions from the upstream. `done` and `nothing_new` say so behind its name. */
-static void close_upstream(struct command_session *session, const struct command_args *args,
-                           enum route_admin admin, const char *done, const char *nothing_new,
-                           struct command_result *result)
+void command_disable_upstream(struct command_session *session, const struct command_args *args,
+                              struct command_result *result)
 {
     bool changed =
-        server_set_admin(session->console->server, args->route, args->upstream, admin);
+        server_set_admin(session->console->server, args->route, args->upstream, ROUTE_DISABLED);
     struct server_upstream_info info;
     add_subject(session, args, &result->text);
-    str_add(&result->text, changed ? done : nothing_new);
+    str_add(&result->text, changed ? " is disabled: it takes no new sessions and is not checked"
+                                   : " was disabled already");
     if (look(session, args, &info))
         add_open(&info, &result->text);
     str_add_char(&result->text, '\n');
 }
 
-void command_disable_upstream(struct command_session *session, const struct command_args *args,
-                              struct command_result *result)
-{
-    close_upstream(session, args, ROUTE_DISABLED,
-                   " is disabled: it takes no new sessions and is not checked",
-                   " was disabled already", result);
-}
-
 void command_drain_upstream(struct command_session *session, const struct command_args *args,
                             struct command_result *result)
 {
-    close_upstream(session, args, ROUTE_DRAIN, " takes no new sessions",
-                   " took no new sessions already", result);
+    const struct server_drain_plan plan = {.over_ms = args->duration_ms, .kill = args->kill};
+    struct server_drain_info info;
+    enum err err = server_drain_upstream(session->console->server, args->route, args->upstream,
+                                         &plan, command_by(session), &info);
+    add_subject(session, args, &result->text);
+    str_add(&result->text,
+            info.again ? " took no new sessions already" : " takes no new sessions");
+    drain_add_left(&info, &plan, err, &result->text);
+    str_add_char(&result->text, '\n');
 }
 
 /* ---- set ---- */

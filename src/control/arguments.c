@@ -5,6 +5,7 @@
 #include "config/conf.h"
 #include "control/command_table.h"
 #include "control/match.h"
+#include "control/read_word.h"
 #include "control/refer.h"
 
 bool command_arg_is_end(const struct command_arg *arg)
@@ -26,6 +27,7 @@ static const char *value_name(enum arg_kind kind)
     switch (kind) {
     case ARG_FLAG: return "";
     case ARG_ROUTE: return "NAME";
+    case ARG_ROUTES: return "ROUTE|all";
     case ARG_UPSTREAM: return "ROUTE/NAME";
     case ARG_ID: return "ID";
     case ARG_LIMIT:
@@ -34,6 +36,9 @@ static const char *value_name(enum arg_kind kind)
     case ARG_SESSIONS: return "N";
     case ARG_SORT: return "KEY";
     case ARG_LEVEL: return "LEVEL";
+    case ARG_NET: return "IP|CIDR";
+    case ARG_DURATION: return "DURATION";
+    case ARG_REASON: return "TEXT";
     case ARG_TOPIC: return "COMMAND";
     }
     return "";
@@ -82,9 +87,16 @@ static void add_wanted(enum arg_kind kind, const struct conf *conf, struct str *
     case ARG_FLAG:
     case ARG_TOPIC: break; /* take no value, so none can be wrong */
     case ARG_ROUTE: refer_want_route(conf, out); break;
+    case ARG_ROUTES:
+        str_add(out, "`all`, or ");
+        refer_want_route(conf, out);
+        break;
     case ARG_UPSTREAM: refer_want_upstream(conf, out); break;
     case ARG_ID: str_add(out, "the id of a session; `show sessions` lists them"); break;
     case ARG_LIMIT: str_addf(out, "a number from 1 to %d", COMMAND_ROWS_MAX); break;
+    case ARG_NET:
+    case ARG_DURATION:
+    case ARG_REASON: read_word_want(kind, out); break;
     case ARG_COLUMNS:
         str_addf(out, "a number from %d to %d, or 0 for no limit", COMMAND_COLUMNS_MIN,
                  COMMAND_COLUMNS_MAX);
@@ -127,8 +139,14 @@ static bool read_value(enum arg_kind kind, const char *text, const struct conf *
     case ARG_FLAG:
     case ARG_TOPIC: return false; /* have no value; read_arg() does not ask */
     case ARG_ROUTE: return refer_route(conf, text, &args->route);
+    case ARG_ROUTES:
+        /* SIZE_MAX, as it is, stands for all; a route of that name is meant first. */
+        return refer_route(conf, text, &args->route) || match_equal(text, "all");
     case ARG_UPSTREAM: return refer_upstream(conf, text, &args->route, &args->upstream);
     case ARG_ID: return read_number(text, 0, UINT64_MAX, &args->id);
+    case ARG_NET: return addr_net_parse(text, &args->net) == ERR_OK;
+    case ARG_DURATION: return read_word_duration(text, &args->duration_ms);
+    case ARG_REASON: return read_word_reason(text, &args->reason);
     case ARG_LIMIT: return read_number(text, 1, COMMAND_ROWS_MAX, &args->limit);
     case ARG_COLUMNS:
         if (!read_number(text, 0, COMMAND_COLUMNS_MAX, &number) ||
@@ -178,6 +196,15 @@ static size_t find_arg(const struct command *command, const char *word, const bo
     return count;
 }
 
+static bool has_text(const struct command *command)
+{
+    bool has = false;
+    size_t count = arg_count(command);
+    for (size_t i = 0; i < count; i++)
+        has = has || command->args[i].kind == ARG_REASON;
+    return has;
+}
+
 static void explain_unknown(const struct command *command, const char *word, struct str *why)
 {
     const char *names[COMMAND_ARGS_MAX + 1] = {NULL};
@@ -196,6 +223,8 @@ static void explain_unknown(const struct command *command, const char *word, str
     str_addf(why, "`%s` does not know '%s'; ", command->words, word);
     if (near != NULL)
         str_addf(why, "did you mean '%s'? ", near);
+    if (has_text(command))
+        str_add(why, "a text with blanks goes in \"quotes\"; ");
     str_add(why, "usage: ");
     command_add_usage(command, why);
 }
@@ -207,12 +236,19 @@ static void explain_value(const struct command *command, const struct command_ar
         refer_explain_route(conf, text, why);
         return;
     }
+    if (arg->kind == ARG_ROUTES) {
+        refer_explain_route(conf, text, why);
+        str_add(why, "; or `all`");
+        return;
+    }
     if (arg->kind == ARG_UPSTREAM) {
         refer_explain_upstream(conf, text, why);
         return;
     }
     str_addf(why, "`%s%s%s` does not take '%s'; ", command->words,
              arg->keyword == NULL ? "" : " ", arg->keyword == NULL ? "" : arg->keyword, text);
+    if (read_word_explain(arg->kind, text, why))
+        return;
     const char *levels[COMMAND_LEVELS + 1];
     command_level_words(levels);
     const char *near = NULL;
@@ -224,6 +260,17 @@ static void explain_value(const struct command *command, const struct command_ar
         str_addf(why, "did you mean '%s'? ", near);
     str_add(why, "it needs ");
     add_wanted(arg->kind, conf, why);
+}
+
+static bool *flag_of(const char *keyword, struct command_args *args)
+{
+    if (match_equal(keyword, "json"))
+        return &args->json;
+    if (match_equal(keyword, "frozen"))
+        return &args->frozen;
+    if (match_equal(keyword, "kill"))
+        return &args->kill;
+    return match_equal(keyword, "keep") ? &args->keep : &args->now;
 }
 
 static bool check_required(const struct command *command, const struct conf *conf,
@@ -247,7 +294,8 @@ bool command_read_args(const struct command *command, const struct conf *conf,
     *args = (struct command_args){.route = SIZE_MAX,
                                   .upstream = SIZE_MAX,
                                   .limit = COMMAND_ROWS_DEFAULT,
-                                  .sort = SORT_RATE};
+                                  .sort = SORT_RATE,
+                                  .reason = ""};
     bool given[COMMAND_ARGS_MAX] = {false};
     for (size_t at = 0; at < count; at++) {
         size_t index = find_arg(command, words[at], given);
@@ -267,8 +315,7 @@ bool command_read_args(const struct command *command, const struct conf *conf,
         }
         given[index] = true;
         if (arg->kind == ARG_FLAG) {
-            bool *flag = match_equal(arg->keyword, "json") ? &args->json : &args->now;
-            *flag = true;
+            *flag_of(arg->keyword, args) = true;
             continue;
         }
         if (arg->keyword != NULL && ++at == count) {

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/str.h"
@@ -23,14 +24,15 @@
 
 /* What all consoles of a program share. Not changed after the first console is open. */
 struct console {
-    struct server *server;                 /* not owned; outlives the consoles */
-    const char *version;                   /* "0.1.0" */
-    const char *backend;                   /* "epoll" */
-    const char *config_path;               /* absolute; "" when there is no file */
-    const char *log_path;                  /* absolute; "" for stderr */
-    void *ctx;                             /* for the two functions */
-    void (*shutdown)(void *ctx, bool now); /* begins the end and returns */
-    enum err (*reopen)(void *ctx);         /* opens the log file again */
+    struct server *server;   /* not owned; outlives the consoles */
+    const char *version;     /* "0.1.0" */
+    const char *backend;     /* "epoll" */
+    const char *config_path; /* absolute; "" when there is no file */
+    const char *log_path;    /* absolute; "" for stderr */
+    void *ctx;               /* for the two functions */
+    /* Begins the end and returns; `over_ms` not 0: sessions are ended evenly over that time. */
+    void (*shutdown)(void *ctx, bool now, uint64_t over_ms);
+    enum err (*reopen)(void *ctx); /* opens the log file again */
 };
 
 /* One console: a prompt or a connection of the local endpoint. */

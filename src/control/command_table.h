@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr_net.h"
 #include "base/log.h"
 #include "control/command.h"
 #include "control/parse_line.h"
@@ -16,6 +17,7 @@
 enum arg_kind {
     ARG_FLAG,     /* a keyword without a value */
     ARG_ROUTE,    /* the name of a route */
+    ARG_ROUTES,   /* the name of a route, or `all` */
     ARG_UPSTREAM, /* ROUTE/NAME */
     ARG_ID,       /* of a session */
     ARG_LIMIT,    /* how many rows */
@@ -24,6 +26,9 @@ enum arg_kind {
     ARG_COLUMNS,  /* width of tables */
     ARG_WEIGHT,   /* of an upstream */
     ARG_SESSIONS, /* how many an upstream may have */
+    ARG_NET,      /* an IP address, or a network as ADDRESS/BITS */
+    ARG_DURATION, /* with its unit */
+    ARG_REASON,   /* of a ban: a text */
     ARG_TOPIC     /* the rest of the line: words of a command */
 };
 
@@ -37,8 +42,9 @@ struct command_arg {
 #define COMMAND_ROWS_MAX     1000000
 #define COMMAND_COLUMNS_MIN  40
 #define COMMAND_COLUMNS_MAX  1000
-#define COMMAND_WEIGHT_MAX   256     /* as in the configuration */
-#define COMMAND_SESSIONS_MAX 1000000 /* as in the configuration */
+#define COMMAND_WEIGHT_MAX   256                                 /* as in the configuration */
+#define COMMAND_SESSIONS_MAX 1000000                             /* as in the configuration */
+#define COMMAND_DURATION_MAX (UINT64_C(3650) * 24 * 3600 * 1000) /* milliseconds: 3650d */
 
 enum session_sort {
     SORT_RATE = 0,
@@ -61,6 +67,9 @@ void command_level_words(const char *words[COMMAND_LEVELS + 1]);
 struct command_args {
     bool json;
     bool now;
+    bool keep;
+    bool frozen;
+    bool kill;
     size_t route;    /* index in the configuration; SIZE_MAX: all */
     size_t upstream; /* index in the route; SIZE_MAX: all */
     uint64_t id;
@@ -69,6 +78,9 @@ struct command_args {
     enum session_sort sort;
     enum log_level level;
     unsigned columns;
+    struct addr_net net;
+    uint64_t duration_ms; /* 0: none was given */
+    const char *reason;   /* "" : none was given */
     const char *const *topic;
     size_t topic_words;
 };
@@ -134,6 +146,9 @@ bool command_get_routes(const struct command_session *session,
                         struct server_route_info **routes, size_t *count,
                         struct command_result *result);
 
+/* Who acts, for the log and for what is shown: "console", or "prompt" for the relay's own. */
+const char *command_by(const struct command_session *session);
+
 /* The functions behind the table. */
 command_function command_help;
 command_function command_show_info;
@@ -143,8 +158,18 @@ command_function command_show_sessions;
 command_function command_show_session;
 command_function command_show_stats;
 command_function command_show_config;
+command_function command_show_bans;
+command_function command_show_clients;
+command_function command_ban;
+command_function command_unban;
 command_function command_kill;
+command_function command_kill_client;
 command_function command_kill_route;
+command_function command_kill_upstream;
+command_function command_kill_older;
+command_function command_pause;
+command_function command_resume;
+command_function command_drain_route;
 command_function command_enable_upstream;
 command_function command_disable_upstream;
 command_function command_drain_upstream;

@@ -60,9 +60,12 @@ const struct command commands[] = {
             "One row a route, a further row for each further address it listens on.\n"
             "OPEN, PEAK, MAX are sessions now, at most so far, and allowed; TOTAL counts\n"
             "admitted ones, REFUSED those turned away before an upstream was tried. HELD\n"
-            "are clients that wait now for an upstream (`when_down = hold`). UP/S and\n"
-            "DOWN/S are rates over the last 10 s. `starved` is a listener that waits for\n"
-            "descriptors or memory and will go on by itself.\n",
+            "are clients that wait now: for an upstream (`when_down = hold`), for `resume`\n"
+            "or for their turn at the admission_ramp. UP/S and DOWN/S are rates over the\n"
+            "last 10 s. STATE is DRAIN, PAUSED or FROZEN by an operator, of which a line\n"
+            "below the table tells more; `ramps` while clients are let in at the\n"
+            "admission_ramp; `starved` while a listener waits for descriptors or memory,\n"
+            "after which it goes on by itself.\n",
         .run = command_show_routes,
     },
     {
@@ -98,9 +101,10 @@ const struct command commands[] = {
             "One row a session. BYTES and RATE are both directions together; WAITING are\n"
             "bytes that one side has not taken yet and the side that is slow: `down` for\n"
             "the client, `up` for the upstream. STATE is `accept` while a PROXY header is\n"
-            "awaited, and `held` while no upstream can take the client. VIA is who sent that\n"
-            "header, where there are any. Columns that do not fit are left out, the last\n"
-            "line names them; `json` and `show session ID` have everything.\n"
+            "awaited, `held` while no upstream can take the client, `paced` while a rate has\n"
+            "no room for it, `frozen` while its route is. VIA is who sent the PROXY header,\n"
+            "where there are any. Columns that do not fit are left out, the last line names\n"
+            "them; `json` and `show session ID` have everything.\n"
             "\n"
             "route NAME  only the sessions of this route\n"
             "sort KEY    rate (the default: busiest first), age (oldest first), idle\n"
@@ -115,8 +119,8 @@ const struct command commands[] = {
         .help = "one session: addresses, flows, round trip times",
         .details =
             "All four addresses of the session, both directions (bytes, write operations,\n"
-            "rate, bytes that wait and for how long), its phase, how it was connected, and\n"
-            "what TCP knows of both connections, where the system tells.\n",
+            "rate, bytes that wait and for how long), its phase, what it waits for, how it\n"
+            "was connected, and what TCP knows of both connections, where the system tells.\n",
         .run = command_show_session,
     },
     {
@@ -125,7 +129,8 @@ const struct command commands[] = {
         .help = "counters, rates, percentiles, in all and by route",
         .details =
             "In all and for each route (or for one route): sessions open, peak, total,\n"
-            "refused and ended by reason; connects, failures and retries; bytes and write\n"
+            "refused and ended by reason; connects, failures and retries; waits for room in\n"
+            "a rate (rate_up, rate_down, ...), where there were any; bytes and write\n"
             "operations each way with their rates over the last 1, 10 and 60 s; how long\n"
             "connects and sessions took. `up` is client to upstream, `down` is upstream to\n"
             "client. A percentile is at most 6.25 % above the true value.\n",
@@ -139,6 +144,61 @@ const struct command commands[] = {
                    "included. What was changed since on a console shows in `show info` and\n"
                    "`show upstreams`.\n",
         .run = command_show_config,
+    },
+    {
+        .words = "show bans",
+        .args = {JSON_HERE},
+        .help = "who is banned, by whom, why and until when",
+        .details =
+            "One row a ban. UNTIL is local time, LEFT how long that is from now. HITS are\n"
+            "clients that were turned away by it. The last line says whether bans are kept\n"
+            "over a restart, and where (`state_file` of [relay]).\n",
+        .run = command_show_bans,
+    },
+    {
+        .words = "show clients",
+        .args = {{"route", ARG_ROUTE, false}, {"limit", ARG_LIMIT, false}, JSON_HERE},
+        .help = "clients that are remembered, most refused first",
+        .details =
+            "One row a client of a route: an address, or as many of its leading bits as\n"
+            "client_prefix_ipv4 and client_prefix_ipv6 say. OPEN are its sessions now,\n"
+            "ENTERED those admitted so far, REFUSED is how often it was turned away by its\n"
+            "own limits, QUIET since when it did neither. Clients on guard_exempt are not\n"
+            "remembered. When the table (client_table) is full, new clients take the places\n"
+            "of those that were quiet for longest.\n"
+            "\n"
+            "route NAME  only the clients of this route\n"
+            "limit N     at most N rows, 50 when not given\n",
+        .run = command_show_clients,
+    },
+    {
+        .words = "ban",
+        .args = {{NULL, ARG_NET, true},
+                 {"for", ARG_DURATION, false},
+                 {"keep", ARG_FLAG, false},
+                 {"reason", ARG_REASON, false}},
+        .whole = true,
+        .help = "turns a network away, and ends its sessions",
+        .details =
+            "New clients of the address (192.0.2.7) or network (192.0.2.0/24, 2001:db8::/32)\n"
+            "are turned away on all routes, as `refuse` of the route says, and sessions\n"
+            "that are open end. A ban of the same network takes the place of the old one.\n"
+            "\n"
+            "for DURATION  how long, as 30m, 12h or 7d; for ever when not given\n"
+            "keep          open sessions go on\n"
+            "reason TEXT   is shown and logged; with blanks it goes in \"quotes\"\n"
+            "\n"
+            "Clients on guard_exempt of a route can't be banned there, and a route with\n"
+            "`guard = dry_run` lets banned clients in. Bans survive a reload, and a restart\n"
+            "if `state_file` is set.\n",
+        .run = command_ban,
+    },
+    {
+        .words = "unban",
+        .args = {{NULL, ARG_NET, true}},
+        .help = "ends a ban",
+        .details = "Ends the ban of exactly this address or network, as `show bans` has it.\n",
+        .run = command_unban,
     },
     {
         .words = "kill",
@@ -157,6 +217,76 @@ const struct command commands[] = {
         .details = "Ends the open sessions of the route; clients and upstreams see a reset.\n"
                    "The route goes on listening and takes new sessions.\n",
         .run = command_kill_route,
+    },
+    {
+        .words = "kill client",
+        .args = {{NULL, ARG_NET, true}},
+        .whole = true,
+        .help = "ends all sessions of an address or a network",
+        .details = "Ends the open sessions of the client, an IP address or a network such as\n"
+                   "192.0.2.0/24 or 2001:db8::/64, on all routes. It may come back at once.\n",
+        .run = command_kill_client,
+    },
+    {
+        .words = "kill upstream",
+        .args = {{NULL, ARG_UPSTREAM, true}},
+        .whole = true,
+        .help = "ends all sessions at an upstream",
+        .details =
+            "Ends the sessions that the upstream has, those being connected included. It\n"
+            "goes on taking new ones; `drain upstream ... kill` is without them.\n"
+            "\n" UPSTREAM_HERE,
+        .run = command_kill_upstream,
+    },
+    {
+        .words = "kill older",
+        .args = {{NULL, ARG_DURATION, true}},
+        .whole = true,
+        .help = "ends all sessions that have lasted for longer",
+        .details = "Ends the sessions of all routes that began DURATION ago or earlier, as in\n"
+                   "`kill older 12h`. AGE of `show sessions sort age` says how old they are.\n",
+        .run = command_kill_older,
+    },
+    {
+        .words = "pause",
+        .args = {{NULL, ARG_ROUTES, true}, {"frozen", ARG_FLAG, false}},
+        .help = "new clients of a route wait until it is resumed",
+        .details =
+            "For a short restart behind the relay: new clients are accepted and wait in the\n"
+            "order in which they came, at most queue_max of them and each for at most\n"
+            "pause_timeout, then they are let in by `resume`. What they send waits, too. Open\n"
+            "sessions go on; with `frozen` nothing is read from them either, for a server\n"
+            "that must stand still while it saves. `all` pauses every route. `show routes`\n"
+            "says since when and how many wait.\n",
+        .run = command_pause,
+    },
+    {
+        .words = "resume",
+        .args = {{NULL, ARG_ROUTES, true}},
+        .help = "ends a pause or a drain of a route",
+        .details =
+            "Clients that wait get their turn in the order in which they came, and frozen\n"
+            "sessions go on. With an admission_ramp clients are let in at that rate until\n"
+            "nobody waits any more. Where no upstream is up, when_down decides. A route that\n"
+            "was drained takes new clients again.\n",
+        .run = command_resume,
+    },
+    {
+        .words = "drain route",
+        .args = {{NULL, ARG_ROUTE, true},
+                 {"over", ARG_DURATION, false},
+                 {"kill", ARG_FLAG, false}},
+        .whole = true,
+        .help = "a route turns new clients away, and empties",
+        .details =
+            "New clients are refused and clients that wait are sent away, until `resume`.\n"
+            "Open sessions go on; `show routes` says how many are left.\n"
+            "\n"
+            "over DURATION  ends them evenly over that time, the oldest first\n"
+            "kill           ends those that are left then; without `over`, all at once\n"
+            "\n"
+            "Said again it goes on by the new plan.\n",
+        .run = command_drain_route,
     },
     {
         .words = "enable upstream",
@@ -180,13 +310,19 @@ const struct command commands[] = {
     },
     {
         .words = "drain upstream",
-        .args = {{NULL, ARG_UPSTREAM, true}},
+        .args = {{NULL, ARG_UPSTREAM, true},
+                 {"over", ARG_DURATION, false},
+                 {"kill", ARG_FLAG, false}},
+        .whole = true,
         .help = "no new sessions; open ones go on, as do checks",
         .details =
             "Before a restart: new players go to the other upstreams, or are held or\n"
-            "refused as when_down says, while open sessions go on. OPEN of `show upstreams`\n"
+            "refused as when_down says, while open sessions go on. WHY of `show upstreams`\n"
             "says how many are left, and its check when the upstream is back. Until\n"
             "`enable upstream` or the next start.\n"
+            "\n"
+            "over DURATION  ends them evenly over that time, the oldest first\n"
+            "kill           ends those that are left then; without `over`, all at once\n"
             "\n" UPSTREAM_HERE,
         .run = command_drain_upstream,
     },
@@ -274,12 +410,14 @@ const struct command commands[] = {
     },
     {
         .words = "shutdown",
-        .args = {{"now", ARG_FLAG, false}},
+        .args = {{"now", ARG_FLAG, false}, {"drain", ARG_DURATION, false}},
         .whole = true,
         .help = "stops the relay; `now` does not wait for sessions",
         .details =
             "Stops listening at once and lets the open sessions finish for stop_timeout,\n"
             "then ends them; `shutdown now`, or a second `shutdown`, ends them at once.\n"
+            "`shutdown drain 10m` ends them evenly over that time, the oldest first.\n"
+            "`show info` and the log say how many are left.\n"
             "At the relay's own prompt, Ctrl-C twice on an empty line does the same.\n",
         .run = command_shutdown,
     },

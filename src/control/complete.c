@@ -55,6 +55,10 @@ static void offer_values(struct choice *choice, enum arg_kind kind, const struct
 {
     switch (kind) {
     case ARG_ROUTE: offer_names(choice, &names->routes); break;
+    case ARG_ROUTES:
+        offer_names(choice, &names->routes);
+        offer(choice, "all");
+        break;
     case ARG_UPSTREAM: offer_names(choice, &names->upstreams); break;
     case ARG_SORT: offer_all(choice, session_sort_words); break;
     case ARG_LEVEL: {
@@ -69,7 +73,10 @@ static void offer_values(struct choice *choice, enum arg_kind kind, const struct
     case ARG_LIMIT: /* any number, as the next ones */
     case ARG_COLUMNS:
     case ARG_WEIGHT:
-    case ARG_SESSIONS: break;
+    case ARG_SESSIONS:
+    case ARG_NET:
+    case ARG_DURATION:
+    case ARG_REASON: break;
     }
 }
 

@@ -112,6 +112,11 @@ size_t command_find(const char *const words[], size_t count, enum command_fit fi
     return count;
 }
 
+const char *command_by(const struct command_session *session)
+{
+    return session->at_relay ? "prompt" : "console";
+}
+
 /* ---- errors that name the word and what would be right ---- */
 
 /* The words that may stand at `index` in the commands of `fits`, each once. */

@@ -14,6 +14,49 @@ const char *session_upstream_name(const struct server_session_info *info,
     return info->upstream < route->upstream_count ? route->upstreams[info->upstream].name : "-";
 }
 
+static bool is_paced(const struct server_flow_info *flow)
+{
+    return flow->park != FLOW_NOT_PARKED && flow->park != FLOW_FROZEN;
+}
+
+const char *session_state(const struct server_session_info *info)
+{
+    if (info->ending)
+        return "ending";
+    if (info->frozen)
+        return "frozen";
+    return is_paced(&info->up) || is_paced(&info->down) ? "paced" : phase_word(info->phase);
+}
+
+const char *session_park_word(const struct server_flow_info *flow, bool up)
+{
+    switch (flow->park) {
+    case FLOW_NOT_PARKED: break;
+    case FLOW_PACED_SESSION: return up ? "rate_up" : "rate_down";
+    case FLOW_PACED_CLIENT: return up ? "rate_up_per_client" : "rate_down_per_client";
+    case FLOW_PACED_ROUTE: return up ? "rate_up_per_route" : "rate_down_per_route";
+    case FLOW_FROZEN: return "frozen";
+    }
+    return NULL;
+}
+
+/* Null where the direction does not stand still by the relay's will. */
+static void put_park(struct json_build *build, json_t *object, const char *direction,
+                     const struct server_flow_info *flow, bool up)
+{
+    char name[48];
+    const char *word = session_park_word(flow, up);
+    str_format(name, sizeof name, "parked_%s", direction);
+    if (word == NULL)
+        json_build_put(build, object, name, json_null());
+    else
+        json_build_text(build, object, name, word);
+    str_format(name, sizeof name, "parked_%s_ms", direction);
+    json_build_u64(build, object, name, flow->parked_ms);
+    str_format(name, sizeof name, "parked_%s_left_ms", direction);
+    json_build_u64(build, object, name, flow->park_left_ms);
+}
+
 static void put_flow(struct json_build *build, json_t *object, const char *direction,
                      const struct server_flow_info *flow)
 {
@@ -71,6 +114,9 @@ json_t *session_as_json(struct json_build *build, const struct server_session_in
     json_build_u64(build, object, "connect_tries_total", info->tries);
     put_flow(build, object, "up", &info->up);
     put_flow(build, object, "down", &info->down);
+    json_build_bool(build, object, "frozen", info->frozen);
+    put_park(build, object, "up", &info->up, true);
+    put_park(build, object, "down", &info->down, false);
     if (!with_tcp)
         return object;
     put_tcp(build, object, "client_tcp", info->has_client_tcp, &info->client_tcp);

@@ -22,4 +22,11 @@ const char *session_route_name(const struct server_session_info *info, const str
 const char *session_upstream_name(const struct server_session_info *info,
                                   const struct conf *conf);
 
+/* What `show sessions` has under STATE: the phase, or what is more important to know. */
+const char *session_state(const struct server_session_info *info);
+
+/* Why a direction stands still: the key of the rate that has no room, or "frozen"; NULL: it does
+ * not. */
+const char *session_park_word(const struct server_flow_info *flow, bool up);
+
 #endif

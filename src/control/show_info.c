@@ -33,8 +33,9 @@ static void add_state(const struct server_info *info, struct grid *grid)
     str_human_duration(info->uptime_ms, up);
     grid_cell(grid, "state");
     if (info->state == SERVER_STOPPING)
-        grid_cell(grid, "stopping, %s left, up for %s",
-                  str_human_duration(info->stop_left_ms, left), up);
+        grid_cell(grid, "stopping, %s left%s, up for %s",
+                  str_human_duration(info->stop_left_ms, left),
+                  info->stop_drains ? ", sessions are ended evenly" : "", up);
     else
         grid_cell(grid, "%s, up for %s", state_word(info->state), up);
 }
@@ -65,6 +66,29 @@ static void add_machine(const struct server_info *info, struct grid *grid)
     grid_cell(grid, "processor");
     grid_cell(grid, "%s used, busy %s", str_human_duration(info->cpu_us / 1000, a),
               units_percent(info->cpu_us / 1000, info->uptime_ms, b));
+}
+
+static void add_guard(const struct server_info *info, struct grid *grid)
+{
+    const struct clients_info *clients = &info->clients;
+    grid_cell(grid, "clients");
+    if (clients->unremembered_total > 0)
+        grid_cell(grid,
+                  "%" PRIu32 " of %" PRIu32 " remembered, %" PRIu64
+                  " forgotten for others, %" PRIu64 " found no place",
+                  clients->used, clients->capacity, clients->evicted_total,
+                  clients->unremembered_total);
+    else
+        grid_cell(grid,
+                  "%" PRIu32 " of %" PRIu32 " remembered, %" PRIu64 " forgotten for others",
+                  clients->used, clients->capacity, clients->evicted_total);
+    grid_cell(grid, "bans");
+    grid_cell(grid, "%zu", info->bans);
+    grid_cell(grid, "tarpit");
+    grid_cell(grid,
+              "%" PRIu32 " kept of at most %" PRIu32 ", %" PRIu64 " so far, %" PRIu64
+              " found no place",
+              info->tarpit_held, info->tarpit_max, info->tarpit_total, info->tarpit_full_total);
 }
 
 static void add_files(const struct console *console, struct grid *grid)
@@ -125,6 +149,7 @@ static void info_as_text(const struct command_session *session, const struct ser
               info->sessions_open, info->sessions_peak, info->sessions_max);
     add_descriptors(info, &grid);
     add_machine(info, &grid);
+    add_guard(info, &grid);
     add_files(console, &grid);
     grid_write(&grid, 0, session->columns, out, NULL);
     grid_free(&grid);
@@ -161,6 +186,7 @@ static void info_as_json(const struct console *console, const struct server_info
     json_build_text(&build, root, "state", state_word(info->state));
     json_build_u64(&build, root, "uptime_ms", info->uptime_ms);
     json_build_u64(&build, root, "stop_left_ms", info->stop_left_ms);
+    json_build_bool(&build, root, "stop_drains", info->stop_drains);
     json_build_u64(&build, root, "workers", info->workers);
     json_build_u64(&build, root, "sessions_open", info->sessions_open);
     json_build_u64(&build, root, "sessions_peak", info->sessions_peak);
@@ -171,6 +197,16 @@ static void info_as_json(const struct console *console, const struct server_info
     json_build_u64(&build, root, "buffers_in_use", info->buffers_used);
     json_build_u64(&build, root, "buffer_memory_bytes", info->buffer_bytes);
     json_build_u64(&build, root, "cpu_us_total", info->cpu_us);
+    json_build_u64(&build, root, "clients_remembered", info->clients.used);
+    json_build_u64(&build, root, "clients_max", info->clients.capacity);
+    json_build_u64(&build, root, "clients_evicted_total", info->clients.evicted_total);
+    json_build_u64(&build, root, "clients_unremembered_total",
+                   info->clients.unremembered_total);
+    json_build_u64(&build, root, "bans", info->bans);
+    json_build_u64(&build, root, "tarpit_held", info->tarpit_held);
+    json_build_u64(&build, root, "tarpit_max", info->tarpit_max);
+    json_build_u64(&build, root, "tarpit_total", info->tarpit_total);
+    json_build_u64(&build, root, "tarpit_full_total", info->tarpit_full_total);
     json_build_text(&build, root, "config_file", console->config_path);
     json_build_text(&build, root, "log_file", console->log_path);
     json_build_text(&build, root, "log_level", log_level_word(log_get_level()));

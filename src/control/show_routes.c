@@ -4,6 +4,7 @@
 #include "base/addr.h"
 #include "config/conf.h"
 #include "control/command_table.h"
+#include "control/drain_text.h"
 #include "control/grid.h"
 #include "control/json_build.h"
 #include "control/totals.h"
@@ -38,6 +39,19 @@ static const char *listener_text(const struct server_listener_info *listener,
     return text;
 }
 
+/* The operator's hand on the route before what its listener does. */
+static const char *state_word(const struct server_route_info *route,
+                              const struct server_listener_info *listener)
+{
+    if (route->drain.on)
+        return "DRAIN";
+    if (route->paused)
+        return route->frozen ? "FROZEN" : "PAUSED";
+    if (listener->starved)
+        return "starved";
+    return route->ramps ? "ramps" : "listens";
+}
+
 static void add_route_row(const struct server_route_info *route, struct grid *grid)
 {
     char text[LISTENER_TEXT_MAX], human[STR_HUMAN_MAX];
@@ -46,7 +60,7 @@ static void add_route_row(const struct server_route_info *route, struct grid *gr
         const struct server_listener_info *listener = &route->listeners[i];
         grid_cell(grid, "%s", i == 0 ? route->conf->name : "");
         grid_cell(grid, "%s", listener_text(listener, text));
-        grid_cell(grid, "%s", listener->starved ? "starved" : "listens");
+        grid_cell(grid, "%s", state_word(route, listener));
         if (i > 0) {
             grid_end_row(grid);
             continue;
@@ -63,6 +77,28 @@ static void add_route_row(const struct server_route_info *route, struct grid *gr
     }
 }
 
+/* What an operator does to the route right now, in words, below the table. */
+static void add_notes(const struct server_route_info *route, struct str *out)
+{
+    const struct conf_route *conf = route->conf;
+    char human[STR_HUMAN_MAX], exact[STR_HUMAN_MAX];
+    if (route->paused)
+        str_addf(out,
+                 "%s: paused for %s by %s%s; %" PRIu32 " of %" PRIu32
+                 " clients wait, each for %s at most\n",
+                 conf->name, str_human_duration(route->paused_ms, human), route->paused_by,
+                 route->frozen ? ", its sessions are frozen" : "", route->held, route->held_max,
+                 str_exact_duration(conf->pause_timeout_ms, exact));
+    if (route->ramps && route->held > 0)
+        str_addf(out, "%s: clients are let in at its admission_ramp; %" PRIu32 " wait\n",
+                 conf->name, route->held);
+    if (route->drain.on) {
+        str_addf(out, "%s: drained, ", conf->name);
+        drain_add_state(&route->drain, out);
+        str_addf(out, "; new clients are refused until `resume %s`\n", conf->name);
+    }
+}
+
 static void routes_as_text(const struct server_route_info *routes, size_t count,
                            unsigned columns, struct str *out)
 {
@@ -76,6 +112,8 @@ static void routes_as_text(const struct server_route_info *routes, size_t count,
         add_route_row(&routes[i], &grid);
     grid_print(&grid, columns, out);
     grid_free(&grid);
+    for (size_t i = 0; i < count; i++)
+        add_notes(&routes[i], out);
 }
 
 static json_t *route_as_json(struct json_build *build, const struct server_route_info *route)
@@ -83,7 +121,15 @@ static json_t *route_as_json(struct json_build *build, const struct server_route
     json_t *object = json_build_object(build);
     json_build_text(build, object, "route", route->conf->name);
     json_build_u64(build, object, "sessions_max", route->conf->max_sessions);
+    json_build_bool(build, object, "paused", route->paused);
+    json_build_bool(build, object, "frozen", route->frozen);
+    json_build_u64(build, object, "paused_ms", route->paused ? route->paused_ms : UINT64_MAX);
+    json_build_put(build, object, "paused_by",
+                   route->paused ? json_string(route->paused_by) : json_null());
+    json_build_bool(build, object, "ramps", route->ramps);
+    json_build_put(build, object, "drain", drain_as_json(build, &route->drain));
     json_build_u64(build, object, "held", route->held);
+    json_build_u64(build, object, "held_max", route->held_max);
     json_build_u64(build, object, "held_peak", route->held_peak);
     json_build_u64(build, object, "held_total", route->held_total);
     json_t *listeners = json_build_array(build);

@@ -35,6 +35,23 @@ static void add_origin(const struct server_session_info *info, const struct conf
     grid_cell(grid, "%s, whose PROXY header names the client", addr_format(&info->via, text));
 }
 
+/* Why a direction stands still by the relay's will, and until when. */
+static void add_park(const struct server_flow_info *flow, bool up, struct grid *grid)
+{
+    char since[STR_HUMAN_MAX], left[STR_HUMAN_MAX];
+    if (flow->park == FLOW_NOT_PARKED)
+        return;
+    str_human_duration(flow->parked_ms, since);
+    grid_cell(grid, "waits");
+    if (flow->park == FLOW_FROZEN)
+        grid_cell(grid, "%s, until the route is resumed; for %s so far", up ? "up" : "down",
+                  since);
+    else
+        grid_cell(grid, "%s, for room in %s; for %s so far, goes on in %s", up ? "up" : "down",
+                  session_park_word(flow, up), since,
+                  str_human_duration(flow->park_left_ms, left));
+}
+
 static void write_facts(const struct server_session_info *info, const struct conf *conf,
                         unsigned columns, struct str *out)
 {
@@ -48,7 +65,10 @@ static void write_facts(const struct server_session_info *info, const struct con
         grid_cell(&grid, "%s, ending: %s (%s)", phase_word(info->phase),
                   reason_word(info->reason), reason_sentence(info->reason));
     else
-        grid_cell(&grid, "%s%s", phase_word(info->phase), phase_hint(info->phase));
+        grid_cell(&grid, "%s%s%s", phase_word(info->phase), phase_hint(info->phase),
+                  info->frozen ? ", the route is frozen" : "");
+    add_park(&info->up, true, &grid);
+    add_park(&info->down, false, &grid);
     grid_cell(&grid, "age");
     grid_cell(&grid, "%s", str_human_duration(info->age_ms, human));
     grid_cell(&grid, "idle");

@@ -134,7 +134,7 @@ static void add_row(const struct server_session_info *info, const struct conf *c
     grid_cell(grid, "%s", str_human_size(sum_bytes(info), human));
     grid_cell(grid, "%s", str_human_rate(sum_rate(info), human));
     add_waiting(info, grid);
-    grid_cell(grid, "%s", info->ending ? "ending" : phase_word(info->phase));
+    grid_cell(grid, "%s", session_state(info));
     if (via)
         grid_cell(grid, "%s", addr_format(&info->via, text));
 }

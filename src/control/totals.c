@@ -39,6 +39,18 @@ static json_t *reasons_as_json(struct json_build *build, const struct server_tot
     return object;
 }
 
+static json_t *would_refuse_as_json(struct json_build *build,
+                                    const struct server_totals *totals)
+{
+    json_t *object = json_build_object(build);
+    for (int reason = REASON_NONE + 1; reason < REASON_COUNT; reason++) {
+        if (reason_is_of_guard((enum reason)reason))
+            json_build_u64(build, object, reason_word((enum reason)reason),
+                           totals->would_refuse[reason]);
+    }
+    return object;
+}
+
 static void put_rates(struct json_build *build, json_t *object, const char *window,
                       const struct stat_rates *rates)
 {
@@ -88,6 +100,8 @@ void totals_put_json(struct json_build *build, json_t *object,
     json_build_u64(build, object, "sessions_refused_total", totals_refused(totals));
     json_build_put(build, object, "sessions_refused_by_reason_total",
                    reasons_as_json(build, totals, true));
+    json_build_put(build, object, "would_refuse_by_reason_total",
+                   would_refuse_as_json(build, totals));
     json_build_u64(build, object, "sessions_ended_total", totals_ended(totals));
     json_build_put(build, object, "sessions_ended_by_reason_total",
                    reasons_as_json(build, totals, false));
@@ -99,6 +113,7 @@ void totals_put_json(struct json_build *build, json_t *object,
     json_build_u64(build, object, "bytes_down_total", counters[STAT_BYTES_DOWN]);
     json_build_u64(build, object, "writes_up_total", counters[STAT_WRITES_UP]);
     json_build_u64(build, object, "writes_down_total", counters[STAT_WRITES_DOWN]);
+    json_build_u64(build, object, "paced_total", counters[STAT_PACED]);
     put_rates(build, object, "rates_1s", &totals->rate_1s);
     put_rates(build, object, "rates_10s", &totals->rate_10s);
     put_rates(build, object, "rates_60s", &totals->rate_60s);
@@ -109,34 +124,65 @@ void totals_put_json(struct json_build *build, json_t *object,
 /* ---- text ---- */
 
 /* "3 limit_route, 1 no_upstream"; lines of at most `columns`, the next ones under the first. */
+struct reason_list {
+    struct str *out;
+    unsigned columns;
+    size_t line;   /* where the line began */
+    size_t indent; /* of the next ones */
+    bool any;
+};
+
+static struct reason_list begin_reasons(const char *label, unsigned columns, struct str *out)
+{
+    struct reason_list list = {.out = out, .columns = columns, .line = out->len};
+    str_addf(out, "  %-10s", label);
+    list.indent = out->len - list.line;
+    return list;
+}
+
+static void add_reason(struct reason_list *list, enum reason reason, uint64_t count)
+{
+    char text[96];
+    struct str *out = list->out;
+    size_t len = str_format(text, sizeof text, "%" PRIu64 " %s", count, reason_word(reason));
+    if (list->any) {
+        str_add_char(out, ',');
+        if (list->columns > 0 && out->len - list->line + 2 + len > list->columns) {
+            str_add_char(out, '\n');
+            list->line = out->len;
+            str_addf(out, "%*s", (int)list->indent, "");
+        } else {
+            str_add_char(out, ' ');
+        }
+    }
+    str_add(out, text);
+    list->any = true;
+}
+
 static void add_reasons(const struct server_totals *totals, bool refusals, const char *label,
                         unsigned columns, struct str *out)
 {
-    size_t start = out->len;
-    str_addf(out, "  %-10s", label);
-    size_t indent = out->len - start, line = start;
-    bool any = false;
-    for (int reason = REASON_NONE + 1; reason < REASON_COUNT; reason++) {
-        uint64_t count = totals->sums.reasons[reason];
-        if (count == 0 || reason_is_refusal((enum reason)reason) != refusals)
-            continue;
-        char text[96];
-        size_t len = str_format(text, sizeof text, "%" PRIu64 " %s", count,
-                                reason_word((enum reason)reason));
-        if (any) {
-            str_add_char(out, ',');
-            if (columns > 0 && out->len - line + 2 + len > columns) {
-                str_add_char(out, '\n');
-                line = out->len;
-                str_addf(out, "%*s", (int)indent, "");
-            } else {
-                str_add_char(out, ' ');
-            }
-        }
-        str_add(out, text);
-        any = true;
-    }
-    str_add(out, any ? "\n" : "none\n");
+    struct reason_list list = begin_reasons(label, columns, out);
+    for (int reason = REASON_NONE + 1; reason < REASON_COUNT; reason++)
+        if (totals->sums.reasons[reason] > 0 &&
+            reason_is_refusal((enum reason)reason) == refusals)
+            add_reason(&list, (enum reason)reason, totals->sums.reasons[reason]);
+    str_add(out, list.any ? "\n" : "none\n");
+}
+
+/* Only of routes that let in whom they would refuse. */
+static void add_would_refuse(const struct server_totals *totals, unsigned columns,
+                             struct str *out)
+{
+    struct str line;
+    str_init(&line);
+    struct reason_list list = begin_reasons("would refuse ", columns, &line);
+    for (int reason = REASON_NONE + 1; reason < REASON_COUNT; reason++)
+        if (totals->would_refuse[reason] > 0)
+            add_reason(&list, (enum reason)reason, totals->would_refuse[reason]);
+    if (list.any)
+        str_addf(out, "%s\n", line.data);
+    str_free(&line);
 }
 
 static void add_rate_row(struct grid *grid, const char *what, uint64_t total, uint64_t one,
@@ -230,12 +276,18 @@ void totals_write(const char *title, const struct server_totals *totals, unsigne
              totals->sessions_open, totals->sessions_peak, counters[STAT_SESSIONS],
              totals_refused(totals), totals_ended(totals));
     add_reasons(totals, true, "refused", columns, out);
+    add_would_refuse(totals, columns, out);
     add_reasons(totals, false, "ended", columns, out);
     str_addf(out,
              "  connects  %" PRIu64 " begun, %" PRIu64 " failed, %" PRIu64 " retries; %" PRIu64
-             " failed accepts\n\n",
+             " failed accepts\n",
              counters[STAT_CONNECTS], counters[STAT_CONNECT_FAILURES], counters[STAT_RETRIES],
              counters[STAT_ACCEPT_FAILURES]);
+    /* Where no pace is set there is nothing to show of them. */
+    if (counters[STAT_PACED] > 0)
+        str_addf(out, "  paced     %" PRIu64 " waits for room in a rate\n",
+                 counters[STAT_PACED]);
+    str_add_char(out, '\n');
     write_rates(totals, columns, out);
     str_add_char(out, '\n');
     write_summaries(totals, columns, out);

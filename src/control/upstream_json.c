@@ -1,5 +1,6 @@
 #include "control/upstream_json.h"
 
+#include "control/drain_text.h"
 #include "control/totals.h"
 #include "control/upstream_text.h"
 
@@ -122,6 +123,7 @@ json_t *upstream_as_json(struct json_build *build, const char *route,
     json_build_u64(build, object, "state_age_ms", upstream_elapsed_ms(state->since_ms, now_ms));
     json_build_bool(build, object, "usable", state->usable);
     json_build_text(build, object, "admin", admin_word(state->admin));
+    json_build_put(build, object, "drain", drain_as_json(build, &info->drain));
     json_build_bool(build, object, "backup", info->conf->backup);
     json_build_u64(build, object, "weight", state->weight);
     json_build_u64(build, object, "weight_percent", state->weight_percent);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "control/drain_text.h"
 #include "control/units.h"
 
 uint64_t upstream_elapsed_ms(uint64_t then, uint64_t now_ms)
@@ -98,10 +99,15 @@ void upstream_add_server_why(const struct route_server_info *server, uint64_t no
     }
 }
 
-static void add_admin(const struct route_upstream_info *state, size_t start, struct str *out)
+static void add_admin(const struct server_upstream_info *info, size_t start, struct str *out)
 {
-    if (state->admin != ROUTE_READY)
+    const struct route_upstream_info *state = &info->state;
+    if (info->drain.on)
+        drain_add_state(&info->drain, out);
+    if (state->admin != ROUTE_READY) {
+        separate(out, start);
         str_add(out, "until it is enabled");
+    }
     if (state->state == ROUTE_DRAINING && state->weight == 0) {
         separate(out, start);
         str_add(out, "weight is 0");
@@ -142,7 +148,7 @@ void upstream_add_why(const struct server_upstream_info *info, uint64_t now_ms, 
 {
     size_t start = out->len;
     const struct route_upstream_info *state = &info->state;
-    add_admin(state, start, out);
+    add_admin(info, start, out);
     if (info->conf->backup && state->state == ROUTE_UP && !state->usable) {
         separate(out, start);
         str_add(out, "backup, not in use");

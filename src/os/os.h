@@ -87,6 +87,8 @@ uint64_t os_random(void);
 /* fopen() for a UTF-8 path; the file is not inherited by children and can be renamed, replaced
  * and removed while it is open. ERR_INVALID: not a mode, or a directory. */
 enum err os_file_open(FILE **out, const char *path, const char *mode);
+/* Hands everything written so far to the disk and waits for it. */
+enum err os_file_sync(FILE *file);
 enum err os_file_remove(const char *path);
 /* Moves the file `from` over `to` in one step. */
 enum err os_file_replace(const char *from, const char *to);

@@ -1,8 +1,7 @@
 /* acl.h - an access list: which networks may pass.
  *
- * A prefix tree: the longest network that has an address decides, in as many steps as the
- * address has distinct prefixes on the list, whatever its length. A list is built once and never
- * changes.
+ * A prefix tree: the longest network that has an address decides. A look takes a few steps,
+ * however long the list is. A list is built once and never changes.
  *
  * Threads: acl_open() and acl_close() by one owner; acl_check() from any thread between them.
  */

@@ -19,7 +19,7 @@
 
 #define BANS_MAX       100000
 #define BAN_REASON_MAX 96 /* UTF-8, with the zero byte; no control characters */
-#define BAN_BY_MAX     40 /* "console", "ban_after of route 'lobby'" */
+#define BAN_BY_MAX     56 /* "console", "ban_after of route 'lobby'" */
 #define BAN_FOR_EVER   UINT64_MAX
 
 struct bans; /* opaque */
@@ -33,15 +33,17 @@ struct ban {
     char reason[BAN_REASON_MAX]; /* "" : none was given */
 };
 
-enum err bans_open(struct bans **out);
+/* `seed` is a random number, so that nobody can choose addresses that end up in one place.
+ * ERR_NOMEM leaves nothing. */
+enum err bans_open(struct bans **out, uint64_t seed);
 void bans_close(struct bans *bans); /* NULL is fine */
 
 /* Adds a ban, or puts it in the place of that of the same network, whose hits stay. *replaced (may
- * be NULL) tells which. ERR_RANGE: BANS_MAX are there (those that are over are dropped first);
- * ERR_NOMEM. Both change nothing. */
+ * be NULL) tells which; a ban that is over does not count as there. ERR_RANGE: BANS_MAX are there
+ * and none of them is over; ERR_NOMEM. Both change nothing. */
 enum err bans_add(struct bans *bans, const struct ban *ban, uint64_t now_ms, bool *replaced);
 
-/* Removes the ban of exactly this network. False: there is none. */
+/* Removes the ban of exactly this network, over or not. False: there is none. */
 bool bans_remove(struct bans *bans, const struct addr_net *net);
 
 /* True when a ban that is not over has the address; counts a hit of the longest one when `count`
@@ -56,9 +58,11 @@ size_t bans_expire(struct bans *bans, uint64_t now_ms);
  * nothing. */
 enum err bans_list(struct bans *bans, uint64_t now_ms, struct ban **out, size_t *count);
 
+/* Those that are over and not dropped yet count, too. */
 size_t bans_count(struct bans *bans);
 
-/* Grows with each change that a state file should hold; hits are none. */
+/* Grows with each change that a state file should hold: a ban came, went or was dropped. Hits are
+ * none. */
 uint64_t bans_version(struct bans *bans);
 
 #endif

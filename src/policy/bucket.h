@@ -16,8 +16,13 @@
 #include "config/conf.h"
 
 struct bucket {
-    _Atomic uint64_t full_at; /* zero: it is full */
+    _Atomic uint64_t full_at; /* nanoseconds of the monotonic clock; zero: it is full */
 };
+
+/* Makes it full. A bucket remembers how long it takes to fill, so one whose rate or pace was
+ * changed a lot is better filled. One of a rate gets over it: it is never more than a second emptier
+ * than empty. */
+void bucket_fill(struct bucket *bucket);
 
 /* Takes one; false, and nothing is taken: there is none. A rate that is off always gives. */
 bool bucket_take(struct bucket *bucket, const struct conf_rate *rate, uint64_t now_ms);
@@ -25,7 +30,7 @@ bool bucket_take(struct bucket *bucket, const struct conf_rate *rate, uint64_t n
 /* Gives back one that was taken and not used. */
 void bucket_give(struct bucket *bucket, const struct conf_rate *rate);
 
-/* When the next one can be taken: `now_ms` or later. */
+/* When the next one can be taken: `now_ms` or later, and not a millisecond later than needed. */
 uint64_t bucket_next_ms(const struct bucket *bucket, const struct conf_rate *rate,
                         uint64_t now_ms);
 

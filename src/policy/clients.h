@@ -3,12 +3,14 @@
  * A client is an address of which only the leading bits count (client_prefix_ipv4 and _ipv6), on
  * one route. The table has a fixed number of entries, taken from the system once, at most
  * CLIENT_BYTES each. When all are taken a new client gets the least useful one: one that has
- * nothing left to remember, then the one that was quiet for longest, and clients over a limit
- * last of all. Those with open sessions stay. When nobody can go, a client is admitted without an
+ * nothing left to remember (looked for among the few that were quiet for longest), then the one
+ * that was quiet for longest, and clients over a limit last of all: those whose last try was
+ * refused. Those with open sessions stay. When nobody can go, a client is admitted without an
  * entry (`client` is NULL), and that is counted.
  *
  * Threads: any, but clients_open() and clients_close(). Entries lie in shards with a lock each,
- * held for a few steps.
+ * held for a few steps. Large tables have many shards; of these each gives up only entries of its
+ * own.
  */
 #ifndef PAIRPORT_POLICY_CLIENTS_H
 #define PAIRPORT_POLICY_CLIENTS_H
@@ -27,8 +29,10 @@
 struct clients; /* opaque */
 struct client;  /* opaque: an entry that stays while its owner has a session of it */
 
-/* ERR_NOMEM leaves nothing. Memory is resident only as far as entries were used. */
-enum err clients_open(struct clients **out, uint32_t capacity);
+/* `capacity` is 1 or more; `seed` is a random number, so that nobody can choose addresses that
+ * end up in one place. ERR_NOMEM leaves nothing. Memory is resident only as far as entries were
+ * used. */
+enum err clients_open(struct clients **out, uint32_t capacity, uint64_t seed);
 void clients_close(struct clients *clients); /* NULL is fine; no session is left */
 
 /* The limits of a route, as in its configuration. */
@@ -47,7 +51,7 @@ enum client_answer {
 /* `route` tells routes apart and is never 0. `addr` is masked here to `bits`. ADMITTED counts one
  * session and *out is its entry, for clients_leave(), or NULL when there was no place. Others
  * count a refusal; *ban: these were so many that ban_after asks for a ban, told once each time the
- * number is reached. */
+ * number is reached. They are counted from the first one on for `within_ms`, then anew. */
 enum client_answer clients_enter(struct clients *clients, uint32_t route,
                                  const struct addr *addr, uint8_t bits,
                                  const struct client_limits *limits, uint64_t now_ms,
@@ -60,8 +64,12 @@ void clients_leave(struct clients *clients, struct client *client, uint64_t now_
 struct bucket *client_bucket_up(struct client *client);
 struct bucket *client_bucket_down(struct client *client);
 
+/* Fills the pace buckets of all clients of the route: call it when the paces have changed, see
+ * bucket_fill(). */
+void clients_fill(struct clients *clients, uint32_t route);
+
 struct clients_info {
-    uint32_t used; /* entries */
+    uint32_t used; /* entries; it never falls: an entry is kept until another client needs it */
     uint32_t capacity;
     uint64_t evicted_total;      /* entries that still had something to remember */
     uint64_t unremembered_total; /* clients admitted without an entry */
@@ -76,7 +84,7 @@ struct client_info {
     uint32_t sessions;
     uint64_t refused_total; /* since the entry was made */
     uint64_t entered_total;
-    uint64_t quiet_ms; /* since it last came or left */
+    uint64_t quiet_ms; /* since it last came, was refused or left */
 };
 /* Copies all entries that are used, in no order; *out is the caller's to free(). ERR_NOMEM leaves
  * nothing. */

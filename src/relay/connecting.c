@@ -8,13 +8,13 @@
 #include "relay/pair_private.h"
 #include "relay/proxyproto.h"
 #include "relay/relay.h"
+#include "relay/waiting.h"
 #include "relay/worker.h"
 
 /* Before a server is tried a second time: one that restarts needs a moment. */
 #define RETRY_DELAY_MS 1000
 
 static const struct connect_step runs = {CONNECT_RUNS, REASON_NONE};
-static const struct connect_step held = {CONNECT_HELD, REASON_NONE};
 
 static struct connect_step failed(enum reason reason)
 {
@@ -51,30 +51,6 @@ void connecting_end(struct pair *pair)
         upstreams_source_ended(pair->route, pair->upstream_index, pair->source_index);
     pair->has_source = false;
     upstreams_give(pair);
-}
-
-/* ---- waiting for an upstream ---- */
-
-/* Into the queue, unless it is full or the client has waited for long enough. `otherwise` is why
- * it fails then. */
-static struct connect_step hold(struct pair *pair, struct worker *worker, enum reason otherwise)
-{
-    const struct conf_route *conf = pair->route->conf;
-    if (conf->when_down != CONF_HOLD)
-        return failed(otherwise);
-    if (pair->hold_due_ms == 0)
-        pair->hold_due_ms = worker->now_ms + conf->hold_ms;
-    if (worker->now_ms >= pair->hold_due_ms)
-        return failed(REASON_HOLD_TIMEOUT);
-    if (!held_add(&pair->route->held, pair))
-        return failed(pair->counted_session ? otherwise : REASON_QUEUE_FULL);
-    pair->was_held = true;
-    pair->phase = PHASE_HELD;
-    /* It begins anew with its next turn. */
-    pair->tries_before += pair->cursor.tries;
-    pair->cursor = (struct route_cursor){0};
-    pair_count_session(pair, worker);
-    return held;
 }
 
 /* ---- one try ---- */
@@ -120,8 +96,9 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
         return next_try(pair, worker, err);
     if (is_exhaustion(err))
         return failed(reason_of(err));
-    held_rest(&route->held, worker->now_ms + RETRY_DELAY_MS);
-    return hold(pair, worker, reason_of(err));
+    if (route->conf->when_down == CONF_HOLD)
+        held_rest(route, worker->now_ms);
+    return waiting_begin(pair, worker, reason_of(err), gate_is_paused(&route->gate));
 }
 
 static enum err bind_source(struct pair *pair, sock_t sock)
@@ -191,16 +168,25 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     return runs;
 }
 
+static struct connect_step wait_for_resume(struct pair *pair, struct worker *worker)
+{
+    return waiting_begin(pair, worker, REASON_HOLD_TIMEOUT, true);
+}
+
 /* `before` is what the try before failed with, ERR_OK: there was none. */
 static struct connect_step next_try(struct pair *pair, struct worker *worker, enum err before)
 {
     struct route_target target;
+    if (gate_is_paused(&pair->route->gate))
+        return wait_for_resume(pair, worker);
     switch (upstreams_pick(pair, worker, &target)) {
     case ROUTE_PICKED: break;
     case ROUTE_ALL_FULL:
-        return hold(pair, worker, before == ERR_OK ? REASON_UPSTREAMS_FULL : reason_of(before));
+        return waiting_begin(
+            pair, worker, before == ERR_OK ? REASON_UPSTREAMS_FULL : reason_of(before), false);
     case ROUTE_ALL_DOWN:
-        return hold(pair, worker, before == ERR_OK ? REASON_NO_UPSTREAM : reason_of(before));
+        return waiting_begin(pair, worker,
+                             before == ERR_OK ? REASON_NO_UPSTREAM : reason_of(before), false);
     }
     held_remove(&pair->route->held, pair);
     pair->phase = PHASE_CONNECT;
@@ -215,15 +201,26 @@ static struct connect_step next_try(struct pair *pair, struct worker *worker, en
     return runs;
 }
 
+/* The operator drains the route. Who has counted as a session ends, others are refused. */
+static struct connect_step drained(const struct pair *pair)
+{
+    return failed(pair->counted_session ? REASON_DRAINED : REASON_DRAINING);
+}
+
 struct connect_step connecting_first(struct pair *pair, struct worker *worker)
 {
-    if (held_count(&pair->route->held) > 0)
-        return hold(pair, worker, REASON_NO_UPSTREAM);
+    struct relay_route *route = pair->route;
+    if (drain_is_on(&route->drain))
+        return drained(pair);
+    if (held_count(&route->held) > 0 || !gate_admits(route, worker->now_ms))
+        return waiting_begin(pair, worker, REASON_NO_UPSTREAM, true);
     return next_try(pair, worker, ERR_OK);
 }
 
 struct connect_step connecting_serve(struct pair *pair, struct worker *worker)
 {
+    if (drain_is_on(&pair->route->drain))
+        return drained(pair);
     return next_try(pair, worker, ERR_OK);
 }
 
@@ -261,6 +258,7 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
     histogram_record(stat_connect_us(relay->stat, upstream->scope), pair->connect_us);
     stat_add(relay->stat, worker->number, upstream->scope, STAT_SESSIONS, 1);
     pair->counted_upstream = quota_take(&upstream->quota);
+    held_connected(pair->route, worker->now_ms);
     return (struct connect_step){CONNECT_STANDS, REASON_NONE};
 }
 
@@ -273,12 +271,22 @@ struct connect_step connecting_on_done(struct pair *pair, struct worker *worker)
     return after_failure(pair, worker, late ? ERR_TIMEDOUT : op->err);
 }
 
+/* It has waited before its next try. */
+static struct connect_step waited(struct pair *pair, struct worker *worker)
+{
+    if (!gate_is_paused(&pair->route->gate))
+        return try_target(pair, worker);
+    pair->waits = false;
+    connecting_end(pair); /* its place is another one's by then */
+    return wait_for_resume(pair, worker);
+}
+
 struct connect_step connecting_look(struct pair *pair, struct worker *worker)
 {
     if (worker->now_ms < pair->connect_due_ms)
         return runs;
     if (pair->waits)
-        return try_target(pair, worker);
+        return waited(pair, worker);
     pair->timed_out = true; /* the CONNECT comes out as cancelled, or with success after all */
     port_cancel(worker->relay->port, pair->upstream.sock);
     return runs;

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "relay/elapsed.h"
+#include "relay/flow_pace.h"
+#include "relay/flow_private.h"
+#include "relay/pace.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
-
-#define RATE_WINDOW_MS 1000
 
 /* A flow begins with small receives; each that is filled and sent on at once makes the next one
  * larger, up to buffer_size: a large receive costs much less for a byte. */
@@ -36,23 +37,12 @@
  * of each message. */
 #define ASIDE __attribute__((noinline, cold))
 
-static bool is_up(const struct flow *flow)
-{
-    return flow == &flow->pair->up;
-}
+/* What lies in the way of each message is to cost no call. */
+#define INLINE static inline __attribute__((always_inline))
 
 static const struct flow *opposite_of(const struct flow *flow)
 {
-    return is_up(flow) ? &flow->pair->down : &flow->pair->up;
-}
-
-static void submit(struct flow *flow, struct worker *worker, enum op_kind kind, sock_t sock)
-{
-    flow->op.kind = kind;
-    flow->op.sock = sock;
-    flow->busy = true;
-    flow->pair->in_flight++;
-    port_submit(worker->relay->port, &flow->op);
+    return flow_is_up(flow) ? &flow->pair->down : &flow->pair->up;
 }
 
 static void give_buffer(struct flow *flow, struct worker *worker)
@@ -65,6 +55,7 @@ static enum flow_event die(struct flow *flow, struct worker *worker, enum flow_e
 {
     flow->state = FLOW_DEAD;
     flow->err = err;
+    flow->park = FLOW_NOT_PARKED;
     give_buffer(flow, worker);
     return event;
 }
@@ -93,7 +84,7 @@ static enum flow_event wait_for_bytes(struct flow *flow, struct worker *worker, 
     flow->op.len = 0;
     if (worker->relay->reads_into_buffers)
         choose_room(flow, worker, moved);
-    submit(flow, worker, OP_READ, flow->source);
+    flow_submit(flow, worker, OP_READ, flow->source);
     return FLOW_GOES_ON;
 }
 
@@ -117,15 +108,15 @@ static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes
     size_t scopes[] = {route->scope, route->upstreams.each[flow->pair->upstream_index]->scope};
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
         stat_add(worker->relay->stat, worker->number, scopes[i],
-                 is_up(flow) ? STAT_BYTES_UP : STAT_BYTES_DOWN, bytes);
+                 flow_is_up(flow) ? STAT_BYTES_UP : STAT_BYTES_DOWN, bytes);
         stat_add(worker->relay->stat, worker->number, scopes[i],
-                 is_up(flow) ? STAT_WRITES_UP : STAT_WRITES_DOWN, 1);
+                 flow_is_up(flow) ? STAT_WRITES_UP : STAT_WRITES_DOWN, 1);
     }
 
     flow->bytes += bytes;
     flow->writes++;
     uint64_t elapsed = elapsed_ms(worker->now_ms, flow->window_ms);
-    if (elapsed >= RATE_WINDOW_MS) {
+    if (elapsed >= FLOW_WINDOW_MS) {
         flow->bytes_per_s = flow->window_bytes * 1000 / elapsed;
         flow->window_ms = worker->now_ms;
         flow->window_bytes = 0;
@@ -141,8 +132,8 @@ static enum flow_event send_rest(struct flow *flow, struct worker *worker, unsig
     flow->waiting_ms = worker->now_ms;
     flow->op.buf = rest;
     flow->op.len = len;
-    submit(flow, worker, OP_WRITE, flow->sink);
-    return FLOW_GOES_ON;
+    flow_submit(flow, worker, OP_WRITE, flow->sink);
+    return FLOW_STALLS;
 }
 
 /* The sink has no room for all of it right now: keeps the rest and waits. */
@@ -169,29 +160,100 @@ static uint32_t grow_room(struct flow *flow)
     return flow->room;
 }
 
+/* Receives up to `most` bytes and sends them on. False: *event is what that came to, when
+ * `moved` bytes were moved before in this turn. */
+INLINE bool move_piece(struct flow *flow, struct worker *worker, uint32_t most, uint32_t moved,
+                       struct port_move *move, enum flow_event *event)
+{
+    enum err err = port_move_now(worker->relay->port, flow->source, flow->sink, worker->scratch,
+                                 most, move);
+    if (err == ERR_AGAIN) {
+        *event = wait_for_bytes(flow, worker, moved);
+        return false;
+    }
+    if (err != ERR_OK) {
+        *event = die(flow, worker, FLOW_SOURCE_FAILED, err);
+        return false;
+    }
+    if (move->got == 0) {
+        *event = finish(flow, worker);
+        return false;
+    }
+
+    if (move->sent > 0)
+        count_bytes(flow, worker, move->sent);
+    if (move->send_err != ERR_OK) {
+        *event = die(flow, worker, FLOW_SINK_FAILED, move->send_err);
+        return false;
+    }
+    if (move->sent < move->got) {
+        *event = keep_rest(flow, worker, move->rest, move->got - move->sent);
+        return false;
+    }
+    return true;
+}
+
+static enum flow_event park(struct flow *flow, struct worker *worker, enum flow_park why)
+{
+    if (flow->kept == 0)
+        give_buffer(flow, worker);
+    flow->park = why;
+    flow->parked_ms = worker->now_ms;
+    return FLOW_PARKED;
+}
+
+static enum flow_event park_paced(struct flow *flow, struct worker *worker)
+{
+    const struct relay_route *route = flow->pair->route;
+    size_t scopes[] = {route->scope, route->upstreams.each[flow->pair->upstream_index]->scope};
+    for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++)
+        stat_add(worker->relay->stat, worker->number, scopes[i], STAT_PACED, 1);
+
+    enum flow_park why = FLOW_PACED_SESSION;
+    uint64_t until = flow_pace_wait(flow, worker->now_ms, &why);
+    /* Where several share a timer slot, or nothing is missing any more, it is the next one. */
+    uint64_t soonest = worker->now_ms + WHEEL_SLOT_MS;
+    flow->park_until_ms = until > soonest ? until : soonest;
+    return park(flow, worker, why);
+}
+
+/* pump() where something holds the flow back. */
+ASIDE static enum flow_event pump_paced(struct flow *flow, struct worker *worker,
+                                        uint32_t moved)
+{
+    while (moved < FLOW_TURN_BYTES) {
+        if (pace_is_frozen(flow->pair->route))
+            return park(flow, worker, FLOW_FROZEN);
+        uint32_t most = flow_pace_room(flow, flow->room, worker->now_ms);
+        if (most == 0)
+            return park_paced(flow, worker);
+        struct port_move move = {.got = 0};
+        enum flow_event event;
+        bool goes_on = move_piece(flow, worker, most, moved, &move, &event);
+        flow_pace_passed(flow, move.got, worker->now_ms);
+        if (!goes_on)
+            return event;
+        moved += move.got;
+        if (move.drained)
+            break;
+        if (move.got == flow->room)
+            (void)grow_room(flow);
+    }
+    return wait_for_bytes(flow, worker, moved);
+}
+
 /* Moves bytes as long as they come and go at once, within limits: others want their turn, of
  * which `moved` bytes are used up already. */
 static enum flow_event pump(struct flow *flow, struct worker *worker, uint32_t moved)
 {
-    struct port *port = worker->relay->port;
+    if (flow_pace_is_on(flow->pair->route))
+        return pump_paced(flow, worker, moved);
     uint32_t room = flow->room;
     while (moved < FLOW_TURN_BYTES) {
         struct port_move move;
-        enum err err =
-            port_move_now(port, flow->source, flow->sink, worker->scratch, room, &move);
-        if (err == ERR_AGAIN)
-            break;
-        if (err != ERR_OK)
-            return die(flow, worker, FLOW_SOURCE_FAILED, err);
-        if (move.got == 0)
-            return finish(flow, worker);
-
-        if (move.sent > 0)
-            count_bytes(flow, worker, move.sent);
-        if (move.send_err != ERR_OK)
-            return die(flow, worker, FLOW_SINK_FAILED, move.send_err);
-        if (move.sent < move.got)
-            return keep_rest(flow, worker, move.rest, move.got - move.sent);
+        enum flow_event event;
+        if (!move_piece(flow, worker, room, moved, &move, &event))
+            return event;
         moved += move.got;
         if (move.drained)
             break; /* or the next READ says at once that it was not all */
@@ -203,12 +265,25 @@ static enum flow_event pump(struct flow *flow, struct worker *worker, uint32_t m
     return wait_for_bytes(flow, worker, moved);
 }
 
-/* A message came into the flow's own buffer, or FIN. */
-ASIDE static enum flow_event on_message(struct flow *flow, struct worker *worker)
+/* It must not wait in a buffer for more, or small messages would pass without being asked. */
+ASIDE static bool is_out_of_room(const struct flow *flow, const struct worker *worker)
 {
-    uint32_t got = flow->op.bytes;
+    return flow_pace_is_on(flow->pair->route) &&
+           flow_pace_room(flow, FLOW_MESSAGE_ROOM, worker->now_ms) == 0;
+}
+
+/* A message is in the flow's own buffer, or FIN came. */
+ASIDE static enum flow_event on_message(struct flow *flow, struct worker *worker, uint32_t got)
+{
     if (got == 0)
         return finish(flow, worker);
+    if (flow_pace_is_on(flow->pair->route)) {
+        if (pace_is_frozen(flow->pair->route)) {
+            flow->kept = got;
+            return park(flow, worker, FLOW_FROZEN);
+        }
+        flow_pace_passed(flow, got, worker->now_ms);
+    }
     uint32_t sent;
     enum err err =
         port_send_now(worker->relay->port, flow->sink, flow->buffer.bytes, got, &sent);
@@ -218,7 +293,7 @@ ASIDE static enum flow_event on_message(struct flow *flow, struct worker *worker
         count_bytes(flow, worker, sent);
     if (sent < got)
         return send_rest(flow, worker, flow->buffer.bytes + sent, got - sent);
-    if (got < flow->op.len)
+    if (got < flow->op.len && !is_out_of_room(flow, worker))
         return wait_for_bytes(flow, worker, got); /* most likely nothing is left */
     give_buffer(flow, worker);
     return pump(flow, worker, got);
@@ -228,7 +303,7 @@ static enum flow_event on_read(struct flow *flow, struct worker *worker)
 {
     const struct op *op = &flow->op;
     if (op->err == ERR_OK)
-        return op->len == 0 ? pump(flow, worker, 0) : on_message(flow, worker);
+        return op->len == 0 ? pump(flow, worker, 0) : on_message(flow, worker, op->bytes);
     if (op->err == ERR_CANCELLED && flow->recalled)
         return wait_for_bytes(flow, worker, 0);
     return die(flow, worker, FLOW_SOURCE_FAILED, op->err);
@@ -248,16 +323,6 @@ static enum flow_event on_write(struct flow *flow, struct worker *worker)
     return pump(flow, worker, 0);
 }
 
-void flow_init(struct flow *flow, struct pair *pair)
-{
-    memset(flow, 0, sizeof *flow);
-    flow->pair = pair;
-    flow->op.owner = flow;
-    flow->op.sock = SOCK_NONE;
-    flow->source = SOCK_NONE;
-    flow->sink = SOCK_NONE;
-}
-
 void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *worker)
 {
     assert(flow->state == FLOW_NEW && !flow->busy);
@@ -266,42 +331,19 @@ void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *wo
     flow->state = FLOW_OPEN;
     flow->window_ms = worker->now_ms;
     flow->room = first_room(flow);
+    if (flow->early == 0 && pace_is_frozen(flow->pair->route)) {
+        park(flow, worker, FLOW_FROZEN);
+        return;
+    }
     if (flow->early == 0) {
         wait_for_bytes(flow, worker, 0);
         return;
     }
+    flow_pace_passed(flow, flow->early, worker->now_ms);
     flow->waiting_ms = worker->now_ms;
     flow->op.buf = flow->buffer.bytes;
     flow->op.len = flow->early;
-    submit(flow, worker, OP_WRITE, sink);
-}
-
-void flow_wait_early(struct flow *flow, sock_t sock, struct worker *worker)
-{
-    flow->op.buf = NULL;
-    flow->op.len = 0;
-    submit(flow, worker, OP_READ, sock);
-}
-
-bool flow_take_early(struct flow *flow)
-{
-    flow->busy = false;
-    return flow->op.err == ERR_OK || flow->op.err == ERR_CANCELLED;
-}
-
-bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned char *before,
-                     size_t before_len, const unsigned char *bytes, size_t len)
-{
-    assert(flow->state == FLOW_NEW && flow->early == 0);
-    flow->early = (uint32_t)(before_len + len);
-    flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, flow->early);
-    if (flow->buffer.bytes == NULL)
-        return false;
-    if (before_len > 0)
-        memcpy(flow->buffer.bytes, before, before_len);
-    if (len > 0)
-        memcpy(flow->buffer.bytes + before_len, bytes, len);
-    return true;
+    flow_submit(flow, worker, OP_WRITE, sink);
 }
 
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
@@ -315,6 +357,27 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
     }
     assert(flow->state == FLOW_OPEN);
     return flow->op.kind == OP_WRITE ? on_write(flow, worker) : on_read(flow, worker);
+}
+
+bool flow_may_go_on(const struct flow *flow, uint64_t now_ms)
+{
+    switch (flow->park) {
+    case FLOW_NOT_PARKED: return false;
+    case FLOW_FROZEN: return !pace_is_frozen(flow->pair->route);
+    case FLOW_PACED_SESSION:
+    case FLOW_PACED_CLIENT:
+    case FLOW_PACED_ROUTE: break;
+    }
+    return now_ms >= flow->park_until_ms;
+}
+
+enum flow_event flow_go_on(struct flow *flow, struct worker *worker)
+{
+    assert(flow->state == FLOW_OPEN && !flow->busy && flow->park != FLOW_NOT_PARKED);
+    flow->park = FLOW_NOT_PARKED;
+    uint32_t kept = flow->kept;
+    flow->kept = 0;
+    return kept > 0 ? on_message(flow, worker, kept) : pump(flow, worker, 0);
 }
 
 void flow_look(struct flow *flow, struct worker *worker)
@@ -331,25 +394,7 @@ void flow_look(struct flow *flow, struct worker *worker)
 void flow_kill(struct flow *flow, struct worker *worker)
 {
     flow->state = FLOW_DEAD;
+    flow->park = FLOW_NOT_PARKED;
     if (!flow->busy)
         give_buffer(flow, worker); /* what came early; else the operation still needs it */
-}
-
-void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_info *out)
-{
-    memset(out, 0, sizeof *out);
-    out->bytes = flow->bytes;
-    out->writes = flow->writes;
-    out->finished = flow->state == FLOW_SHUT;
-
-    uint64_t elapsed = elapsed_ms(now_ms, flow->window_ms);
-    if (elapsed < RATE_WINDOW_MS)
-        out->bytes_per_s = flow->bytes_per_s;
-    else if (elapsed < 2 * RATE_WINDOW_MS)
-        out->bytes_per_s = flow->window_bytes * 1000 / elapsed;
-
-    if (flow_writes(flow)) {
-        out->waiting = flow->op.len;
-        out->waiting_ms = (uint32_t)elapsed_ms(now_ms, flow->waiting_ms);
-    }
 }

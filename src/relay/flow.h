@@ -23,6 +23,11 @@
  *                  ├──> N bytes: send, then receive, send as above
  *                  └──> nothing for seconds: is cancelled, then READ 0, without a buffer
  *
+ * A flow that may not move anything right now, since a pace has no room for it or its route is
+ * frozen, is parked before it receives: OPEN, with nothing in flight and no buffer, until its
+ * pair's timer has it go on. (Only bytes that came into the buffer of a READ N while the route
+ * was being frozen wait in that buffer.)
+ *
  * Threads: call with the lock of its pair held.
  */
 #ifndef PAIRPORT_RELAY_FLOW_H
@@ -32,6 +37,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/bucket.h"
 #include "port/op.h"
 #include "relay/buffers.h"
 #include "relay/server.h"
@@ -68,11 +74,20 @@ struct flow {
     uint64_t window_ms;    /* clock when the current rate window began */
     uint64_t window_bytes; /* moved in it */
     uint64_t bytes_per_s;  /* of the last full window */
+
+    enum flow_park park;
+    uint32_t kept;          /* while FROZEN: bytes in `buffer` of a READ that came too late */
+    uint32_t granted;       /* bytes that it may move, taken from the buckets in advance */
+    struct bucket bucket;   /* what the session may move in this direction */
+    uint64_t parked_ms;     /* clock when it was parked */
+    uint64_t park_until_ms; /* when it goes on, if it is paced */
 };
 
 /* What a finished operation of a flow came to. */
 enum flow_event {
     FLOW_GOES_ON,       /* another operation was submitted */
+    FLOW_STALLS,        /* the same, and it is a WRITE: the sink is slow */
+    FLOW_PARKED,        /* nothing was submitted; flow_go_on() later */
     FLOW_FINISHED,      /* FIN came and was passed on: the flow is SHUT */
     FLOW_SOURCE_FAILED, /* the source failed: DEAD */
     FLOW_SINK_FAILED,   /* the sink failed: DEAD */
@@ -94,11 +109,24 @@ bool flow_take_early(struct flow *flow);
 bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned char *before,
                      size_t before_len, const unsigned char *bytes, size_t len);
 
-/* Both ends are connected: sends what came early, then waits for bytes. */
+/* Both ends are connected: sends what came early, then waits for bytes. The flow is parked at
+ * once when its route is frozen. */
 void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *worker);
 
 /* Takes the flow's finished READ or WRITE and submits what follows. */
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker);
+
+/* The flow is parked, and its time has come: goes on, or is parked again. */
+enum flow_event flow_go_on(struct flow *flow, struct worker *worker);
+bool flow_may_go_on(const struct flow *flow, uint64_t now_ms);
+
+static inline bool flow_is_paced(const struct flow *flow)
+{
+    return flow->park != FLOW_NOT_PARKED && flow->park != FLOW_FROZEN;
+}
+
+/* Bytes that its source has sent, as far as the relay received them. */
+uint64_t flow_received(const struct flow *flow);
 
 /* Once in a while, in its pair's timer: an idle flow is made to hold no buffer. */
 void flow_look(struct flow *flow, struct worker *worker);

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/addr_net.h"
-#include "base/log.h"
 #include "relay/pair.h"
 #include "relay/proxyproto.h"
+#include "relay/refuse.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
 
@@ -28,8 +28,10 @@ static struct hello_step refused(enum reason reason)
     return (struct hello_step){HELLO_REFUSED, reason};
 }
 
-static bool is_trusted(const struct conf_route *conf, const struct addr *peer)
+bool hello_is_proxy(const struct conf_route *conf, const struct addr *peer)
 {
+    if (conf->proxy_in == CONF_PROXY_IN_OFF)
+        return false;
     for (size_t i = 0; i < conf->trust_count; i++)
         if (addr_net_has(&conf->trusts[i], peer))
             return true;
@@ -47,7 +49,7 @@ struct hello_step hello_begin(struct pair *pair, struct worker *worker)
     const struct conf_route *conf = pair->route->conf;
     if (conf->proxy_in == CONF_PROXY_IN_OFF)
         return done;
-    if (!is_trusted(conf, &pair->client.peer))
+    if (!hello_is_proxy(conf, &pair->client.peer))
         return conf->proxy_in == CONF_PROXY_IN_REQUIRED ? refused(REASON_PROXY_UNTRUSTED)
                                                         : done;
     pair->hello = calloc(1, sizeof *pair->hello);
@@ -63,11 +65,9 @@ void hello_log(struct worker *worker)
         return; /* as after each message */
     struct hello_refusal refusal = worker->hello_refusal;
     worker->hello_refusal.route = NULL;
-    char text[ADDR_TEXT_MAX];
-    log_limited(&refusal.route->refuse_log, LOG_WARNING,
-                "route '%s': client %s refused: %s%s%s", refusal.route->conf->name,
-                addr_format(&refusal.client, text), reason_sentence(refusal.reason),
-                refusal.why != NULL ? ": " : "", refusal.why != NULL ? refusal.why : "");
+    if (refusal.reason != REASON_NONE)
+        refuse_log(worker, refusal.route, &refusal.client, refusal.reason, refusal.why);
+    guard_follow_up(worker, refusal.route, &refusal.client, refusal.guard);
 }
 
 struct addr hello_via(const struct pair *pair)
@@ -85,6 +85,23 @@ void hello_end(struct pair *pair)
 {
     free(pair->hello);
     pair->hello = NULL;
+}
+
+/* The client is known now: may it pass? What the guard says is noted, to be followed later. */
+static enum reason ask_guard(struct pair *pair, struct worker *worker)
+{
+    struct guard_answer answer =
+        guard_ask(worker, pair->route, &pair->client.peer, &pair->client_entry);
+    if (answer.reason == REASON_NONE)
+        return REASON_NONE;
+    bool refuses = guard_refuses(answer);
+    worker->hello_refusal = (struct hello_refusal){
+        .route = pair->route,
+        .client = pair->client.peer,
+        .reason = refuses ? answer.reason : REASON_NONE,
+        .guard = answer,
+    };
+    return refuses ? answer.reason : REASON_NONE;
 }
 
 /* What belongs to the upstream already: bytes that the parser had taken for a header before, and
@@ -106,6 +123,9 @@ static struct hello_step without_header(struct pair *pair, struct worker *worker
 {
     if (pair->route->conf->proxy_in == CONF_PROXY_IN_REQUIRED)
         return refused(REASON_PROXY_INVALID);
+    enum reason reason = ask_guard(pair, worker);
+    if (reason != REASON_NONE)
+        return refused(reason);
     size_t before_len;
     const uint8_t *before = proxyproto_taken(&pair->hello->parser, &before_len);
     return keep(pair, worker, before, before_len, bytes, len);
@@ -118,6 +138,9 @@ static struct hello_step with_header(struct pair *pair, struct worker *worker,
     if (!parser->local) {
         pair->hello->via = pair->client.peer;
         pair->client.peer = parser->source;
+        enum reason reason = ask_guard(pair, worker);
+        if (reason != REASON_NONE)
+            return refused(reason);
     }
     return keep(pair, worker, NULL, 0, bytes, len);
 }

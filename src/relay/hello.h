@@ -11,9 +11,13 @@
 #ifndef PAIRPORT_RELAY_HELLO_H
 #define PAIRPORT_RELAY_HELLO_H
 
+#include <stdbool.h>
+
 #include "base/addr.h"
 #include "base/reason.h"
+#include "relay/guard.h"
 
+struct conf_route;
 struct pair;
 struct relay_route;
 struct worker;
@@ -43,9 +47,14 @@ struct hello_refusal {
     struct relay_route *route; /* NULL: none */
     struct addr client;
     enum reason reason;
-    const char *why; /* a constant, or NULL */
+    const char *why;           /* a constant, or NULL */
+    struct guard_answer guard; /* what the guard said of it; .reason NONE: nothing */
 };
-void hello_log(struct worker *worker); /* without the lock */
+/* Logs what was noted, and has what the guard found followed. Without the lock. */
+void hello_log(struct worker *worker);
+
+/* True for a peer that may speak for others: who the client is its header tells. */
+bool hello_is_proxy(const struct conf_route *conf, const struct addr *peer);
 
 /* The peer whose header spoke for the client, and where that said the client went; ADDR_NONE:
  * nobody did. */

@@ -1,12 +1,11 @@
 #include "relay/lifecycle.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "relay/listener.h"
-#include "relay/pair.h"
 #include "relay/relay.h"
+#include "relay/sessions.h"
 #include "relay/worker.h"
 
 #define SECOND_MS 1000
@@ -28,11 +27,15 @@ static void each_log(struct relay *relay,
                                      const char *what))
 {
     account(&relay->descriptor_log, LOG_ERROR, "listeners that can't take clients");
+    account(&relay->guard.ban_log, LOG_WARNING, "clients banned by ban_after");
     for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
         struct relay_route *route = relay->routes[i];
         char what[2 * CONF_HOST_MAX];
         str_format(what, sizeof what, "route '%s': clients refused", route->conf->name);
         account(&route->refuse_log, LOG_WARNING, what);
+        str_format(what, sizeof what, "route '%s': clients that would be refused",
+                   route->conf->name);
+        account(&route->guard.would_log, LOG_WARNING, what);
         for (size_t k = 0; k < route->conf->upstream_count; k++) {
             str_format(what, sizeof what, "route '%s': upstream '%s': failed connects",
                        route->conf->name, route->conf->upstreams[k].name);
@@ -55,33 +58,35 @@ static void on_second(struct timer *timer, struct worker *worker)
     (void)timer;
     stat_sample(worker->relay->stat, worker->now_ms);
     each_log(worker->relay, log_limit_flush);
+    guard_tick(worker);
     for (size_t i = 0; i < worker->relay->route_count + worker->relay->removed_count; i++)
         upstreams_tick(worker->relay->routes[i], worker);
     arm_second(worker);
 }
 
+static const struct session_filter all = {.route = NULL};
+
 static void end_all(struct relay *relay)
 {
-    struct pair **pairs;
-    size_t count;
-    if (table_all(&relay->table, &pairs, &count) != ERR_OK)
-        return; /* the timer comes again in a second */
-    for (size_t i = 0; i < count; i++) {
-        pair_end(pairs[i], REASON_STOPPED);
-        pair_unhold(pairs[i]);
-    }
-    free(pairs);
+    (void)sessions_end(relay, &all, REASON_STOPPED, NULL); /* the timer comes again */
+}
+
+static struct drain_of of_all(struct relay *relay)
+{
+    return (struct drain_of){.relay = relay, .filter = &all, .reason = REASON_STOPPED};
 }
 
 static void on_deadline(struct timer *timer, struct worker *worker)
 {
     struct relay *relay = worker->relay;
     uint64_t next = atomic_load(&relay->lifecycle.stop_at_ms);
+    const struct drain_of of = of_all(relay);
+    uint64_t step = drain_step(&relay->lifecycle.drain, &of, worker->now_ms);
     if (worker->now_ms >= next) {
         end_all(relay);
         next = worker->now_ms + SECOND_MS;
     }
-    timers_arm(&relay->timers, timer, next);
+    timers_arm(&relay->timers, timer, step < next ? step : next);
 }
 
 static const struct timer_kind second_timer = {.hold = NULL, .fire = on_second};
@@ -210,13 +215,12 @@ enum err lifecycle_start(struct relay *relay)
     return err;
 }
 
-void lifecycle_stop(struct relay *relay, bool now)
+static void stop_after(struct relay *relay, uint64_t timeout_ms)
 {
     struct lifecycle *life = &relay->lifecycle;
     os_mutex_lock(&life->lock);
     bool again = atomic_load(&life->stopping);
-    uint64_t timeout = again || now ? 0 : relay->conf->stop_timeout_ms;
-    atomic_store(&life->stop_at_ms, os_mono_ms() + timeout);
+    atomic_store(&life->stop_at_ms, os_mono_ms() + (again ? 0 : timeout_ms));
     atomic_store(&life->stopping, true);
     os_mutex_unlock(&life->lock);
 
@@ -226,6 +230,25 @@ void lifecycle_stop(struct relay *relay, bool now)
         timers_arm(&relay->timers, &life->deadline, 0);
         lifecycle_part_ended(relay);
     }
+}
+
+void lifecycle_stop(struct relay *relay, bool now)
+{
+    os_mutex_lock(&relay->lifecycle.lock); /* a reload may swap it just now */
+    uint64_t timeout_ms = relay->conf->stop_timeout_ms;
+    os_mutex_unlock(&relay->lifecycle.lock);
+    stop_after(relay, now ? 0 : timeout_ms);
+}
+
+void lifecycle_stop_over(struct relay *relay, uint64_t over_ms)
+{
+    const struct server_drain_plan plan = {.over_ms = over_ms, .kill = true};
+    const struct drain_of of = of_all(relay);
+    struct server_drain_info info;
+    /* The first step counts again what could not be counted now. */
+    if (!atomic_load(&relay->lifecycle.stopping))
+        (void)drain_begin(&relay->lifecycle.drain, &of, &plan, os_mono_ms(), &info);
+    stop_after(relay, over_ms);
 }
 
 bool lifecycle_is_stopped(struct relay *relay)
@@ -258,14 +281,18 @@ void lifecycle_on_wake(struct worker *worker, struct op *op)
         atomic_store(&life->running, true);
         stat_sample(relay->stat, worker->now_ms);
         arm_second(worker);
-        for (size_t i = 0; i < relay->route_count; i++)
+        for (size_t i = 0; i < relay->route_count; i++) {
+            upstreams_see_gate(relay->routes[i], worker);
             upstreams_stir(relay->routes[i]);
+        }
         each_listener(worker, listener_start);
         return;
     }
     assert(op == &life->stop);
     each_listener(worker, listener_stop);
     probes_stop(worker);
-    timers_arm(&relay->timers, &life->deadline, atomic_load(&life->stop_at_ms));
+    guard_stop(worker);
+    timers_arm(&relay->timers, &life->deadline,
+               drain_is_on(&life->drain) ? 0 : atomic_load(&life->stop_at_ms));
     lifecycle_part_ended(relay); /* the relay itself */
 }

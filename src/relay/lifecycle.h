@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "os/os.h"
 #include "port/op.h"
+#include "relay/drain.h"
 #include "relay/timers.h"
 
 struct relay;
@@ -30,6 +31,7 @@ struct lifecycle {
 
     struct op start, stop, exit; /* WAKE messages to the workers */
     struct timer deadline;       /* fires at stop_at_ms, then every second */
+    struct drain drain;          /* of all sessions, while a stop ends them evenly */
     struct timer second;         /* fires every second: statistics, held back log lines */
 
     struct os_mutex lock; /* guards what follows */
@@ -54,8 +56,9 @@ bool lifecycle_keep(struct relay *relay);
 /* Starts the workers and has them take clients. On an error none runs. By the owner. */
 enum err lifecycle_start(struct relay *relay);
 
-/* See server_stop(). Any thread. */
+/* See server_stop() and server_stop_over(). Any thread. */
 void lifecycle_stop(struct relay *relay, bool now);
+void lifecycle_stop_over(struct relay *relay, uint64_t over_ms);
 
 /* See server_wait_stopped(). Any thread but a worker. */
 bool lifecycle_wait_stopped(struct relay *relay, uint32_t timeout_ms);

@@ -2,16 +2,50 @@
 
 #include <stdatomic.h>
 
+#include "policy/bucket.h"
+#include "policy/clients.h"
 #include "relay/relay.h"
 
+/* Flows see it when they are about to receive. */
 void pace_freeze(struct relay_route *route)
 {
     atomic_store(&route->frozen, true);
 }
 
+/* A flow that is being parked right now looks at the route again after it has armed its pair's
+ * timer, so either it sees the end of the freeze or its timer is moved here. */
 void pace_thaw(struct relay_route *route)
 {
+    if (!atomic_load(&route->frozen))
+        return;
+    atomic_fetch_add(&route->thaws, 1); /* first: who sees no freeze any more sees this */
     atomic_store(&route->frozen, false);
+    table_wake(&route->relay->table, &route->relay->timers, route);
+}
+
+static bool same_pace(const struct conf_pace *a, const struct conf_pace *b)
+{
+    return a->bytes_per_s == b->bytes_per_s && a->burst_bytes == b->burst_bytes;
+}
+
+static bool same_paces(const struct conf_route *a, const struct conf_route *b)
+{
+    return same_pace(&a->rate_up, &b->rate_up) && same_pace(&a->rate_down, &b->rate_down) &&
+           same_pace(&a->rate_up_per_client, &b->rate_up_per_client) &&
+           same_pace(&a->rate_down_per_client, &b->rate_down_per_client) &&
+           same_pace(&a->rate_up_per_route, &b->rate_up_per_route) &&
+           same_pace(&a->rate_down_per_route, &b->rate_down_per_route);
+}
+
+void pace_reconfigured(struct relay_route *route, const struct conf_route *before)
+{
+    if (!same_paces(route->conf, before)) {
+        bucket_fill(&route->pace_up);
+        bucket_fill(&route->pace_down);
+        clients_fill(route->relay->guard.clients, route->guard.number);
+        atomic_fetch_add(&route->repaced, 1);
+    }
+    table_wake(&route->relay->table, &route->relay->timers, route);
 }
 
 bool pace_is_frozen(const struct relay_route *route)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+struct conf_route;
 struct relay_route;
 
 /* No session of the route reads any more, those that begin later included, until it is thawed.
@@ -17,5 +18,10 @@ struct relay_route;
 void pace_freeze(struct relay_route *route);
 void pace_thaw(struct relay_route *route);
 bool pace_is_frozen(const struct relay_route *route);
+
+/* The route has another configuration than `before`: every session looks at its deadlines at
+ * once. Where a rate is another one, whoever waits for room goes on, with full buckets: what they
+ * owed was reckoned by the old rate. */
+void pace_reconfigured(struct relay_route *route, const struct conf_route *before);
 
 #endif

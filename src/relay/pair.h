@@ -14,6 +14,11 @@
  * connecting and half-closed, once a second at a stall, which it finds within ten. It also sees
  * whether the system of a slow sink sends on what it was given: that is progress, too.
  *
+ * The same timer has parked flows go on (see flow.h), and keeps the deadlines of a session that
+ * is connected. Time for which the relay itself held a session back is not the peers' fault:
+ * while a flow is paced or the route is frozen, idle_timeout, min_rate and, but after a reset,
+ * half_close_timeout do not run, nor does first_byte_timeout while it is frozen.
+ *
  * Threads: workers call with no lock held; every function locks the pair itself. A hold keeps
  * the memory of a pair for somebody who found it in the table or by its timer.
  */
@@ -34,8 +39,10 @@
 #include "relay/timers.h"
 #include "route/route.h"
 
+struct client;
 struct relay;
 struct relay_route;
+struct session_filter;
 struct worker;
 
 struct side {
@@ -44,6 +51,7 @@ struct side {
     bool reset;       /* it is known to be broken: nothing more can be sent to it */
     bool abort;       /* close it with a reset */
     uint64_t unsent;  /* what its system still had to send when a timer looked last */
+    uint64_t took_ms; /* when a timer saw last that this had changed */
 };
 
 struct pair {
@@ -65,9 +73,10 @@ struct pair {
 
     struct side client;
     struct side upstream;
-    struct hello *hello; /* owned; NULL where no PROXY header is read or was */
-    struct flow up;      /* client -> upstream */
-    struct flow down;    /* upstream -> client */
+    struct client *client_entry; /* NULL: none */
+    struct hello *hello;         /* owned; NULL where no PROXY header is read or was */
+    struct flow up;              /* client -> upstream */
+    struct flow down;            /* upstream -> client */
 
     struct route_cursor cursor;
     uint32_t tries_before;   /* of earlier turns, when the client was held again */
@@ -80,7 +89,8 @@ struct pair {
     bool counted_session;    /* was admitted */
     bool counted_upstream;   /* counts among the upstream's open sessions */
     bool was_held;           /* has its place in the order of those that wait */
-    uint64_t hold_due_ms;    /* until when it waits at most; 0: it never did */
+    uint64_t held_ms;        /* when it had to wait first; 0: it never had */
+    uint64_t held_closed_ms; /* for how long its route's gate had been closed by then */
     struct list in_held;
     bool timed_out;          /* the running try was cancelled at its deadline */
     bool waits;              /* before the next try */
@@ -93,6 +103,14 @@ struct pair {
     uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
     uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
 
+    uint64_t resumed_ms;      /* when a paced flow went on last; 0: never */
+    uint64_t thawed_ms;       /* when the pair saw last that its route was thawed; 0: never */
+    uint32_t thaws_seen;      /* of the route's `thaws` */
+    uint32_t repaced_seen;    /* of its `repaced` */
+    uint64_t rate_from_ms;    /* when the current window of min_rate began; 0: there is none */
+    uint64_t rate_from_bytes; /* both ways, moved before it */
+
+    uint64_t look_ms; /* when the timer is to look; for a parked flow it fires earlier */
     struct timer timer;
     struct list in_table;
 };
@@ -118,9 +136,12 @@ void pair_on_done(struct worker *worker, struct flow *flow);
 /* Asks a worker to end the pair for this reason; any thread. False: it is ending already. */
 bool pair_end(struct pair *pair, enum reason reason);
 
-/* The same, but only a pair that is connected to this server; false also when it is not. */
-bool pair_end_at(struct pair *pair, const struct relay_route *route, size_t upstream,
-                 size_t server, enum reason reason);
+/* The same, but only where the filter matches; false also when it does not. */
+bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_t now_ms,
+                 enum reason reason);
+
+/* True when the filter matches, and the pair is not ending already. Any thread. */
+bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms);
 
 void pair_hold(struct pair *pair);
 void pair_unhold(struct pair *pair);

@@ -1,22 +1,13 @@
 /* How a pair comes into being, and its memory; see pair.h. */
 #include <string.h>
 
-#include "base/log.h"
+#include "relay/guard.h"
+#include "relay/hello.h"
 #include "relay/pair.h"
 #include "relay/pair_private.h"
+#include "relay/refuse.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
-
-static enum err turn_away(struct worker *worker, struct relay_route *route, sock_t sock,
-                          const struct addr *client, enum reason reason)
-{
-    sock_close(sock, SOCK_CLOSE_ABORT);
-    stat_add_reason(worker->relay->stat, worker->number, route->scope, reason);
-    char text[ADDR_TEXT_MAX];
-    log_limited(&route->refuse_log, LOG_WARNING, "route '%s': client %s refused: %s",
-                route->conf->name, addr_format(client, text), reason_sentence(reason));
-    return reason == REASON_NO_MEMORY ? ERR_NOMEM : ERR_OK;
-}
 
 static struct pair *take_memory(struct relay *relay)
 {
@@ -50,7 +41,8 @@ void pair_count_session(struct pair *pair, struct worker *worker)
 }
 
 static void init(struct pair *pair, struct worker *worker, struct relay_route *route,
-                 sock_t sock, const struct addr *client, uint16_t port_offset)
+                 sock_t sock, const struct addr *client, struct client *entry,
+                 uint16_t port_offset)
 {
     memset(pair, 0, sizeof *pair);
     atomic_init(&pair->refs, 1);
@@ -59,10 +51,13 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     pair->route = route;
     pair->started_ms = worker->now_ms;
     pair->last_byte_ms = worker->now_ms;
+    pair->thaws_seen = atomic_load_explicit(&route->thaws, memory_order_relaxed);
+    pair->repaced_seen = atomic_load_explicit(&route->repaced, memory_order_relaxed);
     pair->phase = PHASE_ACCEPT;
     pair->port_offset = port_offset;
     pair->client.sock = sock;
     pair->client.peer = *client;
+    pair->client_entry = entry;
     pair->upstream.sock = SOCK_NONE;
     flow_init(&pair->up, pair);
     flow_init(&pair->down, pair);
@@ -84,38 +79,64 @@ static enum err begin(struct worker *worker, struct pair *pair)
     return reason == REASON_NO_MEMORY ? ERR_NOMEM : ERR_OK;
 }
 
+/* The client may pass; `entry` is what the guard remembers of it. */
+static enum err admit(struct worker *worker, struct relay_route *route, sock_t sock,
+                      const struct addr *client, struct client *entry, uint16_t port_offset)
+{
+    struct relay *relay = worker->relay;
+    enum reason reason;
+    /* Looked at first, since what is taken, and given back at once, would count for the route's
+     * peak. Only when the last place goes between the look and the taking it still does. */
+    if (quota_is_full(&relay->quota)) {
+        reason = REASON_LIMIT_SESSIONS;
+        goto leave;
+    }
+    if (!quota_take(&route->quota)) {
+        reason = REASON_LIMIT_ROUTE;
+        goto leave;
+    }
+    if (!quota_take(&relay->quota)) {
+        reason = REASON_LIMIT_SESSIONS;
+        goto give_route;
+    }
+    reason = REASON_NO_MEMORY;
+    struct pair *pair = take_memory(relay);
+    if (pair == NULL)
+        goto give_relay;
+    init(pair, worker, route, sock, client, entry, port_offset);
+    if (port_attach(relay->port, sock) == ERR_OK)
+        return begin(worker, pair);
+
+    pair_unhold(pair);
+give_relay:
+    quota_give(&relay->quota);
+give_route:
+    quota_give(&route->quota);
+leave:
+    clients_leave(relay->guard.clients, entry, worker->now_ms);
+    return refuse_at_once(worker, route, sock, client, reason);
+}
+
 enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t sock,
                     const struct addr *client, uint16_t port_offset)
 {
-    struct relay *relay = worker->relay;
-    if (atomic_load_explicit(&relay->lifecycle.stopping, memory_order_relaxed) ||
+    if (atomic_load_explicit(&worker->relay->lifecycle.stopping, memory_order_relaxed) ||
         route->index == SIZE_MAX) {
         /* As it goes with those behind it in the backlog when the listener closes. */
         sock_close(sock, SOCK_CLOSE_ABORT);
         return ERR_OK;
     }
-    /* Looked at first, since what is taken, and given back at once, would count for the route's
-     * peak. Only when the last place goes between the look and the taking it still does. */
-    if (quota_is_full(&relay->quota))
-        return turn_away(worker, route, sock, client, REASON_LIMIT_SESSIONS);
-    if (!quota_take(&route->quota))
-        return turn_away(worker, route, sock, client, REASON_LIMIT_ROUTE);
-    if (!quota_take(&relay->quota)) {
-        quota_give(&route->quota);
-        return turn_away(worker, route, sock, client, REASON_LIMIT_SESSIONS);
+    if (drain_is_on(&route->drain))
+        return refuse_at_once(worker, route, sock, client, REASON_DRAINING);
+    struct client *entry = NULL;
+    if (!hello_is_proxy(route->conf,
+                        client)) { /* else the header tells who is to be asked for */
+        struct guard_answer answer = guard_ask(worker, route, client, &entry);
+        if (guard_refuses(answer)) {
+            refuse_by_guard(worker, route, sock, client, answer);
+            return ERR_OK;
+        }
+        guard_follow_up(worker, route, client, answer);
     }
-    struct pair *pair = take_memory(relay);
-    if (pair == NULL)
-        goto no_memory;
-    init(pair, worker, route, sock, client, port_offset);
-    if (port_attach(relay->port, sock) != ERR_OK)
-        goto no_attach;
-    return begin(worker, pair);
-
-no_attach:
-    pair_unhold(pair);
-no_memory:
-    quota_give(&relay->quota);
-    quota_give(&route->quota);
-    return turn_away(worker, route, sock, client, REASON_NO_MEMORY);
+    return admit(worker, route, sock, client, entry, port_offset);
 }

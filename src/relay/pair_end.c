@@ -8,6 +8,7 @@
 #include "relay/pair.h"
 #include "relay/pair_private.h"
 #include "relay/relay.h"
+#include "relay/sessions.h"
 #include "relay/worker.h"
 
 /* A session that its server resets this soon speaks against the server. */
@@ -109,6 +110,7 @@ void pair_bury(struct pair *pair, struct worker *worker)
         histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
         quota_give(&upstream->quota);
     }
+    clients_leave(relay->guard.clients, pair->client_entry, worker->now_ms);
     connecting_end(pair);
     hello_end(pair);
     quota_give(&route->quota);
@@ -136,13 +138,44 @@ bool pair_end(struct pair *pair, enum reason reason)
     return asked;
 }
 
-bool pair_end_at(struct pair *pair, const struct relay_route *route, size_t upstream,
-                 size_t server, enum reason reason)
+static bool is_at(const struct pair *pair, const struct session_filter *filter)
+{
+    if (!pair->has_place || pair->upstream_index != filter->upstream)
+        return false;
+    return !filter->at_server ||
+           (pair->phase >= PHASE_DATA && pair->server_index == filter->server);
+}
+
+/* With the lock held. */
+static bool matches(const struct pair *pair, const struct session_filter *filter,
+                    uint64_t now_ms)
+{
+    if (pair->released || (filter->route != NULL && pair->route != filter->route))
+        return false;
+    if (filter->at_upstream && !is_at(pair, filter))
+        return false;
+    if (filter->net != NULL && !addr_net_has(filter->net, &pair->client.peer))
+        return false;
+    if (filter->not_exempt && guard_is_exempt(pair->route->conf, &pair->client.peer))
+        return false;
+    if (filter->banned && !guard_has_banned(pair->route, &pair->client.peer))
+        return false;
+    return elapsed_ms(now_ms, pair->started_ms) >= filter->older_ms;
+}
+
+bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_t now_ms,
+                 enum reason reason)
 {
     os_mutex_lock(&pair->lock);
-    bool is_there = pair->route == route && !pair->released && pair->phase >= PHASE_DATA &&
-                    pair->upstream_index == upstream && pair->server_index == server;
-    bool asked = is_there && ask_for_end(pair, reason);
+    bool asked = matches(pair, filter, now_ms) && ask_for_end(pair, reason);
     os_mutex_unlock(&pair->lock);
     return asked;
+}
+
+bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms)
+{
+    os_mutex_lock(&pair->lock);
+    bool is_one = !pair->closing && !pair->end_wanted && matches(pair, filter, now_ms);
+    os_mutex_unlock(&pair->lock);
+    return is_one;
 }

@@ -3,6 +3,7 @@
 
 #include "relay/elapsed.h"
 #include "relay/hello.h"
+#include "relay/pace.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 
@@ -16,6 +17,7 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
     out->phase = pair->phase;
     out->ending =
         pair->closing || pair->end_wanted || pair->client.reset || pair->upstream.reset;
+    out->frozen = pair->phase >= PHASE_DATA && pace_is_frozen(pair->route);
     out->reason = pair->reason;
     out->server = pair->server_index;
     out->client = pair->client.peer;

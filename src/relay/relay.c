@@ -16,6 +16,7 @@ void relay_route_close(struct relay_route *route)
     for (size_t i = 0; i < route->listener_count; i++)
         listener_free(route->listeners[i]);
     free(route->listeners);
+    guard_route_close(route);
     upstreams_close(route);
     if (route->scope != SIZE_MAX)
         stat_end_scope(route->relay->stat, route->scope);
@@ -41,14 +42,14 @@ enum err relay_route_open(struct relay_route **out, struct relay *relay,
     route->index = SIZE_MAX;
     route->scope = SIZE_MAX;
     route->quota.limit = conf->max_sessions;
-    held_init(&route->held, conf->queue_max);
+    held_init(&route->held);
     size_t ports = count_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));
-    if (route->listeners == NULL) {
-        free(route);
+    route->listener_count = route->listeners == NULL ? 0 : ports;
+    if (route->listeners == NULL || guard_route_open(route) != ERR_OK) {
+        relay_route_close(route);
         return ERR_NOMEM;
     }
-    route->listener_count = ports;
     *out = route;
     return ERR_OK;
 }
@@ -138,11 +139,16 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     err = init_workers(relay);
     if (err != ERR_OK)
         goto close_stat;
-    err = init_routes(relay);
+    err = guard_open(relay);
     if (err != ERR_OK)
         goto undo_workers;
+    err = init_routes(relay);
+    if (err != ERR_OK)
+        goto undo_guard;
     return ERR_OK;
 
+undo_guard:
+    guard_close(relay);
 undo_workers:
     free_workers(relay);
 close_stat:
@@ -156,6 +162,7 @@ void relay_close(struct relay *relay)
 {
     reload_close(relay);
     free_routes(relay);
+    guard_close(relay);
     free_workers(relay);
     stat_close(relay->stat);
     port_close(relay->port);

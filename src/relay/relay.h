@@ -5,7 +5,8 @@
  * relay/.
  *
  * Order of locks: a pair's lock, then one of the leaf locks (timers, table shard, buffers,
- * pairs); a leaf lock is never held while a pair's or a listener's lock is taken.
+ * pairs), of which only the timers' is taken with another one, a table shard's, held; a leaf lock
+ * is never held while a pair's or a listener's lock is taken.
  */
 #ifndef PAIRPORT_RELAY_RELAY_H
 #define PAIRPORT_RELAY_RELAY_H
@@ -19,9 +20,13 @@
 #include "base/slab.h"
 #include "config/conf.h"
 #include "os/os.h"
+#include "policy/bucket.h"
 #include "policy/quota.h"
 #include "port/port.h"
 #include "relay/buffers.h"
+#include "relay/drain.h"
+#include "relay/gate.h"
+#include "relay/guard.h"
 #include "relay/held.h"
 #include "relay/lifecycle.h"
 #include "relay/probe.h"
@@ -51,12 +56,18 @@ struct relay_route {
     size_t scope; /* in the statistics */
     struct upstreams upstreams;
     struct held held;
+    struct gate gate;
+    struct drain drain; /* while it is on, new clients are turned away */
     struct quota quota; /* sessions, limited by the route's max_sessions */
+    struct guard_route guard;
     struct listener *
         *listeners;        /* owned, one for each port of each of conf->listens, in order */
     size_t listener_count; /* 0 once it was removed */
-    struct log_limit refuse_log; /* refused clients */
-    _Atomic bool frozen;         /* see pace.h */
+    struct log_limit refuse_log;      /* refused clients */
+    _Atomic bool frozen;              /* see pace.h */
+    _Atomic uint32_t repaced;         /* how often its rates were changed */
+    _Atomic uint32_t thaws;           /* how often it was thawed */
+    struct bucket pace_up, pace_down; /* what all its sessions may move together */
 };
 
 struct relay {
@@ -70,10 +81,13 @@ struct relay {
     struct probes probes;
     struct resolver *resolver; /* owned; NULL before the start */
     struct quota quota;        /* sessions in all, limited by [relay] max_sessions */
+    struct guard guard;
 
     struct relay_route **routes; /* owned, as what is in it */
     size_t route_count;          /* of the configuration, in its order */
     size_t removed_count;        /* behind them: removed ones that still have sessions */
+    uint64_t
+        would_refuse_gone[REASON_COUNT]; /* of routes that are no more; as in guard_route */
     struct standstill standstill;
     struct reloaded reloaded;
 

@@ -5,9 +5,9 @@
 
 #include "base/log.h"
 #include "relay/listener.h"
-#include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/reload_private.h"
+#include "relay/sessions.h"
 #include "relay/worker.h"
 
 #define LOOK_MS     1     /* at what is still closing */
@@ -29,8 +29,11 @@ static enum err find_routes(struct reload *reload)
     for (size_t i = 0; i < reload->conf->route_count; i++) {
         const struct conf_route *conf = &reload->conf->routes[i];
         reload->routes[i] = find_route(reload->relay, conf->name);
-        if (reload->routes[i] != NULL)
+        if (reload->routes[i] != NULL) {
+            if (guard_rules_make(&reload->rules[i], conf) != ERR_OK)
+                return ERR_NOMEM;
             continue;
+        }
         if (relay_route_open(&reload->routes[i], reload->relay, conf) != ERR_OK)
             return ERR_NOMEM;
         reload->is_new[i] = true;
@@ -43,13 +46,18 @@ static enum err find_routes(struct reload *reload)
 void reload_free(struct reload *reload, bool undo)
 {
     port_choices_free(&reload->ports, undo);
-    for (size_t i = 0; undo && reload->is_new != NULL && i < reload->conf->route_count; i++)
+    for (size_t i = 0; undo && reload->is_new != NULL && reload->routes != NULL &&
+                       i < reload->conf->route_count;
+         i++)
         if (reload->is_new[i])
             relay_route_close(reload->routes[i]);
+    for (size_t i = 0; reload->rules != NULL && i < reload->conf->route_count; i++)
+        guard_rules_free(&reload->rules[i]);
     for (size_t i = 0; reload->listeners != NULL && i < reload->conf->route_count; i++)
         free(reload->listeners[i]);
     free(reload->routes);
     free(reload->is_new);
+    free(reload->rules);
     free(reload->plans);
     free(reload->listeners);
     free(reload->all);
@@ -83,8 +91,10 @@ enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *c
     reload->relay = relay;
     reload->conf = conf;
     reload->routes = calloc(conf->route_count, sizeof(struct relay_route *));
-    reload->is_new = reload->routes == NULL ? NULL : calloc(conf->route_count, sizeof(bool));
-    enum err err = reload->is_new == NULL ? ERR_NOMEM : find_routes(reload);
+    reload->is_new = calloc(conf->route_count, sizeof(bool));
+    reload->rules = calloc(conf->route_count, sizeof *reload->rules);
+    bool got = reload->routes != NULL && reload->is_new != NULL && reload->rules != NULL;
+    enum err err = got ? find_routes(reload) : ERR_NOMEM;
     if (err == ERR_OK)
         err = prepare_resolver(reload);
     if (err == ERR_OK)
@@ -107,10 +117,12 @@ void reload_on_wake(struct worker *worker)
     struct reloaded *reloaded = &relay->reloaded;
     for (size_t i = 0; i < reloaded->retired_count; i++)
         listener_stop(reloaded->retired[i], worker);
+    for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
+        upstreams_see_gate(relay->routes[i], worker);
+        upstreams_stir(relay->routes[i]);
+    }
     for (size_t i = 0; i < reloaded->opened_count; i++)
         listener_start(reloaded->opened[i], worker);
-    for (size_t i = 0; i < relay->route_count; i++)
-        upstreams_stir(relay->routes[i]);
     os_mutex_lock(&reloaded->lock);
     reloaded->done = true;
     os_cond_wake_all(&reloaded->changed);
@@ -130,32 +142,22 @@ static void have_it_done(struct relay *relay)
     os_mutex_unlock(&reloaded->lock);
 }
 
-static bool is_to_end(const struct relay_route *route)
-{
-    return route->index == SIZE_MAX && route->conf->on_remove == CONF_KILL;
-}
-
+/* Those of removed routes that say so. */
 static void kill_sessions(struct relay *relay)
 {
-    struct pair **pairs;
-    size_t count, ended = 0;
-    bool any = false;
-    for (size_t i = 0; i < relay->removed_count; i++)
-        any = any || is_to_end(relay->routes[relay->route_count + i]);
-    if (!any)
-        return;
-    if (table_all(&relay->table, &pairs, &count) != ERR_OK) {
-        log_error("the sessions of removed routes could not be ended: %s", err_text(ERR_NOMEM));
-        return;
+    for (size_t i = 0; i < relay->removed_count; i++) {
+        const struct relay_route *route = relay->routes[relay->route_count + i];
+        const struct session_filter its = {.route = route};
+        size_t ended = 0;
+        if (route->conf->on_remove != CONF_KILL)
+            continue;
+        if (sessions_end(relay, &its, REASON_ROUTE_REMOVED, &ended) != ERR_OK)
+            log_error("route '%s': its sessions could not be ended: %s", route->conf->name,
+                      err_text(ERR_NOMEM));
+        if (ended > 0)
+            log_notice("route '%s' was removed, %zu of its sessions ended", route->conf->name,
+                       ended);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (is_to_end(pairs[i]->route) && pair_end(pairs[i], REASON_ROUTE_REMOVED))
-            ended++;
-        pair_unhold(pairs[i]);
-    }
-    free(pairs);
-    if (ended > 0)
-        log_notice("reload: %zu sessions of removed routes ended", ended);
 }
 
 /* So that the next reload, or another program, can listen there at once. */

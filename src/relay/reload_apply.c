@@ -2,8 +2,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "config/keys.h"
 #include "config/slots.h"
+#include "config/value.h"
 #include "relay/listener.h"
+#include "relay/pace.h"
 #include "relay/relay.h"
 #include "relay/reload.h"
 #include "relay/reload_private.h"
@@ -79,14 +82,27 @@ static void undo_plans(struct reload *reload)
 
 /* ---- at the standstill: what can't ---- */
 
+static bool same_keys(const struct conf_route *a, const struct conf_route *b)
+{
+    for (size_t i = 0; i < key_count; i++)
+        if (keys[i].section == KEY_ROUTE && keys[i].preset != NULL &&
+            !value_equal(&keys[i], a, b))
+            return false;
+    return true;
+}
+
 /* The one place where a route that goes on takes over what its configuration says and what is
  * kept elsewhere. Everything else reads route->conf when it needs it. */
-static void apply_route(struct relay_route *route, const struct conf_route *conf,
-                        struct upstreams_plan *plan, uint64_t now_ms)
+static void apply_route(struct reload *reload, size_t index, uint64_t now_ms)
 {
-    upstreams_reconfigure(route, conf, plan, now_ms); /* route->conf is `conf` from here on */
+    struct relay_route *route = reload->routes[index];
+    const struct conf_route *before = route->conf, *conf = &reload->conf->routes[index];
+    guard_rules_swap(route, &reload->rules[index], conf);
+    /* route->conf is `conf` from here on. */
+    upstreams_reconfigure(route, conf, &reload->plans[index], now_ms);
     route->quota.limit = conf->max_sessions;
-    route->held.quota.limit = conf->queue_max;
+    if (!same_keys(before, conf))
+        pace_reconfigured(route, before);
 }
 
 static void apply_relay(struct relay *relay, const struct conf *conf)
@@ -102,7 +118,7 @@ static void apply_routes(struct reload *reload)
     uint64_t now_ms = os_mono_ms();
     for (size_t i = 0; i < reload->conf->route_count; i++)
         if (!reload->is_new[i])
-            apply_route(reload->routes[i], &reload->conf->routes[i], &reload->plans[i], now_ms);
+            apply_route(reload, i, now_ms);
 }
 
 /* Retired listeners that have ended are freed, those that end now join the others. */
@@ -179,8 +195,18 @@ static void forget_listeners(struct relay_route *route)
     route->listener_count = 0;
 }
 
+/* Nobody can name it any more: those that an operator has it keep waiting go on. */
+static void release_route(struct relay_route *route)
+{
+    uint64_t lasted_ms;
+    (void)gate_resume(route, os_mono_ms(), &lasted_ms);
+    pace_thaw(route);
+}
+
 static void end_route(struct relay *relay, struct relay_route *route)
 {
+    for (size_t i = 0; i < REASON_COUNT; i++)
+        relay->would_refuse_gone[i] += atomic_load(&route->guard.would_refuse[i]);
     timers_disarm(&relay->timers, &route->upstreams.timer);
     relay_route_close(route);
 }
@@ -202,6 +228,7 @@ static void take_routes(struct reload *reload)
         if (route->index != SIZE_MAX)
             continue;
         forget_listeners(route);
+        release_route(route);
         if (is_over(relay, route))
             end_route(relay, route);
         else

@@ -10,6 +10,7 @@
 struct listener;
 struct relay;
 struct relay_route;
+struct guard_rules;
 struct upstreams_plan;
 
 struct reload {
@@ -17,6 +18,7 @@ struct reload {
     struct conf *conf;           /* not owned */
     struct relay_route **routes; /* of conf->routes: the relay's own, or new ones */
     bool *is_new;                /* nobody knows it yet */
+    struct guard_rules *rules;   /* for those that the relay has; of new ones empty */
     struct port_choices ports;
 
     /* what is needed at the standstill */

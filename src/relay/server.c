@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "config/diff.h"
+#include "relay/ban_keeper.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
 #include "relay/reload.h"
@@ -69,16 +70,19 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why)
         goto close_relay;
     err = resolver_start(&server->relay.resolver, &server->relay, RESOLVE_PATIENCE_MS);
     if (err == ERR_OK)
+        err = ban_keeper_start(&server->relay.guard.keeper, &server->relay);
+    if (err == ERR_OK)
         err = lifecycle_start(&server->relay);
     if (err != ERR_OK) {
         str_addf(why, "the threads can't be started: %s\n", err_text(err));
-        goto stop_resolver;
+        goto stop_threads;
     }
     server->confs[server->conf_count++] = conf;
     *out = server;
     return ERR_OK;
 
-stop_resolver:
+stop_threads:
+    ban_keeper_stop(server->relay.guard.keeper);
     resolver_stop(server->relay.resolver);
 close_relay:
     relay_close(&server->relay);
@@ -94,6 +98,11 @@ void server_stop(struct server *server, bool now)
     lifecycle_stop(&server->relay, now);
 }
 
+void server_stop_over(struct server *server, uint64_t over_ms)
+{
+    lifecycle_stop_over(&server->relay, over_ms);
+}
+
 bool server_wait_stopped(struct server *server, uint32_t timeout_ms)
 {
     return lifecycle_wait_stopped(&server->relay, timeout_ms);
@@ -104,6 +113,7 @@ void server_free(struct server *server)
     assert(lifecycle_is_stopped(&server->relay));
     for (unsigned i = 0; i < server->relay.worker_count; i++)
         worker_join(&server->relay.workers[i]);
+    ban_keeper_stop(server->relay.guard.keeper);
     resolver_stop(server->relay.resolver);
     relay_close(&server->relay);
     while (server->conf_count > 0)

@@ -15,11 +15,14 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/addr_net.h"
 #include "base/err.h"
 #include "base/reason.h"
 #include "base/str.h"
 #include "config/conf.h"
 #include "os/sock.h"
+#include "policy/bans.h"
+#include "policy/clients.h"
 #include "port/port.h"
 #include "route/route.h"
 #include "stat/stat.h"
@@ -34,6 +37,9 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why);
 /* Stops listening at once and lets the sessions finish for stop_timeout, then ends them. With
  * `now`, or when called again, ends them now. Returns without waiting. */
 void server_stop(struct server *server, bool now);
+
+/* The same, but the sessions are ended evenly over `over_ms`, the oldest first. */
+void server_stop_over(struct server *server, uint64_t over_ms);
 
 /* Waits until the server has stopped: no session is left, all workers have ended. False when
  * timeout_ms (UINT32_MAX: for ever) passed first. */
@@ -65,16 +71,23 @@ struct server_info {
     enum server_state state;
     uint64_t uptime_ms;
     uint64_t stop_left_ms; /* while STOPPING: until the rest is ended */
+    bool stop_drains;      /* while STOPPING: sessions are ended evenly over that time */
     unsigned workers;
     uint32_t sessions_open;
     uint32_t sessions_peak;
-    uint32_t sessions_max;      /* [relay] max_sessions */
-    uint64_t descriptors_used;  /* 0: unknown */
-    uint64_t descriptors_limit; /* UINT64_MAX: none */
-    uint64_t resident_bytes;    /* 0: unknown */
-    uint64_t cpu_us;            /* of the whole process since its start */
-    uint64_t buffers_used;      /* relay buffers that hold bytes, or wait for them */
-    uint64_t buffer_bytes;      /* memory held by relay buffers, free ones included */
+    uint32_t sessions_max;       /* [relay] max_sessions */
+    uint64_t descriptors_used;   /* 0: unknown */
+    uint64_t descriptors_limit;  /* UINT64_MAX: none */
+    uint64_t resident_bytes;     /* 0: unknown */
+    uint64_t cpu_us;             /* of the whole process since its start */
+    uint64_t buffers_used;       /* relay buffers that hold bytes, or wait for them */
+    uint64_t buffer_bytes;       /* memory held by relay buffers, free ones included */
+    struct clients_info clients; /* that are remembered */
+    size_t bans;
+    uint32_t tarpit_held; /* refused clients that are kept waiting */
+    uint32_t tarpit_max;
+    uint64_t tarpit_total;
+    uint64_t tarpit_full_total; /* refused clients that found no place in it */
     struct port_stats port;
 };
 void server_get_info(struct server *server, struct server_info *out);
@@ -83,6 +96,7 @@ struct server_totals { /* of all routes, one route or one upstream */
     uint32_t sessions_open;
     uint32_t sessions_peak;
     struct stat_sums sums;
+    uint64_t would_refuse[REASON_COUNT]; /* clients let in by `guard = dry_run` alone */
     struct stat_rates rate_1s, rate_10s, rate_60s;
     struct histogram_summary connect_us; /* successful connects */
     struct histogram_summary length_ms;  /* ended sessions */
@@ -103,9 +117,27 @@ struct server_source_use {
     uint32_t limit;     /* local ports there are for those; 0: unknown */
 };
 
+/* What becomes of the sessions that a drained route, upstream or relay has. */
+struct server_drain_plan {
+    uint64_t over_ms; /* they are ended evenly over this time; 0: they may go on */
+    bool kill;        /* those that are left after that time are ended, with 0 at once */
+};
+
+struct server_drain_info {
+    bool on;     /* else all is zero */
+    bool again;  /* of a drain that begins: no new sessions came before, either */
+    bool over;   /* they are ended evenly */
+    size_t left; /* sessions that are not ending */
+    size_t first_left;
+    uint64_t ended_total; /* by the drain */
+    uint64_t age_ms;
+    uint64_t left_ms; /* with `over`: until all are ended */
+};
+
 struct server_upstream_info {
     const struct conf_upstream *conf; /* one that was `removed` is there until its last session
                                          is over */
+    struct server_drain_info drain;
     struct route_upstream_info
         state; /* words, weight, servers, checks; times are monotonic ms */
     struct server_totals totals;
@@ -117,10 +149,19 @@ struct server_upstream_info {
     size_t source_count;
 };
 
+#define SERVER_BY_MAX 32
+
 struct server_route_info {
     const struct conf_route *conf;
     struct server_totals totals;
-    uint32_t held; /* clients that wait for an upstream */
+    bool paused;                   /* clients wait until it is resumed */
+    bool frozen;                   /* its sessions are not read from either */
+    bool ramps;                    /* clients are let in at its admission_ramp */
+    uint64_t paused_ms;            /* for how long */
+    char paused_by[SERVER_BY_MAX]; /* "console" */
+    struct server_drain_info drain;
+    uint32_t held; /* clients that wait: for an upstream, a resume or their turn */
+    uint32_t held_max;
     uint32_t held_peak;
     uint64_t held_total;
     struct server_listener_info *listeners; /* owned, one for each of conf->listens */
@@ -133,6 +174,15 @@ enum err server_get_routes(struct server *server, struct server_route_info **out
                            size_t *count);
 void server_free_routes(struct server_route_info *routes, size_t count);
 
+/* Why a direction stands still by the relay's will; its source is not read meanwhile. */
+enum flow_park {
+    FLOW_NOT_PARKED = 0,
+    FLOW_PACED_SESSION, /* rate_up or rate_down has no room */
+    FLOW_PACED_CLIENT,  /* rate_up_per_client or rate_down_per_client */
+    FLOW_PACED_ROUTE,   /* rate_up_per_route or rate_down_per_route */
+    FLOW_FROZEN         /* its route is frozen */
+};
+
 /* One direction of a session. */
 struct server_flow_info {
     uint64_t bytes;  /* moved since the session began */
@@ -143,6 +193,9 @@ struct server_flow_info {
     uint32_t waiting; /* bytes in the relay that the sink has not taken */
     uint32_t waiting_ms; /* for how long; 0 when none wait */
     bool finished;       /* its source sent FIN */
+    enum flow_park park;
+    uint64_t parked_ms;    /* for how long; 0 when it is not parked */
+    uint64_t park_left_ms; /* until it goes on; 0 when it is frozen */
 };
 
 struct server_session_info {
@@ -155,6 +208,7 @@ struct server_session_info {
     size_t server;             /* of the upstream, as in struct route_target */
     enum phase phase;
     bool ending; /* being ended; `reason` says why */
+    bool frozen; /* it is connected, and its route is frozen */
     enum reason reason;
     struct addr client;       /* the client's end, as a PROXY header tells if there was one */
     struct addr via;          /* who sent that header; ADDR_NONE: nobody */
@@ -189,9 +243,96 @@ bool server_set_max_sessions(struct server *server, size_t route, size_t upstrea
  * it is an address. */
 enum err server_resolve(struct server *server, size_t route, size_t upstream);
 
+/* ---- bans and clients ---- */
+
+struct server_ban_result {
+    bool replaced;                    /* it stands in the place of one of the same network */
+    enum err end_err;                 /* not ERR_OK: sessions could not be looked at */
+    size_t ended;                     /* sessions */
+    size_t exempt_routes;             /* whose guard_exempt has clients of the network */
+    struct addr_net exempt;           /* the first of these networks, */
+    char exempt_route[CONF_NAME_MAX]; /* and of which route it is */
+    size_t dry_routes;                /* that let banned clients in, since they only count */
+};
+
+/* Bans a network for `for_ms` (0: for ever) from now on; `reason` may be "". Unless `keep` says
+ * otherwise, sessions of its clients end, those of exempt ones aside. Logged. ERR_RANGE: there are
+ * too many bans; ERR_NOMEM. Both change nothing. */
+enum err server_ban(struct server *server, const struct addr_net *net, uint64_t for_ms,
+                    const char *reason, bool keep, struct server_ban_result *out);
+
+/* Ends the ban of exactly this network; false: there is none. Logged. */
+bool server_unban(struct server *server, const struct addr_net *net);
+
+/* The ban that has the address; false: none has. */
+bool server_find_ban(struct server *server, const struct addr *addr, struct ban *out);
+
+struct server_bans {
+    struct ban *bans; /* owned, by network; those that are over left out */
+    size_t count;
+    char path[CONF_PATH_MAX]; /* of the state file, absolute; "": bans are not kept */
+    enum err keep_err;        /* not ERR_OK: it can't be written */
+    bool handed_over;         /* to another process, which keeps them now */
+};
+/* ERR_NOMEM leaves nothing. */
+enum err server_get_bans(struct server *server, struct server_bans *out);
+void server_free_bans(struct server_bans *bans);
+
+/* Writes the state file a last time: from here on it belongs to a process that takes over. */
+void server_hand_state_over(struct server *server);
+
+struct server_client_info {
+    size_t route; /* index in server_get_routes() */
+    struct addr_net net;
+    uint32_t sessions;
+    uint64_t entered_total;
+    uint64_t refused_total;
+    uint64_t quiet_ms; /* since it last came, was refused or left */
+    bool banned;
+};
+/* The clients that are remembered, of `route` (SIZE_MAX: all), in no order. *out is the caller's
+ * to free(). ERR_NOMEM leaves nothing. */
+enum err server_get_clients(struct server *server, size_t route,
+                            struct server_client_info **out, size_t *count);
+/* ---- the operator's hand on routes and sessions; what is done is logged with who did it ---- */
+
+/* New clients of the route are accepted and wait, at most queue_max of them and each for
+ * pause_timeout, until it is resumed; its sessions go on or, if it is frozen, are not read from.
+ * A route that is paused already may still be frozen. False: nothing changed. */
+bool server_pause(struct server *server, size_t route, bool frozen, const char *by);
+
+/* Ends a pause and a drain of the route. *out: how it was before. */
+struct server_resumed {
+    bool was_paused;
+    bool was_drained;
+    uint64_t paused_ms;
+    uint32_t waiting; /* clients that get their turn now */
+};
+void server_resume(struct server *server, size_t route, const char *by,
+                   struct server_resumed *out);
+
+/* No new sessions: a route turns new clients away and ends those that wait; an upstream's go to
+ * others. Until server_resume(); until server_set_admin() with ROUTE_READY. Again: with another
+ * plan. ERR_NOMEM: it is done, but how many are left is not known. */
+enum err server_drain_route(struct server *server, size_t route,
+                            const struct server_drain_plan *plan, const char *by,
+                            struct server_drain_info *out);
+enum err server_drain_upstream(struct server *server, size_t route, size_t upstream,
+                               const struct server_drain_plan *plan, const char *by,
+                               struct server_drain_info *out);
+
 /* Ends a session (both sides see a reset); ERR_NOT_FOUND when it is not open. */
 enum err server_kill(struct server *server, uint64_t id);
-/* Ends all sessions of a route that are open now; returns how many. */
-size_t server_kill_route(struct server *server, size_t route);
+
+/* Which sessions; all of what is set has to fit. */
+struct server_filter {
+    size_t route;               /* SIZE_MAX: of any */
+    size_t upstream;            /* of the route; SIZE_MAX: at any */
+    const struct addr_net *net; /* of the client; NULL: from anywhere */
+    uint64_t older_ms;          /* began so long ago; 0: whenever */
+};
+/* Ends all that fit, as server_kill() does; *killed: how many. ERR_NOMEM ends none. */
+enum err server_kill_matching(struct server *server, const struct server_filter *filter,
+                              size_t *killed);
 
 #endif

@@ -1,10 +1,12 @@
-/* What can be seen of the server, and the operator's hand on single sessions; see server.h. */
+/* What can be seen of the server, and the operator's hand on upstreams; see server.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "os/os.h"
+#include "relay/drain.h"
 #include "relay/listener.h"
+#include "relay/pace.h"
 #include "relay/pair.h"
 #include "relay/server.h"
 #include "relay/server_private.h"
@@ -18,6 +20,16 @@ static uint64_t buffers_used(const struct relay *relay)
     return used > 0 ? (uint64_t)used : 0; /* the workers are not read at one instant */
 }
 
+static void fill_guard(const struct guard *guard, struct server_info *out)
+{
+    clients_get_info(guard->clients, &out->clients);
+    out->bans = bans_count(guard->bans);
+    out->tarpit_held = atomic_load(&guard->tarpit.held);
+    out->tarpit_max = guard->tarpit.max;
+    out->tarpit_total = atomic_load(&guard->tarpit.total);
+    out->tarpit_full_total = atomic_load(&guard->tarpit.full_total);
+}
+
 void server_get_info(struct server *server, struct server_info *out)
 {
     struct relay *relay = &server->relay;
@@ -29,6 +41,7 @@ void server_get_info(struct server *server, struct server_info *out)
     if (atomic_load(&relay->lifecycle.stopping))
         out->state = lifecycle_is_stopped(relay) ? SERVER_STOPPED : SERVER_STOPPING;
     out->uptime_ms = now - relay->started_ms;
+    out->stop_drains = out->state == SERVER_STOPPING && drain_is_on(&relay->lifecycle.drain);
     out->stop_left_ms = out->state == SERVER_STOPPING && stop_at > now ? stop_at - now : 0;
     out->workers = relay->worker_count;
     out->sessions_open = atomic_load(&relay->quota.used);
@@ -41,6 +54,7 @@ void server_get_info(struct server *server, struct server_info *out)
     out->buffers_used = buffers_used(relay);
     out->buffer_bytes = buffers_memory(&relay->buffers);
     port_get_stats(relay->port, &out->port);
+    fill_guard(&relay->guard, out);
     server_release(server);
 }
 
@@ -59,6 +73,13 @@ static void summarise_routes(struct relay *relay,
     free(sum);
 }
 
+static void add_would_refuse(const struct relay_route *route, struct server_totals *out)
+{
+    for (size_t i = 0; i < REASON_COUNT; i++)
+        out->would_refuse[i] +=
+            atomic_load_explicit(&route->guard.would_refuse[i], memory_order_relaxed);
+}
+
 void server_get_totals(struct server *server, struct server_totals *out)
 {
     struct relay *relay = &server->relay;
@@ -71,6 +92,10 @@ void server_get_totals(struct server *server, struct server_totals *out)
     stat_rates_total(relay->stat, 60, &out->rate_60s);
     summarise_routes(relay, stat_add_connect_us, &out->connect_us);
     summarise_routes(relay, stat_add_length_ms, &out->length_ms);
+    for (size_t i = 0; i < relay->route_count + relay->removed_count; i++)
+        add_would_refuse(relay->routes[i], out);
+    for (size_t i = 0; i < REASON_COUNT; i++)
+        out->would_refuse[i] += relay->would_refuse_gone[i];
 }
 
 static void fill_totals(struct relay *relay, size_t scope, const struct quota *quota,
@@ -114,6 +139,7 @@ static enum err fill_upstream(struct relay *relay, struct relay_route *route, si
     os_mutex_lock(&route->upstreams.lock);
     route_get_upstream(route->upstreams.route, index, os_mono_ms(), &out->state);
     os_mutex_unlock(&route->upstreams.lock);
+    drain_get_upstream_info(route, index, os_mono_ms(), &out->drain);
     fill_totals(relay, upstream->scope, &upstream->quota, &out->totals);
     out->is_name = resolver_get_info(relay->resolver, route, index, &resolved);
     out->resolved_ms = resolved.resolved_ms;
@@ -136,6 +162,23 @@ static void fill_listeners(const struct relay_route *route, struct server_route_
     }
 }
 
+static void fill_gate(struct relay_route *route, struct server_route_info *out)
+{
+    uint64_t now_ms = os_mono_ms();
+    struct gate_info gate;
+    gate_get_info(&route->gate, now_ms, &gate);
+    out->paused = gate.paused;
+    out->frozen = pace_is_frozen(route);
+    out->ramps = gate.ramps;
+    out->paused_ms = gate.paused_ms;
+    str_format(out->paused_by, sizeof out->paused_by, "%s", gate.paused_by);
+    drain_get_route_info(route, now_ms, &out->drain);
+    out->held = held_count(&route->held);
+    out->held_max = route->conf->queue_max;
+    out->held_peak = atomic_load(&route->held.quota.peak);
+    out->held_total = atomic_load(&route->held.total);
+}
+
 static enum err fill_route(struct relay *relay, struct relay_route *route,
                            struct server_route_info *out)
 {
@@ -148,9 +191,8 @@ static enum err fill_route(struct relay *relay, struct relay_route *route,
     out->listener_count = conf->listen_count;
     out->upstream_count = conf->upstream_count;
     fill_totals(relay, route->scope, &route->quota, &out->totals);
-    out->held = held_count(&route->held);
-    out->held_peak = atomic_load(&route->held.quota.peak);
-    out->held_total = atomic_load(&route->held.total);
+    add_would_refuse(route, &out->totals);
+    fill_gate(route, out);
     fill_listeners(route, out);
     for (size_t i = 0; i < conf->upstream_count; i++) {
         enum err err = fill_upstream(relay, route, i, &out->upstreams[i]);
@@ -226,31 +268,6 @@ enum err server_get_session(struct server *server, uint64_t id, struct server_se
     return open ? ERR_OK : ERR_NOT_FOUND;
 }
 
-enum err server_kill(struct server *server, uint64_t id)
-{
-    struct pair *pair = table_find(&server->relay.table, id);
-    if (pair == NULL)
-        return ERR_NOT_FOUND;
-    bool asked = pair_end(pair, REASON_KILLED);
-    pair_unhold(pair);
-    return asked ? ERR_OK : ERR_NOT_FOUND;
-}
-
-size_t server_kill_route(struct server *server, size_t route)
-{
-    struct pair **pairs;
-    size_t count, killed = 0;
-    if (table_all(&server->relay.table, &pairs, &count) != ERR_OK)
-        return 0;
-    for (size_t i = 0; i < count; i++) {
-        if (pairs[i]->route->index == route && pair_end(pairs[i], REASON_KILLED))
-            killed++;
-        pair_unhold(pairs[i]);
-    }
-    free(pairs);
-    return killed;
-}
-
 bool server_set_admin(struct server *server, size_t route, size_t upstream,
                       enum route_admin admin)
 {
@@ -258,6 +275,8 @@ bool server_set_admin(struct server *server, size_t route, size_t upstream,
     os_mutex_lock(&of->upstreams.lock);
     bool changed = route_set_admin(of->upstreams.route, upstream, admin, os_mono_ms());
     os_mutex_unlock(&of->upstreams.lock);
+    if (admin == ROUTE_READY && drain_end(&of->upstreams.each[upstream]->drain))
+        changed = true;
     upstreams_stir(of); /* logs it, and lets those in that wait */
     return changed;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "relay/pair.h"
+#include "relay/timers.h"
 
 void table_init(struct table *table)
 {
@@ -61,6 +62,26 @@ void table_each(struct table *table, void (*act)(void *ctx, struct pair *pair), 
             act(ctx, list_owner(l, struct pair, in_table));
         os_mutex_unlock(&shard->lock);
     }
+}
+
+struct wake {
+    struct timers *timers;
+    const struct relay_route *route;
+};
+
+static void wake_pair(void *ctx, struct pair *pair)
+{
+    const struct wake *wake = ctx;
+    if (pair->route == wake->route)
+        timers_arm(wake->timers, &pair->timer, 0);
+}
+
+/* A pair leaves the table before its timer is disarmed for good, so with the shard locked it may
+ * be armed without a hold. */
+void table_wake(struct table *table, struct timers *timers, const struct relay_route *route)
+{
+    struct wake wake = {timers, route};
+    table_each(table, wake_pair, &wake);
 }
 
 enum err table_all(struct table *table, struct pair ***out, size_t *count)

@@ -18,6 +18,8 @@
 #define TABLE_SHARDS 64
 
 struct pair;
+struct relay_route;
+struct timers;
 
 struct table {
     struct table_shard {
@@ -36,6 +38,9 @@ struct pair *table_find(struct table *table, uint64_t id);
 
 /* Calls for each pair, with its shard locked. */
 void table_each(struct table *table, void (*act)(void *ctx, struct pair *pair), void *ctx);
+
+/* Has the timer of every pair of the route fire as soon as possible. */
+void table_wake(struct table *table, struct timers *timers, const struct relay_route *route);
 
 /* All pairs, each with a hold for the caller; *out is the caller's to free(). */
 enum err table_all(struct table *table, struct pair ***out, size_t *count);

@@ -10,6 +10,7 @@
 #include "relay/probe.h"
 #include "relay/relay.h"
 #include "relay/resolver.h"
+#include "relay/sessions.h"
 #include "relay/worker.h"
 
 #define PORTS_LOW_PERCENT 80 /* of the local ports: time to warn */
@@ -41,21 +42,18 @@ static void log_change(const struct relay_route *route, const struct route_chang
 /* The sessions of a server that went down. */
 static void kill_sessions(struct relay_route *route, const struct route_change *change)
 {
-    struct pair **pairs;
-    size_t count, ended = 0;
-    if (table_all(&route->relay->table, &pairs, &count) != ERR_OK) {
+    struct session_filter there = {.route = route,
+                                   .at_upstream = true,
+                                   .upstream = change->upstream,
+                                   .at_server = true,
+                                   .server = change->server};
+    size_t ended;
+    if (sessions_end(route->relay, &there, REASON_UPSTREAM_DOWN, &ended) != ERR_OK) {
         log_error("route '%s': the sessions of upstream '%s' could not be ended: %s",
                   route->conf->name, route->conf->upstreams[change->upstream].name,
                   err_text(ERR_NOMEM));
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (pair_end_at(pairs[i], route, change->upstream, change->server,
-                        REASON_UPSTREAM_DOWN))
-            ended++;
-        pair_unhold(pairs[i]);
-    }
-    free(pairs);
     if (ended > 0)
         log_notice("route '%s': upstream '%s' is down, %zu of its sessions ended",
                    route->conf->name, route->conf->upstreams[change->upstream].name, ended);
@@ -98,12 +96,24 @@ static uint64_t begin_checks(struct relay_route *route, struct worker *worker)
     return UINT64_MAX;
 }
 
+void upstreams_see_gate(struct relay_route *route, struct worker *worker)
+{
+    os_mutex_lock(&route->upstreams.lock);
+    bool up = route_is_up(route->upstreams.route, worker->now_ms);
+    os_mutex_unlock(&route->upstreams.lock);
+    gate_see(route, up, worker->now_ms);
+    gate_settle(route, worker->now_ms);
+}
+
 static void follow(struct relay_route *route, struct worker *worker)
 {
     struct relay *relay = route->relay;
     uint32_t stirs = atomic_load(&route->upstreams.stirs);
     see_changes(route);
+    upstreams_see_gate(route, worker);
     uint64_t next_ms = held_serve(route, worker);
+    uint64_t drain_ms = drain_step_route(route, worker->now_ms);
+    next_ms = drain_ms < next_ms ? drain_ms : next_ms;
     if (!atomic_load(&relay->lifecycle.stopping) && route->index != SIZE_MAX) {
         uint64_t check_ms = begin_checks(route, worker);
         next_ms = check_ms < next_ms ? check_ms : next_ms;

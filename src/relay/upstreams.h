@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "os/os.h"
 #include "policy/quota.h"
+#include "relay/drain.h"
 #include "relay/timers.h"
 #include "route/route.h"
 
@@ -39,6 +40,7 @@ struct relay_upstream {
     size_t scope;                 /* in the statistics */
     struct quota quota;           /* sessions connected to it; without a limit */
     struct log_limit connect_log; /* failed connects */
+    struct drain drain;           /* see server_drain_upstream() */
     struct source_use *sources;   /* owned; upstreams_source_count() of them */
 };
 
@@ -91,6 +93,9 @@ void upstreams_failed(struct pair *pair, uint64_t now_ms);
 /* Something has happened to the route: a worker sees to it soon. Any thread, any locks but the
  * timers'. */
 void upstreams_stir(struct relay_route *route);
+
+/* Tells the gate of the route whether one of its upstreams is up. By a worker. */
+void upstreams_see_gate(struct relay_route *route, struct worker *worker);
 
 /* Once a second, by a worker. */
 void upstreams_tick(struct relay_route *route, struct worker *worker);

@@ -31,6 +31,7 @@ static struct {
     unsigned stops;          /* how often a stop was asked for */
     bool now;                /* at once */
     bool quick;              /* within QUICK_STOP_MS */
+    uint64_t over_ms;        /* sessions are ended evenly over this time; 0: in stop_timeout */
     bool reloading;          /* by a signal; the server stays until it is over */
     const char *config_path; /* absolute; "": there is no file */
 } relay;
@@ -44,16 +45,26 @@ static void give_up_starting(void)
     _Exit(1);
 }
 
-static void request_stop(bool now, bool quick)
+/* With the lock held. */
+static void stop_server(void)
+{
+    if (relay.over_ms > 0 && !relay.now)
+        server_stop_over(relay.server, relay.over_ms);
+    else
+        server_stop(relay.server, relay.now);
+}
+
+static void request_stop(bool now, bool quick, uint64_t over_ms)
 {
     os_mutex_lock(&relay.lock);
     relay.stops++;
     relay.now = relay.now || now || relay.stops > 1;
     relay.quick = relay.quick || quick;
+    relay.over_ms = over_ms;
     if (relay.starting && relay.stops > 1)
         give_up_starting();
     if (relay.server != NULL)
-        server_stop(relay.server, relay.now);
+        stop_server();
     os_cond_wake_all(&relay.changed);
     os_mutex_unlock(&relay.lock);
 }
@@ -107,11 +118,11 @@ static void on_signal(enum signal_kind kind, void *ctx)
     switch (kind) {
     case SIGNAL_STOP:
         log_notice("stop signal received");
-        request_stop(false, false);
+        request_stop(false, false, 0);
         break;
     case SIGNAL_STOP_QUICK:
         log_notice("the console or the system is closing");
-        request_stop(false, true);
+        request_stop(false, true, 0);
         break;
     case SIGNAL_REOPEN:
         reopen(ctx);
@@ -120,18 +131,22 @@ static void on_signal(enum signal_kind kind, void *ctx)
     }
 }
 
-static void on_shutdown(void *ctx, bool now)
+static void on_shutdown(void *ctx, bool now, uint64_t over_ms)
 {
     (void)ctx;
-    log_notice("console: shutdown%s", now ? " now" : "");
-    request_stop(now, false);
+    char exact[STR_HUMAN_MAX];
+    if (over_ms > 0)
+        log_notice("console: shutdown drain %s", str_exact_duration(over_ms, exact));
+    else
+        log_notice("console: shutdown%s", now ? " now" : "");
+    request_stop(now, false, over_ms);
 }
 
 static void on_gone(void *ctx)
 {
     (void)ctx;
     log_notice("the terminal is closed");
-    request_stop(false, false);
+    request_stop(false, false, 0);
 }
 
 enum err foreground_take_signals(void)
@@ -261,8 +276,9 @@ static void wait_stopped(struct server *server)
             struct server_info info;
             server_get_info(server, &info);
             if (info.sessions_open > 0)
-                log_notice("stopping: %" PRIu32 " session%s left, they may go on for %s",
-                           info.sessions_open, info.sessions_open == 1 ? "" : "s",
+                log_notice("stopping: %" PRIu32 " session%s left, %s %s", info.sessions_open,
+                           info.sessions_open == 1 ? "" : "s",
+                           info.stop_drains ? "ended evenly within" : "they may go on for",
                            str_human_duration(info.stop_left_ms, human));
             told = now;
         }
@@ -279,7 +295,7 @@ static void publish(struct server *server)
     relay.server = server;
     relay.starting = false;
     if (server != NULL && relay.stops > 0)
-        server_stop(server, relay.now);
+        stop_server();
     os_mutex_unlock(&relay.lock);
 }
 

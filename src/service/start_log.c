@@ -7,8 +7,9 @@
 #include "os/os.h"
 #include "port/port.h"
 
-/* Descriptors that are neither a listener nor one end of a session: standard streams, log,
- * port, console and its clients, and some to spare for what libraries open for a moment. */
+/* Descriptors that are neither a listener, one end of a session nor a client in the tarpit:
+ * standard streams, log, port, console and its clients, and some to spare for what libraries open
+ * for a moment. */
 #define DESCRIPTOR_RESERVE 48
 #define PER_SESSION        2
 #define PER_WORKER         2 /* a pipe */
@@ -17,10 +18,13 @@ static uint64_t fixed_descriptors(const struct conf *conf)
 {
     uint64_t workers = conf->workers > 0 ? conf->workers : os_cpu_count();
     uint64_t count = DESCRIPTOR_RESERVE + PER_WORKER * workers;
-    for (size_t i = 0; i < conf->route_count; i++)
+    bool tarpit = false;
+    for (size_t i = 0; i < conf->route_count; i++) {
+        tarpit = tarpit || conf->routes[i].refuse == CONF_REFUSE_TARPIT;
         for (size_t k = 0; k < conf->routes[i].listen_count; k++)
             count += conf->routes[i].listens[k].port_count;
-    return count;
+    }
+    return count + (tarpit ? conf->tarpit_max : 0);
 }
 
 static void check_descriptors(const struct conf *conf)

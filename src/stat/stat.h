@@ -29,6 +29,7 @@ enum stat_counter {
     STAT_WRITES_UP,        /* WRITE operations finished, client -> upstream */
     STAT_WRITES_DOWN,
     STAT_ACCEPT_FAILURES, /* ACCEPT operations that failed: aborted, no descriptors, no memory */
+    STAT_PACED,           /* waits of a flow because a rate_* had no room */
     STAT_COUNTERS
 };
 

@@ -40,6 +40,11 @@ static const struct {
     {"show session ID", "show session 1", "session 1\n", HAS_JSON},
     {"show stats", "show stats", "route 'test'\n", HAS_JSON},
     {"show config", "show config", "[relay]\n", HAS_JSON},
+    {"show bans", "show bans", "no bans; ", HAS_JSON},
+    {"show clients", "show clients", "no client is remembered\n", HAS_JSON},
+    {"ban IP|CIDR", "ban 198.51.100.1 for 1h reason flood",
+     "198.51.100.1 is banned for 1h; 0 sessions ended\n", PLAIN},
+    {"unban IP|CIDR", "unban 198.51.100.1", "198.51.100.1 is not banned any more\n", PLAIN},
     {"kill ID", "kill 1", "session 1 is ended\n", PLAIN},
     {"kill route NAME", "kill route test",
      "1 session of route 'test' ended; the route goes on\n", PLAIN},
@@ -130,7 +135,7 @@ static void a_wrong_command_fails_and_says_what_would_be_right(void **state)
         {"show sesions", "unknown command 'show sesions'; did you mean 'show sessions'?\n"},
         {"show",
          "'show' needs one more word: info, routes, upstreams, sessions, session, stats, "
-         "config\n"},
+         "config, bans, clients\n"},
         {"show session 77", "session 77 is not open; `show sessions` lists the open ones\n"},
         {"show sessions limit 0",
          "`show sessions limit` does not take '0'; it needs a number from 1 to 1000000\n"},
@@ -177,7 +182,7 @@ static void a_line_may_be_one_argument_and_words_keep_their_blanks(void **state)
     assert_int_equal(console_words(relay, "show", "so me\"thing'", &output, &errors), 1);
     assert_string_equal(errors,
                         "unknown command 'show so me\"thing''; show knows: info, routes, "
-                        "upstreams, sessions, session, stats, config\n");
+                        "upstreams, sessions, session, stats, config, bans, clients\n");
     free(output);
     free(errors);
     assert_int_equal(console_words(relay, "", NULL, &output, &errors), 0);

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "base/addr.h"
+#include "base/str.h"
 #include "os/os.h"
 #include "relay_run.h"
 #include "session.h"
@@ -74,6 +76,68 @@ static void kill_route_ends_its_sessions_and_no_others(void **state)
     end_two_routes(&two);
 }
 
+/* A session whose client has this address. */
+static struct session session_from(const char *ip, const struct addr *relay, sock_t listener)
+{
+    struct addr from;
+    struct session session;
+    assert_int_equal(addr_parse_ip(ip, &from), ERR_OK);
+    assert_int_equal(net_connect_from(&from, relay, NET_PATIENCE_MS, &session.client), ERR_OK);
+    assert_int_equal(net_accept(listener, NET_PATIENCE_MS, &session.upstream), ERR_OK);
+    return session;
+}
+
+static void kill_client_ends_the_sessions_of_a_network_on_all_routes(void **state)
+{
+    struct two_routes two = start_two_routes(state);
+    struct session near = session_from("127.0.0.1", &two.relay->addr, two.listeners[0]);
+    struct session far[3] = {session_from("127.0.1.1", &two.relay->addr, two.listeners[0]),
+                             session_from("127.0.1.2", &two.relay->addr, two.listeners[0]),
+                             session_from("127.0.1.3", &two.other, two.listeners[1])};
+    tell(two.relay, "kill client 127.0.1.2", 0, "1 session of client 127.0.1.2 ended\n");
+    session_expect_reset(&far[1]);
+    tell(two.relay, "kill client 10.0.0.0/8", 0, "0 sessions of client 10.0.0.0/8 ended\n");
+    tell(two.relay, "kill client 127.0.1.0/24", 0, "2 sessions of client 127.0.1.0/24 ended\n");
+    session_expect_reset(&far[0]);
+    session_expect_reset(&far[2]);
+    expect_log(two.relay, " notice console: killed 2 sessions of client 127.0.1.0/24\n");
+    session_check(&near);
+    session_end(&near);
+    end_two_routes(&two);
+}
+
+static void kill_upstream_ends_the_sessions_at_it(void **state)
+{
+    struct two_routes two = start_two_routes(state);
+    struct session mine = session_open(&two.relay->addr, two.listeners[0]);
+    struct session other = session_open(&two.other, two.listeners[1]);
+    char command[128], answer[256], addr[ADDR_TEXT_MAX];
+    addr_format(&two.upstreams[0], addr);
+    str_format(command, sizeof command, "kill upstream test/%s", addr);
+    str_format(answer, sizeof answer,
+               "1 session at upstream %s of route 'test' ended; it takes new ones\n", addr);
+    tell(two.relay, command, 0, answer);
+    session_expect_reset(&mine);
+    session_check(&other);
+    mine = session_open(&two.relay->addr, two.listeners[0]);
+    session_end(&mine);
+    session_end(&other);
+    end_two_routes(&two);
+}
+
+static void kill_older_spares_sessions_that_began_later(void **state)
+{
+    struct two_routes two = start_two_routes(state);
+    struct session old[2] = {session_open(&two.relay->addr, two.listeners[0]),
+                             session_open(&two.other, two.listeners[1])};
+    tell(two.relay, "kill older 1h", 0, "0 sessions older than 1h ended\n");
+    os_sleep_ms(1100);
+    tell(two.relay, "kill older 1s", 0, "2 sessions older than 1s ended\n");
+    session_expect_reset(&old[0]);
+    session_expect_reset(&old[1]);
+    end_two_routes(&two);
+}
+
 int main(void)
 {
     os_init();
@@ -81,6 +145,10 @@ int main(void)
         cmocka_unit_test_teardown(kill_resets_both_ends_of_one_session_in_any_state,
                                   relay_teardown),
         cmocka_unit_test_teardown(kill_route_ends_its_sessions_and_no_others, relay_teardown),
+        cmocka_unit_test_teardown(kill_client_ends_the_sessions_of_a_network_on_all_routes,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(kill_upstream_ends_the_sessions_at_it, relay_teardown),
+        cmocka_unit_test_teardown(kill_older_spares_sessions_that_began_later, relay_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,6 +214,13 @@ void server_stop(struct server *server, bool now)
     server->stopped_now = now;
 }
 
+void server_stop_over(struct server *server, uint64_t over_ms)
+{
+    server->stops++;
+    server->stopped_now = false;
+    server->stopped_over_ms = over_ms;
+}
+
 bool server_wait_stopped(struct server *server, uint32_t timeout_ms)
 {
     (void)timeout_ms;
@@ -273,8 +280,15 @@ static void fill_route(struct server *server, size_t r, struct server_route_info
     *out = (struct server_route_info){.conf = conf,
                                       .totals = server->route_totals[r],
                                       .held = server->held[r],
+                                      .held_max = conf->queue_max,
+                                      .paused = server->paused[r],
+                                      .frozen = server->frozen[r],
+                                      .paused_ms = server->paused[r] ? 130000 : 0,
+                                      .ramps = server->ramps[r],
+                                      .drain = server->drains[r],
                                       .held_peak = 2 * server->held[r],
                                       .held_total = 10 * server->held[r]};
+    str_format(out->paused_by, sizeof out->paused_by, "%s", server->paused_by[r]);
     out->listener_count = conf->listen_count;
     out->listeners = calloc(conf->listen_count, sizeof *out->listeners);
     out->upstream_count = conf->upstream_count;
@@ -355,13 +369,70 @@ enum err server_kill(struct server *server, uint64_t id)
     return err;
 }
 
-size_t server_kill_route(struct server *server, size_t route)
+enum err server_kill_matching(struct server *server, const struct server_filter *filter,
+                              size_t *killed)
 {
-    server->killed_route = route;
-    size_t count = 0;
+    if (server->fail != ERR_OK)
+        return server->fail;
+    server->killed_route = filter->route;
+    server->killed_upstream = filter->upstream;
+    if (filter->net != NULL)
+        server->killed_net = *filter->net;
+    server->killed_older_ms = filter->older_ms;
+    *killed = 0;
     for (size_t i = 0; i < server->session_count; i++)
-        count += server->sessions[i].route == route;
-    return count;
+        *killed += filter->route == SIZE_MAX || server->sessions[i].route == filter->route;
+    return ERR_OK;
+}
+
+bool server_pause(struct server *server, size_t route, bool frozen, const char *by)
+{
+    bool changed = !server->paused[route] || (frozen && !server->frozen[route]);
+    if (!server->paused[route])
+        str_format(server->paused_by[route], SERVER_BY_MAX, "%s", by);
+    server->paused[route] = true;
+    server->frozen[route] |= frozen;
+    return changed;
+}
+
+void server_resume(struct server *server, size_t route, const char *by,
+                   struct server_resumed *out)
+{
+    (void)by;
+    *out = (struct server_resumed){.was_paused = server->paused[route],
+                                   .was_drained = server->drains[route].on,
+                                   .paused_ms = 130000,
+                                   .waiting = server->held[route]};
+    server->paused[route] = false;
+    server->frozen[route] = false;
+    server->drains[route].on = false;
+}
+
+static enum err begin_drain(struct server *server, struct server_drain_info *drain,
+                            uint32_t open, const struct server_drain_plan *plan,
+                            struct server_drain_info *out)
+{
+    bool at_once = plan->kill && plan->over_ms == 0;
+    bool again = drain->on;
+    *drain = (struct server_drain_info){.on = true,
+                                        .over = plan->over_ms > 0 || at_once,
+                                        .left = at_once ? 0 : open,
+                                        .first_left = open,
+                                        .ended_total = at_once ? open : 0,
+                                        .left_ms = plan->over_ms};
+    server->plan = *plan;
+    *out = *drain;
+    out->again = again;
+    return server->fail;
+}
+
+enum err server_drain_route(struct server *server, size_t route,
+                            const struct server_drain_plan *plan, const char *by,
+                            struct server_drain_info *out)
+{
+    (void)by;
+    return begin_drain(server, &server->drains[route],
+                       server->route_totals[route].sessions_open, plan, out);
 }
 
 static struct route_upstream_info *change(struct server *server, size_t route, size_t upstream)
@@ -387,6 +458,8 @@ bool server_set_admin(struct server *server, size_t route, size_t upstream,
 {
     struct route_upstream_info *state = change(server, route, upstream);
     bool changed = state->admin != admin;
+    if (admin == ROUTE_READY)
+        server->upstreams[route][upstream].drain.on = false;
     state->admin = admin;
     update(state);
     return changed;
@@ -411,6 +484,18 @@ bool server_set_max_sessions(struct server *server, size_t route, size_t upstrea
     return changed;
 }
 
+enum err server_drain_upstream(struct server *server, size_t route, size_t upstream,
+                               const struct server_drain_plan *plan, const char *by,
+                               struct server_drain_info *out)
+{
+    (void)by;
+    struct server_upstream_info *info = &server->upstreams[route][upstream];
+    bool changed = server_set_admin(server, route, upstream, ROUTE_DRAIN);
+    enum err err = begin_drain(server, &info->drain, info->state.sessions, plan, out);
+    out->again = !changed;
+    return err;
+}
+
 enum err server_resolve(struct server *server, size_t route, size_t upstream)
 {
     if (!server->upstreams[route][upstream].is_name)
@@ -421,9 +506,12 @@ enum err server_resolve(struct server *server, size_t route, size_t upstream)
 
 /* ---- a console over it ---- */
 
-static void on_shutdown(void *ctx, bool now)
+static void on_shutdown(void *ctx, bool now, uint64_t over_ms)
 {
-    server_stop(ctx, now);
+    if (over_ms > 0)
+        server_stop_over(ctx, over_ms);
+    else
+        server_stop(ctx, now);
 }
 
 static enum err on_reopen(void *ctx)

@@ -31,21 +31,38 @@ struct server {
                                          [FAKE_UPSTREAMS_MAX]; /* sources aside */
     struct server_source_use sources[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX][FAKE_SOURCES_MAX];
     uint32_t held[FAKE_ROUTES_MAX];
-    bool starved[FAKE_ROUTES_MAX];        /* all its listeners */
-    struct server_session_info *sessions; /* owned */
+    bool ramps[FAKE_ROUTES_MAX];
+    bool paused[FAKE_ROUTES_MAX], frozen[FAKE_ROUTES_MAX]; /* for 130 s */
+    char paused_by[FAKE_ROUTES_MAX][SERVER_BY_MAX];
+    struct server_drain_info drains[FAKE_ROUTES_MAX]; /* of the routes; set by drains */
+    bool starved[FAKE_ROUTES_MAX];                    /* all its listeners */
+    struct server_session_info *sessions;             /* owned */
     size_t session_count;
-    enum err fail; /* not ERR_OK: reading functions fail with it */
+    struct server_bans bans; /* what is there; not owned */
+    struct server_client_info clients[8];
+    size_t client_count;
+    struct server_ban_result ban_result; /* what the next ban says */
+    enum err ban_err;                    /* not ERR_OK: bans fail with it */
+    enum err fail;                       /* not ERR_OK: reading functions fail with it */
 
     /* What was done to it. */
     uint64_t killed;
     size_t killed_route; /* SIZE_MAX: none */
-    unsigned changes;    /* of upstreams, calls that changed nothing included */
+    size_t killed_upstream;
+    struct addr_net killed_net;
+    uint64_t killed_older_ms;
+    struct server_drain_plan plan; /* of the last drain */
+    unsigned changes;              /* of upstreams, calls that changed nothing included */
     unsigned resolves;
     unsigned reloads;
     enum err reload_fails;  /* not ERR_OK: a reload fails with it */
     _Atomic unsigned holds; /* right now */
+    struct ban banned;      /* the last one; until_ms is for how long */
+    bool ban_keeps;
+    unsigned ban_calls;
     unsigned stops;
     bool stopped_now;
+    uint64_t stopped_over_ms;
 };
 
 /* Two routes: 'lobby' (*:7777; 10.0.0.5:7000 is up, the name game.example never resolved) and

@@ -41,11 +41,17 @@ static void fill_conf(struct fixture *fix)
         .nodelay = true,
         .buffer_bytes = 4096,
         .backlog = 16,
+        .queue_max = 50,
+        .pause_timeout_ms = 300000,
     };
     fix->conf = (struct conf){
         .workers = 1,
         .max_sessions = 100,
         .stop_timeout_ms = 30000,
+        .client_table = 1000,
+        .client_bits_ipv4 = 32,
+        .client_bits_ipv6 = 64,
+        .tarpit_max = 4,
         .routes = &fix->route_conf,
         .route_count = 1,
     };
@@ -204,6 +210,19 @@ static void check_sums(struct fixture *fix)
     assert_int_equal(lengths.count, connected);
 }
 
+/* What is remembered of clients knows of no session any more. */
+static void check_clients(struct fixture *fix)
+{
+    struct client_info *clients;
+    size_t count;
+    assert_int_equal(
+        clients_list(fix->relay.guard.clients, fix->worker->now_ms, &clients, &count), ERR_OK);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(clients[i].sessions, 0);
+    free(clients);
+    assert_int_equal(atomic_load(&fix->relay.guard.tarpit.held), 0);
+}
+
 int fixture_teardown(void **state)
 {
     struct fixture *fix = *state;
@@ -215,6 +234,7 @@ int fixture_teardown(void **state)
     assert_int_equal(atomic_load(&fix->relay.routes[0]->upstreams.each[0]->quota.used), 0);
     assert_int_equal(atomic_load(&fix->relay.routes[0]->upstreams.each[1]->quota.used), 0);
     assert_int_equal(atomic_load(&fix->worker->cache.used), 0);
+    check_clients(fix);
     assert_int_equal(fix->relay.pairs.used, 0);
     buffers_empty_cache(&fix->relay.buffers, &fix->worker->cache);
     port_leave(fix->relay.port);

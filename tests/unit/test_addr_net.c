@@ -220,6 +220,22 @@ static void mangled_networks_do_no_harm(void **state)
     }
 }
 
+static void a_single_address_can_be_written_without_its_length(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"10.0.0.7/32", "10.0.0.7"},        {"10.0.0.0/31", "10.0.0.0/31"},
+        {"0.0.0.0/0", "0.0.0.0/0"},         {"2001:db8::1/128", "2001:db8::1"},
+        {"2001:db8::/32", "2001:db8::/32"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct addr_net net;
+        char text[ADDR_NET_TEXT_MAX];
+        assert_int_equal(addr_net_parse(texts[i][0], &net), ERR_OK);
+        assert_string_equal(addr_net_format_short(&net, text), texts[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_network_has_the_addresses_from_its_first_to_its_last),
         cmocka_unit_test(ports_zones_and_the_mapped_form_do_not_matter),
         cmocka_unit_test(nobody_is_in_no_network),
+        cmocka_unit_test(a_single_address_can_be_written_without_its_length),
         cmocka_unit_test(masking_leaves_exactly_the_leading_bits),
         cmocka_unit_test(mangled_networks_do_no_harm),
     };

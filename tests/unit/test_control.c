@@ -103,8 +103,10 @@ static void what_ends_sessions_is_never_shortened(void **state)
     (void)state;
     for (size_t i = 0; i < command_count; i++) {
         bool ends = strncmp(commands[i].words, "kill", 4) == 0 ||
-                    strncmp(commands[i].words, "shutdown", 8) == 0 ||
-                    strcmp(commands[i].words, "reload") == 0;
+                    strncmp(commands[i].words, "drain", 5) == 0 ||
+                    strcmp(commands[i].words, "ban") == 0 ||
+                    strcmp(commands[i].words, "reload") == 0 ||
+                    strncmp(commands[i].words, "shutdown", 8) == 0;
         assert_int_equal(commands[i].whole, ends);
     }
     run("shut now");
@@ -150,7 +152,8 @@ static void words_may_be_shortened_while_they_fit_one_command(void **state)
         {"sh sess 7", "show session 7"},
         {"show session 7 j", "show session 7 json"},
         {"sh st r lobby", "show stats route lobby"},
-        {"sh c", "show config"},
+        {"sh co", "show config"},
+        {"sh c", NULL}, /* config and clients */
         {"h sh st", "help show stats"},
     };
     for (size_t i = 0; i < COUNT(lines); i++) {
@@ -178,13 +181,13 @@ static void a_wrong_line_names_the_word_and_what_would_be_right(void **state)
          "unknown command 'shut'; did you mean 'shutdown'? `help` lists the commands\n"},
         {"\"\"", "unknown command ''; `help` lists the commands\n"},
         {"show", "'show' needs one more word: info, routes, upstreams, sessions, session, "
-                 "stats, config\n"},
+                 "stats, config, bans, clients\n"},
         {"sh", "'show' needs one more word: info, routes, upstreams, sessions, session, stats, "
-               "config\n"},
+               "config, bans, clients\n"},
         {"set", "'set' needs one more word: weight, max_sessions, log_level, columns\n"},
         {"show sesions", "unknown command 'show sesions'; did you mean 'show sessions'?\n"},
         {"show zebra", "unknown command 'show zebra'; show knows: info, routes, upstreams, "
-                       "sessions, session, stats, config\n"},
+                       "sessions, session, stats, config, bans, clients\n"},
         {"sh s", "'sh s' can mean several commands: show sessions, show session, show stats; "
                  "write more of it\n"},
         {"sh se x",
@@ -249,7 +252,8 @@ static void a_wrong_line_names_the_word_and_what_would_be_right(void **state)
          "limit\n"},
         {"set columns 1001", "`set columns` does not take '1001'; it needs a number from 40 to "
                              "1000, or 0 for no limit\n"},
-        {"shutdown later", "`shutdown` does not know 'later'; usage: shutdown [now]\n"},
+        {"shutdown later",
+         "`shutdown` does not know 'later'; usage: shutdown [now] [drain DURATION]\n"},
         {"help foo", "unknown command 'foo'; `help` lists the commands\n"},
         {"help show sesions",
          "unknown command 'show sesions'; did you mean 'show sessions'?\n"},

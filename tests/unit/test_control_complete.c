@@ -49,7 +49,7 @@ static void a_word_that_fits_one_command_is_completed_with_a_blank(void **state)
     assert_completes("HEL", "p ", "");
     assert_completes("show in", "fo ", "");
     assert_completes("sh up", "streams ", "");
-    assert_completes("shutdown ", "now ", "");
+    assert_completes("shutdown n", "ow ", "");
     assert_completes("show info", " ", "");
 }
 
@@ -63,7 +63,7 @@ static void several_candidates_are_completed_as_far_as_they_agree(void **state)
 }
 
 static const char every_first_word[] =
-    "help\nshow\nkill\nenable\ndisable\ndrain\nresolve\nset\n"
+    "help\nshow\nban\nunban\nkill\npause\nresume\ndrain\nenable\ndisable\nresolve\nset\n"
     "reopen\nreload\nshutdown\nquit\n";
 
 static void nothing_typed_offers_every_first_word_once(void **state)
@@ -95,10 +95,10 @@ static void values_are_offered_behind_their_keyword(void **state)
     assert_completes("show sessions limit ", "", "");
 }
 
-static void both_forms_of_kill_are_offered(void **state)
+static void all_forms_of_kill_are_offered(void **state)
 {
     (void)state;
-    assert_completes("kill ", "route ", "");
+    assert_completes("kill ", "", "route\nclient\nupstream\nolder\n");
     assert_completes("kill route ", "", "lobby\nlogin\nworld\n");
     assert_completes("kill route lob", "by ", "");
 }
@@ -108,7 +108,7 @@ static void help_takes_the_words_of_commands(void **state)
     (void)state;
     assert_completes("help sh", "", "show\nshutdown\n");
     assert_completes("help show se", "ssion", "sessions\nsession\n");
-    assert_completes("help kill ", "route ", "");
+    assert_completes("help kill ", "", "route\nclient\nupstream\nolder\n");
 }
 
 static void nothing_is_made_of_what_fits_nothing(void **state)
@@ -134,10 +134,10 @@ static void only_what_stands_before_the_cursor_counts(void **state)
 static void upstreams_are_offered_as_route_and_name(void **state)
 {
     (void)state;
-    assert_completes("drain ", "upstream ", "");
+    assert_completes("drain ", "", "route\nupstream\n");
     assert_completes("drain upstream ", "",
                      "lobby/10.0.0.5:7000\nlobby/game.example:7000\n"
-                     "world/[fd00::2]:7100-7115\n");
+                     "world/[fd00::2]:7100-7115\nover\nkill\n");
     assert_completes("enable upstream lo", "bby/",
                      "lobby/10.0.0.5:7000\nlobby/game.example:7000\n");
     assert_completes("disable upstream lobby/1", "0.0.0.5:7000 ", "");
@@ -151,11 +151,24 @@ static void upstreams_are_offered_as_route_and_name(void **state)
 static void the_commands_for_upstreams_complete_as_all_do(void **state)
 {
     (void)state;
-    assert_completes("d", "", "disable\ndrain\n");
+    assert_completes("d", "", "drain\ndisable\n");
     assert_completes("en", "able ", "");
-    assert_completes("re", "", "resolve\nreopen\nreload\n");
+    assert_completes("re", "", "resume\nresolve\nreopen\nreload\n");
     assert_completes("set ", "", "weight\nmax_sessions\nlog_level\ncolumns\n");
     assert_completes("set m", "ax_sessions ", "");
+}
+
+static void routes_to_pause_are_offered_with_all(void **state)
+{
+    (void)state;
+    assert_completes("pause ", "", "lobby\nlogin\nworld\nall\nfrozen\n");
+    assert_completes("pause a", "ll ", "");
+    assert_completes("resume w", "orld ", "");
+    assert_completes("pause lobby f", "rozen ", "");
+    assert_completes("drain route lobby ", "", "over\nkill\n");
+    assert_completes("drain upstream w", "orld/[fd00::2]:7100-7115 ", "");
+    assert_completes("shutdown ", "", "now\ndrain\n");
+    assert_completes("kill older ", "", ""); /* any time */
 }
 
 static void the_names_of_a_configuration_are_those_its_commands_take(void **state)
@@ -188,12 +201,13 @@ int main(void)
         TEST(nothing_typed_offers_every_first_word_once),
         TEST(keywords_are_offered_until_they_are_used),
         TEST(values_are_offered_behind_their_keyword),
-        TEST(both_forms_of_kill_are_offered),
+        TEST(all_forms_of_kill_are_offered),
         TEST(help_takes_the_words_of_commands),
         TEST(nothing_is_made_of_what_fits_nothing),
         TEST(only_what_stands_before_the_cursor_counts),
         TEST(upstreams_are_offered_as_route_and_name),
         TEST(the_commands_for_upstreams_complete_as_all_do),
+        TEST(routes_to_pause_are_offered_with_all),
         TEST(the_names_of_a_configuration_are_those_its_commands_take),
         TEST(without_names_none_are_offered),
     };

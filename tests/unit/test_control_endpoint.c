@@ -281,8 +281,9 @@ static struct {
     bool entered;
 } slow;
 
-static void shut_down_slowly(void *ctx, bool now)
+static void shut_down_slowly(void *ctx, bool now, uint64_t over_ms)
 {
+    (void)over_ms;
     os_mutex_lock(&slow.lock);
     slow.entered = true;
     os_cond_wake_all(&slow.changed);

@@ -253,7 +253,7 @@ static void many_candidates_are_listed_in_columns_of_the_screen(void **state)
     assert_screen("> show \n"
                   "info       routes     upstreams\n"
                   "sessions   session    stats\n"
-                  "config\n"
+                  "config     bans       clients\n"
                   "> \n"
                   "leaving\n");
 }

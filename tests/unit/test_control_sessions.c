@@ -190,6 +190,51 @@ static void who_spoke_for_a_client_shows_where_somebody_did(void **state)
     assert_null(strstr(result.text.data, "VIA"));
 }
 
+/* ---- sessions that the relay holds back ---- */
+
+static void a_paced_session_says_so_and_which_rate_it_waits_for(void **state)
+{
+    (void)state;
+    server->sessions[0].down.park = FLOW_PACED_CLIENT;
+    server->sessions[0].down.parked_ms = 120;
+    server->sessions[0].down.park_left_ms = 30;
+    assert_has("show sessions", "  paced\n");
+    assert_has("show session 7", "  phase    data\n"
+                                 "  waits    down, for room in rate_down_per_client; for 120ms "
+                                 "so far, goes on in 30ms\n");
+    server->sessions[0].down.park = FLOW_PACED_SESSION;
+    assert_has("show session 7", "for room in rate_down;");
+    server->sessions[0].up.park = FLOW_PACED_ROUTE;
+    assert_has("show session 7", "  waits    up, for room in rate_up_per_route;");
+}
+
+static void a_session_of_a_frozen_route_says_so(void **state)
+{
+    (void)state;
+    server->sessions[0].frozen = true;
+    server->sessions[0].up.park = FLOW_FROZEN;
+    server->sessions[0].up.parked_ms = 5000;
+    assert_has("show sessions", "  frozen\n");
+    assert_has("show session 7",
+               "  phase    data, the route is frozen\n"
+               "  waits    up, until the route is resumed; for 5.0s so far\n");
+    server->sessions[2].frozen = true; /* is being killed */
+    assert_has("show sessions", "  ending\n");
+}
+
+static void json_tells_why_a_direction_stands_still_and_until_when(void **state)
+{
+    (void)state;
+    server->sessions[0].up.park = FLOW_PACED_SESSION;
+    server->sessions[0].up.parked_ms = 120;
+    server->sessions[0].up.park_left_ms = 30;
+    assert_has("show session 7 json", "\"parked_up\": \"rate_up\"");
+    assert_has("show session 7 json", "\"parked_up_ms\": 120");
+    assert_has("show session 7 json", "\"parked_up_left_ms\": 30");
+    assert_has("show session 7 json", "\"parked_down\": null");
+    assert_has("show session 7 json", "\"frozen\": false");
+}
+
 /* ---- sorting and limits ---- */
 
 static void assert_order(const char *key, const char *first, const char *second,
@@ -286,6 +331,9 @@ int main(void)
         TEST(an_upstream_that_was_never_chosen_is_a_dash),
         TEST(a_session_whose_header_is_awaited_has_no_upstream_yet),
         TEST(a_held_session_says_what_it_waits_for),
+        TEST(a_paced_session_says_so_and_which_rate_it_waits_for),
+        TEST(a_session_of_a_frozen_route_says_so),
+        TEST(json_tells_why_a_direction_stands_still_and_until_when),
         TEST(who_spoke_for_a_client_shows_where_somebody_did),
         TEST(sessions_are_sorted_by_every_key),
         TEST(equal_sessions_stand_in_the_order_of_their_ids),

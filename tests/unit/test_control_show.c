@@ -63,6 +63,15 @@ static void statistics_of_a_route_show_counters_rates_and_percentiles(void **sta
         "  session length     99  1m01s  30.0s  3m00s  1h00m      -  1d03h\n");
 }
 
+static void statistics_tell_of_waits_for_a_rate_where_there_were_any(void **state)
+{
+    (void)state;
+    server->route_totals[0].sums.counters[STAT_PACED] = 7;
+    assert_has("show stats route lobby",
+               "failed accepts\n  paced     7 waits for room in a rate\n\n");
+    assert_has("show stats route lobby json", "\"paced_total\": 7");
+}
+
 static void statistics_fold_where_the_console_is_narrow(void **state)
 {
     (void)state;
@@ -195,6 +204,7 @@ int main(void)
         TEST(routes_show_their_listeners),
         TEST(a_range_of_ports_shows_its_first_and_last),
         TEST(statistics_of_a_route_show_counters_rates_and_percentiles),
+        TEST(statistics_tell_of_waits_for_a_rate_where_there_were_any),
         TEST(statistics_fold_where_the_console_is_narrow),
         TEST(a_starved_listener_shows),
         TEST(what_the_system_does_not_tell_is_said),

@@ -59,6 +59,29 @@ static void a_limit_may_have_its_own_window(void **state)
     assert_int_equal(kept.lines, 2);
 }
 
+static void who_makes_lines_up_at_a_price_asks_whether_one_is_held_back(void **state)
+{
+    (void)state;
+    struct log_limit limit = {0};
+    assert_false(log_limit_holds(&limit, LOG_WARNING, mono));
+    assert_int_equal(limit.total, 0);
+    log_limited(&limit, LOG_WARNING, "x");
+    mono += 9999;
+    assert_true(log_limit_holds(&limit, LOG_WARNING, mono));
+    assert_true(log_limit_holds(&limit, LOG_WARNING, mono));
+    assert_int_equal(limit.total, 3);
+    mono += 1;
+    assert_false(log_limit_holds(&limit, LOG_WARNING, mono));
+    log_limited(&limit, LOG_WARNING, "x");
+    assert_string_equal(kept.line, EPOCH "warning x (2 more since the last such line)\n");
+
+    mono += 10000;
+    log_set_level(LOG_ERROR); /* no line at all: counted, not held back */
+    assert_true(log_limit_holds(&limit, LOG_WARNING, mono));
+    assert_int_equal(limit.total, 5);
+    assert_int_equal(limit.suppressed, 0);
+}
+
 static void a_long_limited_line_keeps_its_count(void **state)
 {
     (void)state;
@@ -199,6 +222,8 @@ int main(void)
         cmocka_unit_test_setup(only_the_first_of_a_window_is_written, kept_set_up),
         cmocka_unit_test_setup(the_next_line_says_how_many_were_held_back, kept_set_up),
         cmocka_unit_test_setup(a_limit_may_have_its_own_window, kept_set_up),
+        cmocka_unit_test_setup(who_makes_lines_up_at_a_price_asks_whether_one_is_held_back,
+                               kept_set_up),
         cmocka_unit_test_setup(a_long_limited_line_keeps_its_count, kept_set_up),
         cmocka_unit_test_setup(lines_above_the_level_are_counted_but_take_no_window,
                                kept_set_up),

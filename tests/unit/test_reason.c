@@ -108,6 +108,24 @@ static void a_refusal_is_the_relays_limit_or_refusal(void **state)
     }
 }
 
+static void the_guards_reasons_are_refusals_that_a_dry_run_counts(void **state)
+{
+    (void)state;
+    static const enum reason guards[] = {REASON_DENIED,       REASON_BANNED,
+                                         REASON_LIMIT_CLIENT, REASON_RATE_CLIENT,
+                                         REASON_RATE_ROUTE,   REASON_RATE_RELAY};
+    size_t count = 0;
+    for (int i = 0; i < REASON_COUNT; i++) {
+        bool is_one = reason_is_of_guard((enum reason)i);
+        count += is_one;
+        if (is_one)
+            assert_true(reason_is_refusal((enum reason)i));
+    }
+    assert_int_equal(count, sizeof guards / sizeof guards[0]);
+    for (size_t i = 0; i < count; i++)
+        assert_true(reason_is_of_guard(guards[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +138,7 @@ int main(void)
         cmocka_unit_test(what_the_relay_lacked_is_a_refusal),
         cmocka_unit_test(what_happened_to_a_tried_session_is_not),
         cmocka_unit_test(a_refusal_is_the_relays_limit_or_refusal),
+        cmocka_unit_test(the_guards_reasons_are_refusals_that_a_dry_run_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,7 +246,7 @@ static void a_client_that_resets_while_it_is_held_gives_back_its_early_bytes(voi
     struct fixture *fix = trusting(state, CONF_PROXY_IN_REQUIRED);
     fix->route_conf.when_down = CONF_HOLD;
     fix->route_conf.hold_ms = 30000;
-    fix->relay.routes[0]->held.quota.limit = 10;
+    fix->route_conf.queue_max = 10;
     for (size_t i = 0; i < 2; i++)
         route_set_admin(fix->relay.routes[0]->upstreams.route, i, ROUTE_DISABLED,
                         fix->worker->now_ms);

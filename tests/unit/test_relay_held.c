@@ -19,7 +19,7 @@ static int held_setup(void **state)
     struct route *route = fix->relay.routes[0]->upstreams.route;
     fix->route_conf.when_down = CONF_HOLD;
     fix->route_conf.hold_ms = 10000;
-    fix->relay.routes[0]->held.quota.limit = QUEUE_MAX;
+    fix->route_conf.queue_max = QUEUE_MAX;
     assert_true(route_set_admin(route, 1, ROUTE_DISABLED, fix->worker->now_ms));
     assert_true(route_set_max_sessions(route, 0, 1));
     return result;

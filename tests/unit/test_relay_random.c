@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "relay/listener.h"
+#include "relay/pace.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 
@@ -179,9 +180,31 @@ static void disturb(struct fixture *fix, struct random *random)
     free(pairs);
 }
 
-static void random_events_lose_nothing_and_leave_nothing(void **state)
+/* Paces and deadlines come and go, the route freezes and thaws. */
+static void hold_back(struct fixture *fix, struct random *random)
 {
-    struct fixture *fix = *state;
+    struct conf_route *conf = &fix->route_conf;
+    struct conf_pace *paces[] = {&conf->rate_up, &conf->rate_down, &conf->rate_up_per_route,
+                                 &conf->rate_down_per_route};
+    struct conf_pace *pace = paces[random_below(random, 4)];
+    *pace = (struct conf_pace){0};
+    if (random_chance(random, 60))
+        *pace = (struct conf_pace){.bytes_per_s = random_between(random, 1, 200000),
+                                   .burst_bytes = (uint32_t)random_between(random, 1, 100000)};
+    if (random_chance(random, 20))
+        pace_freeze(fix->relay.routes[0]);
+    else
+        pace_thaw(fix->relay.routes[0]);
+    conf->max_session_time_ms = random_chance(random, 10) ? 30000 : 0;
+    conf->first_byte_timeout_ms = random_chance(random, 20) ? 2000 : 0;
+    conf->max_backlog_age_ms = random_chance(random, 20) ? 3000 : 0;
+    conf->min_rate = (struct conf_min_rate){0};
+    if (random_chance(random, 20))
+        conf->min_rate = (struct conf_min_rate){.bytes_per_s = 500, .over_ms = 3000};
+}
+
+static void play(struct fixture *fix, bool holds_back)
+{
     struct random random;
     random_init(&random, seed, 0);
     memset(given, 0, sizeof given);
@@ -198,8 +221,10 @@ static void random_events_lose_nothing_and_leave_nothing(void **state)
             finish_any(&random);
         else if (dice < 98)
             fixture_pass(fix, random_between(&random, 1, 2000));
-        else
+        else if (!holds_back || random_chance(&random, 70))
             disturb(fix, &random);
+        else
+            hold_back(fix, &random);
         if (random_chance(&random, 70))
             fixture_pump(fix);
         if (i % 50 == 0)
@@ -208,6 +233,17 @@ static void random_events_lose_nothing_and_leave_nothing(void **state)
     check_all(fix);
     assert_true(fixture_counter(fix, STAT_SESSIONS) > 100);
     assert_true(fixture_counter(fix, STAT_BYTES_UP) > 0);
+    assert_int_equal(fixture_counter(fix, STAT_PACED) > 0, holds_back);
+}
+
+static void random_events_lose_nothing_and_leave_nothing(void **state)
+{
+    play(*state, false);
+}
+
+static void random_paces_and_freezes_lose_nothing_and_leave_nothing(void **state)
+{
+    play(*state, true);
 }
 
 static int once(void **state)
@@ -223,6 +259,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(random_events_lose_nothing_and_leave_nothing,
                                         fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(random_events_lose_nothing_and_leave_nothing,
+                                        fixture_setup_reading_into_buffers, fixture_teardown),
+        cmocka_unit_test_setup_teardown(random_paces_and_freezes_lose_nothing_and_leave_nothing,
+                                        fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(random_paces_and_freezes_lose_nothing_and_leave_nothing,
                                         fixture_setup_reading_into_buffers, fixture_teardown),
     };
     return cmocka_run_group_tests_name("relay_random", tests, once, NULL);

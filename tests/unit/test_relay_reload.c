@@ -232,7 +232,7 @@ static void limits_hold_at_once(void **state)
     reload(fix, "[relay]\nmax_sessions = 7\n" THE_SAME "max_sessions = 3\nqueue_max = 2\n");
     assert_int_equal(fix->relay.quota.limit, 7);
     assert_int_equal(game(fix)->quota.limit, 3);
-    assert_int_equal(game(fix)->held.quota.limit, 2);
+    assert_int_equal(game(fix)->conf->queue_max, 2);
     assert_ptr_equal(fix->relay.conf, confs[conf_count - 1]);
     assert_ptr_equal(game(fix)->conf, &fix->relay.conf->routes[0]);
 }

@@ -78,7 +78,10 @@ void conn_begin(struct conn *conn, uint64_t number)
 
     enum err err = sock_open((enum addr_family)options->addr.family, &conn->sock);
     if (err == ERR_OK) {
-        err = port_attach(driver->port, conn->sock);
+        if (options->source.family != ADDR_NONE)
+            err = sock_bind(conn->sock, &options->source);
+        if (err == ERR_OK)
+            err = port_attach(driver->port, conn->sock);
         if (err != ERR_OK)
             sock_close(conn->sock, SOCK_CLOSE_ABORT);
     }

@@ -132,6 +132,11 @@ void driver_on_message(struct driver *driver, struct conn *conn)
     }
 }
 
+static uint64_t retry_delay_us(const struct driver *driver)
+{
+    return driver->options->flood ? 0 : RETRY_US;
+}
+
 void driver_on_closed(struct driver *driver, struct conn *conn, bool failed)
 {
     if (driver->options->mode != MODE_CONNECT || !driver_take_message(driver)) {
@@ -139,7 +144,7 @@ void driver_on_closed(struct driver *driver, struct conn *conn, bool failed)
     } else if (failed) {
         conn->retry = true;
         driver->retrying++;
-        conn->retry_us = driver->now_us + RETRY_US;
+        conn->retry_us = driver->now_us + retry_delay_us(driver);
     } else {
         begin_conn(driver, conn);
     }
@@ -278,8 +283,8 @@ static int time_to_act(const struct driver *driver)
     uint64_t start_us = atomic_load(&driver->window->start_us);
     if (driver->now_us < start_us && start_us < next_us)
         next_us = start_us;
-    if (driver->retrying > 0 && next_us > driver->now_us + RETRY_US)
-        next_us = driver->now_us + RETRY_US;
+    if (driver->retrying > 0 && next_us > driver->now_us + retry_delay_us(driver))
+        next_us = driver->now_us + retry_delay_us(driver);
     if (driver->options->mode == MODE_PACED && driver->paced_us != 0 && !driver->finishing &&
         driver->budget > 0 && due_us(driver, driver->paced_next) < next_us) {
         next_us = due_us(driver, driver->paced_next);

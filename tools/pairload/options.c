@@ -34,9 +34,11 @@ static const char help_text[] =
     "                    and say 'measuring' and 'measured' on the standard error output\n"
     "  --count N         end after so many messages (connect: connections) in all\n"
     "  --threads N       threads that share the connections (default 1)\n"
+    "  --source ADDR     connect from this address of the machine, as 127.0.0.2\n"
     "  --seed N          of the bytes that are sent (default: a random one)\n"
     "  --timeout S       give a connection up when a due byte does not come (default 60s)\n"
     "  --spin            paced: meet due times exactly, at the price of a processor\n"
+    "  --flood           connect: try again at once where a connection fails\n"
     "  --json            print the result as one JSON object\n"
     "\n"
     "Latency is the time from sending a message to the last byte of its echo; for paced from\n"
@@ -142,6 +144,11 @@ static bool take_threads(struct options *out, const char *value)
     return parse_u32(value, THREADS_MAX, &out->threads);
 }
 
+static bool take_source(struct options *out, const char *value)
+{
+    return addr_parse_ip(value, &out->source) == ERR_OK;
+}
+
 static bool take_seed(struct options *out, const char *value)
 {
     return str_parse_u64(value, &out->seed) == ERR_OK && out->seed <= INT64_MAX;
@@ -164,6 +171,7 @@ static const struct option {
     {"--warm-up", take_warm_up, "seconds or a time with unit, as 1, 500ms or 2m"},
     {"--count", take_count, "a number from 1"},
     {"--threads", take_threads, "a number from 1 to 256"},
+    {"--source", take_source, "an IP address of this machine"},
     {"--seed", take_seed, "a number below 2^63"},
     {"--timeout", take_timeout, "seconds or a time with unit, as 10, 500ms or 2m"},
 };
@@ -192,6 +200,10 @@ static bool parse_options(int argc, char **argv, struct options *out, int *code)
     for (int i = 0; i < argc; i++) {
         if (is_word(argv[i], "--json")) {
             out->json = true;
+            continue;
+        }
+        if (is_word(argv[i], "--flood")) {
+            out->flood = true;
             continue;
         }
         if (is_word(argv[i], "--spin")) {

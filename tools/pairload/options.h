@@ -24,7 +24,8 @@ const char *mode_word(enum mode mode);
 
 struct options {
     enum mode mode;
-    struct addr addr; /* to listen on, or the target */
+    struct addr addr;   /* to listen on, or the target */
+    struct addr source; /* where connections come from; ADDR_NONE: the system chooses */
     bool json;
 
     uint32_t connections;
@@ -36,6 +37,7 @@ struct options {
     uint64_t seed;        /* below 2^63, so that JSON can hold it */
     uint32_t threads;
     uint64_t stall_ms; /* no byte for so long while one is due is an error */
+    bool flood;        /* MODE_CONNECT: the next try after a failed one comes at once */
     bool spin;         /* wait for due times with the processor */
 };
 

@@ -29,6 +29,14 @@ enum err os_file_open(FILE **out, const char *path, const char *mode)
     return ERR_OK;
 }
 
+enum err os_file_sync(FILE *file)
+{
+    if (fflush(file) != 0)
+        return error_last();
+    /* What is no file on a disk has nothing to be synced. */
+    return fsync(fileno(file)) == 0 || errno == EINVAL ? ERR_OK : error_last();
+}
+
 enum err os_file_remove(const char *path)
 {
     return unlink(path) == 0 ? ERR_OK : error_last();

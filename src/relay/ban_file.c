@@ -1,0 +1,181 @@
+#include "relay/ban_file.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/os.h"
+
+#define FORMAT "pairport state"
+
+/* ---- reading ---- */
+
+/* Nothing that could upset a terminal; that it is UTF-8 the JSON reader has seen to. */
+static bool is_printable(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
+        if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0))
+            return false;
+    return true;
+}
+
+static bool read_text(const json_t *object, const char *name, char *out, size_t size)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    if (text == NULL || strlen(text) >= size || !is_printable(text))
+        return false;
+    str_format(out, size, "%s", text);
+    return true;
+}
+
+static bool read_number(const json_t *object, const char *name, uint64_t *out)
+{
+    const json_t *value = json_object_get(object, name);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return false;
+    *out = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+/* The member that is missing or wrong; NULL: all are right. */
+static const char *read_ban(const json_t *object, struct ban *out)
+{
+    const char *net = json_string_value(json_object_get(object, "network"));
+    if (net == NULL || addr_net_parse(net, &out->net) != ERR_OK)
+        return "network";
+    if (!read_number(object, "set_ms", &out->set_ms))
+        return "set_ms";
+    if (json_is_null(json_object_get(object, "until_ms")))
+        out->until_ms = BAN_FOR_EVER;
+    else if (!read_number(object, "until_ms", &out->until_ms))
+        return "until_ms";
+    if (!read_number(object, "hits", &out->hits))
+        return "hits";
+    if (!read_text(object, "by", out->by, sizeof out->by))
+        return "by";
+    return read_text(object, "reason", out->reason, sizeof out->reason) ? NULL : "reason";
+}
+
+static enum err read_bans(const json_t *array, struct ban **out, size_t *count, struct str *why)
+{
+    size_t size = json_array_size(array);
+    struct ban *bans = calloc(size + 1, sizeof *bans);
+    if (bans == NULL) {
+        str_add(why, err_text(ERR_NOMEM));
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < size; i++) {
+        const char *wrong = read_ban(json_array_get(array, i), &bans[i]);
+        if (wrong == NULL)
+            continue;
+        str_addf(why, "number %zu of \"bans\": \"%s\" is missing or wrong", i + 1, wrong);
+        free(bans);
+        return ERR_INVALID;
+    }
+    *out = bans;
+    *count = size;
+    return ERR_OK;
+}
+
+static enum err read_root(const json_t *root, struct ban **out, size_t *count, struct str *why)
+{
+    const char *format = json_string_value(json_object_get(root, "format"));
+    uint64_t version;
+    if (format == NULL || strcmp(format, FORMAT) != 0) {
+        str_add(why, "\"format\" is not \"" FORMAT "\"");
+        return ERR_INVALID;
+    }
+    if (!read_number(root, "version", &version) || version != BAN_FILE_VERSION) {
+        str_addf(why, "\"version\" is not %d", BAN_FILE_VERSION);
+        return ERR_INVALID;
+    }
+    if (!json_is_array(json_object_get(root, "bans"))) {
+        str_add(why, "\"bans\" is no array");
+        return ERR_INVALID;
+    }
+    return read_bans(json_object_get(root, "bans"), out, count, why);
+}
+
+enum err ban_file_read(const char *path, struct ban **out, size_t *count, struct str *why)
+{
+    FILE *file;
+    enum err err = os_file_open(&file, path, "rb");
+    if (err != ERR_OK) {
+        str_add(why, err_text(err));
+        return err;
+    }
+    json_error_t error;
+    json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    bool failed = ferror(file) != 0;
+    fclose(file);
+    if (failed)
+        err = ERR_IO;
+    else if (root == NULL)
+        err = json_error_code(&error) == json_error_out_of_memory ? ERR_NOMEM : ERR_INVALID;
+    if (failed)
+        str_add(why, err_text(ERR_IO));
+    else if (root == NULL)
+        str_addf(why, "line %d, column %d: %s", error.line, error.column, error.text);
+    else
+        err = read_root(root, out, count, why);
+    json_decref(root);
+    return err;
+}
+
+/* ---- writing ---- */
+
+static json_t *ban_as_json(const struct ban *ban)
+{
+    char net[ADDR_NET_TEXT_MAX];
+    json_t *until =
+        ban->until_ms == BAN_FOR_EVER ? json_null() : json_integer((json_int_t)ban->until_ms);
+    return json_pack("{s:s, s:I, s:o, s:I, s:s, s:s}", "network",
+                     addr_net_format(&ban->net, net), "set_ms", (json_int_t)ban->set_ms,
+                     "until_ms", until, "hits", (json_int_t)ban->hits, "by", ban->by, "reason",
+                     ban->reason);
+}
+
+static json_t *root_as_json(const struct ban *bans, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++)
+        if (json_array_append_new(array, ban_as_json(&bans[i])) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return json_pack("{s:s, s:i, s:o}", "format", FORMAT, "version", BAN_FILE_VERSION, "bans",
+                     array);
+}
+
+static enum err write_whole(const char *path, const json_t *root)
+{
+    FILE *file;
+    enum err err = os_file_open(&file, path, "wb");
+    if (err != ERR_OK)
+        return err;
+    if (json_dumpf(root, file, JSON_INDENT(1)) != 0 || fputc('\n', file) == EOF)
+        err = ferror(file) ? os_last_error() : ERR_NOMEM;
+    if (err == ERR_OK)
+        err = os_file_sync(file);
+    if (fclose(file) != 0 && err == ERR_OK)
+        err = os_last_error();
+    return err;
+}
+
+enum err ban_file_write(const char *path, const struct ban *bans, size_t count)
+{
+    struct str beside;
+    str_init(&beside);
+    str_addf(&beside, "%s.new", path);
+    json_t *root = root_as_json(bans, count);
+    enum err err = root == NULL || beside.failed ? ERR_NOMEM : write_whole(beside.data, root);
+    if (err == ERR_OK)
+        err = os_file_replace(beside.data, path);
+    if (err != ERR_OK && root != NULL && !beside.failed)
+        (void)os_file_remove(beside.data); /* half of it may be there */
+    json_decref(root);
+    str_free(&beside);
+    return err;
+}

@@ -1,0 +1,59 @@
+#include "relay/waiting.h"
+
+#include "relay/elapsed.h"
+#include "relay/pair.h"
+#include "relay/pair_private.h"
+#include "relay/relay.h"
+#include "relay/worker.h"
+
+static struct connect_step failed(const struct pair *pair, enum reason reason)
+{
+    /* Who has counted as a session was not refused, but waited in vain. */
+    if (pair->counted_session && reason_is_refusal(reason))
+        reason = REASON_HOLD_TIMEOUT;
+    return (struct connect_step){CONNECT_FAILED, reason};
+}
+
+uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *over)
+{
+    struct relay_route *route = pair->route;
+    const struct conf_route *conf = route->conf;
+    uint64_t closed_ms = elapsed_ms(gate_closed_ms(&route->gate, now_ms), pair->held_closed_ms);
+    uint64_t waited_ms = elapsed_ms(now_ms, pair->held_ms);
+    if (gate_is_closed(&route->gate)) {
+        *over = REASON_PAUSE_TIMEOUT;
+        return elapsed_ms(conf->pause_timeout_ms, closed_ms);
+    }
+    *over = REASON_HOLD_TIMEOUT;
+    /* Else it is on its way to its turn, and what comes of that decides. */
+    return conf->when_down != CONF_HOLD
+               ? UINT64_MAX
+               : elapsed_ms(conf->hold_ms, elapsed_ms(waited_ms, closed_ms));
+}
+
+struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
+                                  enum reason otherwise, bool must)
+{
+    struct relay_route *route = pair->route;
+    bool holds = route->conf->when_down == CONF_HOLD;
+    enum reason over;
+    if (!holds && !must)
+        return failed(pair, otherwise);
+    if (pair->held_ms == 0) {
+        pair->held_ms = worker->now_ms;
+        pair->held_closed_ms = gate_closed_ms(&route->gate, worker->now_ms);
+    }
+    if (waiting_left_ms(pair, worker->now_ms, &over) == 0)
+        return failed(pair, over);
+    if (!held_add(&route->held, pair))
+        return failed(pair, pair->counted_session ? otherwise : REASON_QUEUE_FULL);
+    pair->was_held = true;
+    pair->phase = PHASE_HELD;
+    /* It begins anew with its next turn. */
+    pair->tries_before += pair->cursor.tries;
+    pair->cursor = (struct route_cursor){0};
+    /* Where nobody is held for want of an upstream, it may still be refused for that. */
+    if (holds)
+        pair_count_session(pair, worker);
+    return (struct connect_step){CONNECT_HELD, REASON_NONE};
+}
