@@ -48,6 +48,15 @@ static const struct {
     {"kill ID", "kill 1", "session 1 is ended\n", PLAIN},
     {"kill route NAME", "kill route test",
      "1 session of route 'test' ended; the route goes on\n", PLAIN},
+    {"kill client IP|CIDR", "kill client 127.0.0.0/8",
+     "1 session of client 127.0.0.0/8 ended\n", PLAIN},
+    {"kill upstream ROUTE/NAME", "kill upstream test/127.0.0.1",
+     "1 session at upstream 127.0.0.1:", PLAIN},
+    {"kill older DURATION", "kill older 1ms", "1 session older than 1ms ended\n", PLAIN},
+    {"pause ROUTE|all", "pause test frozen", "route 'test' is paused and frozen: ", PLAIN},
+    {"resume ROUTE|all", "resume all", "route 'test' is resumed after ", PLAIN},
+    {"drain route NAME", "drain route test over 1m",
+     "route 'test' takes no new clients; none is open\n", PLAIN},
     {"enable upstream ROUTE/NAME", "enable upstream test/127.0.0.1",
      "upstream 127.0.0.1:", PLAIN},
     {"disable upstream ROUTE/NAME", "disable upstream test/127.0.0.1",
@@ -114,7 +123,7 @@ static void every_command_answers(void **state)
             continue;
         session_expect_reset(&session); /* the next one is for what comes next */
         assert_true(relay_wait_info(relay, "sessions_open", 0));
-        if (strcmp(commands[i].line, "kill 1") == 0)
+        if (strncmp(commands[i + 1].line, "kill ", 5) == 0)
             session = session_open(&relay->addr, listener);
     }
     run_command(relay, i + 1); /* `quit`, which leaves the relay alone */
