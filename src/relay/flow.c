@@ -359,18 +359,6 @@ enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
     return flow->op.kind == OP_WRITE ? on_write(flow, worker) : on_read(flow, worker);
 }
 
-bool flow_may_go_on(const struct flow *flow, uint64_t now_ms)
-{
-    switch (flow->park) {
-    case FLOW_NOT_PARKED: return false;
-    case FLOW_FROZEN: return !pace_is_frozen(flow->pair->route);
-    case FLOW_PACED_SESSION:
-    case FLOW_PACED_CLIENT:
-    case FLOW_PACED_ROUTE: break;
-    }
-    return now_ms >= flow->park_until_ms;
-}
-
 enum flow_event flow_go_on(struct flow *flow, struct worker *worker)
 {
     assert(flow->state == FLOW_OPEN && !flow->busy && flow->park != FLOW_NOT_PARKED);

@@ -3,6 +3,7 @@
 #include "policy/bucket.h"
 #include "policy/clients.h"
 #include "relay/flow.h"
+#include "relay/pace.h"
 
 #define PIECE_BYTES  (16 * 1024u) /* worth a turn of its own */
 #define BURST_PER_S  20u          /* a burst is at least 1/20 s of its rate */
@@ -117,4 +118,16 @@ uint64_t flow_pace_wait(struct flow *flow, uint64_t now_ms, enum flow_park *why)
     }
     flow->granted += wanted;
     return until;
+}
+
+bool flow_may_go_on(const struct flow *flow, uint64_t now_ms)
+{
+    switch (flow->park) {
+    case FLOW_NOT_PARKED: return false;
+    case FLOW_FROZEN: return !pace_is_frozen(flow->pair->route);
+    case FLOW_PACED_SESSION:
+    case FLOW_PACED_CLIENT:
+    case FLOW_PACED_ROUTE: break;
+    }
+    return now_ms >= flow->park_until_ms;
 }
