@@ -50,6 +50,21 @@ static void close_now(struct conn *conn)
     driver_on_closed(conn->driver, conn, failed);
 }
 
+/* MODE_FLOOD: the other side has ended it before any byte, as it is to. */
+static void end_turned_away(struct conn *conn)
+{
+    if (conn->state == CONN_CONNECTING)
+        conn->driver->connecting--;
+    driver_on_turned_away(conn->driver, conn);
+    close_now(conn);
+}
+
+static bool is_turned_away(const struct conn *conn, enum err err)
+{
+    bool ended = err == ERR_RESET || err == ERR_ABORTED || err == ERR_CLOSED;
+    return conn->driver->options->mode == MODE_FLOOD && ended && is_idle(conn);
+}
+
 void conn_fail(struct conn *conn, enum fault fault, enum err err)
 {
     struct driver *driver = conn->driver;
@@ -162,6 +177,10 @@ bool conn_is_waiting(const struct conn *conn)
 static void on_connect(struct conn *conn, const struct op *op)
 {
     struct driver *driver = conn->driver;
+    if (is_turned_away(conn, op->err)) {
+        end_turned_away(conn);
+        return;
+    }
     if (op->err != ERR_OK) {
         conn_fail(conn, FAULT_CONNECT, op->err);
         return;
@@ -211,7 +230,10 @@ static void on_bytes(struct conn *conn, const struct op *op)
 
 static void on_read(struct conn *conn, const struct op *op)
 {
-    if (op->err != ERR_OK) {
+    bool fin = op->err == ERR_OK && op->bytes == 0 && conn->state == CONN_OPEN;
+    if (is_turned_away(conn, fin ? ERR_CLOSED : op->err)) {
+        end_turned_away(conn);
+    } else if (op->err != ERR_OK) {
         conn_fail(conn, FAULT_RECEIVE, op->err);
     } else if (op->bytes > 0) {
         on_bytes(conn, op);

@@ -9,9 +9,15 @@
  * is lost there comes again after a second. */
 #define CONNECTING_MAX 64
 
-#define RETRY_US 10000  /* from a failed connection to the next try of MODE_CONNECT */
+#define RETRY_US 10000 /* from a failed connection to the next try of a mode that comes again */
 #define AFTER_US 100000 /* with a warm-up: how long the load goes on after "measured" */
 #define SCAN_US  250000 /* how often interruptions and stalled connections are looked for */
+
+/* Each connection that has ended is followed by another one. */
+static bool comes_again(const struct driver *driver)
+{
+    return driver->options->mode == MODE_CONNECT || driver->options->mode == MODE_FLOOD;
+}
 
 bool driver_take_message(struct driver *driver)
 {
@@ -76,10 +82,11 @@ void driver_on_open(struct driver *driver, struct conn *conn)
         if (driver->finishing)
             conn_finish(conn);
         break;
-    case MODE_PACED:
+    case MODE_PACED: /* due times give the messages */
+    case MODE_FLOOD: /* the other side ends it */
         if (driver->finishing)
             conn_finish(conn);
-        break; /* due times give the messages */
+        break;
     case MODE_ECHO:
     case MODE_SINK: break; /* they do not connect */
     }
@@ -126,15 +133,22 @@ void driver_on_message(struct driver *driver, struct conn *conn)
     case MODE_IDLE:
         record(driver, &driver->result->latency_us, os_mono_us() - conn->message_us);
         break;
-    case MODE_BULK: /* its messages are not sent one by one */
+    case MODE_BULK:  /* its messages are not sent one by one */
+    case MODE_FLOOD: /* it sends none */
     case MODE_ECHO:
     case MODE_SINK: break;
     }
 }
 
+void driver_on_turned_away(struct driver *driver, const struct conn *conn)
+{
+    atomic_fetch_add(&driver->result->turned_away, 1);
+    record(driver, &driver->result->latency_us, os_mono_us() - conn->begun_us);
+}
+
 void driver_on_closed(struct driver *driver, struct conn *conn, bool failed)
 {
-    if (driver->options->mode != MODE_CONNECT || !driver_take_message(driver)) {
+    if (!comes_again(driver) || !driver_take_message(driver)) {
         driver->ended++;
     } else if (failed) {
         conn->retry = true;
@@ -151,8 +165,7 @@ static void begin_conns(struct driver *driver)
 {
     while (driver->begun < driver->conn_count && driver->connecting < CONNECTING_MAX) {
         struct conn *conn = &driver->conns[driver->begun++];
-        if (driver->finishing ||
-            (driver->options->mode == MODE_CONNECT && !driver_take_message(driver)))
+        if (driver->finishing || (comes_again(driver) && !driver_take_message(driver)))
             driver->ended++;
         else
             begin_conn(driver, conn);
@@ -206,7 +219,8 @@ static void finish_conns(struct driver *driver)
             continue;
         if (driver->options->mode == MODE_IDLE)
             send_message(driver, conn); /* to see that it is still good */
-        if (held || driver->options->mode == MODE_IDLE || driver->options->mode == MODE_PACED)
+        if (held || driver->options->mode == MODE_IDLE || driver->options->mode == MODE_PACED ||
+            driver->options->mode == MODE_FLOOD)
             conn_finish(conn);
         /* The others finish with the echo of the message under way. */
     }

@@ -21,18 +21,19 @@ static const char help_text[] =
     "       pairload pingpong TARGET [...]   a message, its echo, the next message\n"
     "       pairload paced TARGET [...]      messages at a fixed rate\n"
     "       pairload connect TARGET [...]    connect, one message and its echo, close, again\n"
+    "       pairload flood TARGET [...]      connect, wait to be turned away, again\n"
     "       pairload idle TARGET [...]       hold connections; a message at start and end\n"
     "       pairload bulk TARGET [...]       as many bytes as go through, both ways\n"
     "LISTEN and TARGET are ADDRESS:PORT; port 0 listens on a free one and prints it.\n"
     "\n"
-    "  --connections N   connections at once; connect: in progress at once (default 1)\n"
+    "  --connections N   connections at once; connect, flood: in progress at once (default 1)\n"
     "  --size BYTES      bytes of a message, as 100, 16KB, 1MB (default 128, bulk 64KB)\n"
     "  --rate N          paced: messages a second, all connections together (default 1000)\n"
     "  --duration S      seconds, or 500ms, 5s, 2m (default 10s unless there is a --count);\n"
     "                    idle: from when all are connected\n"
     "  --warm-up S       connect all first, measure the duration from S after that,\n"
     "                    and say 'measuring' and 'measured' on the standard error output\n"
-    "  --count N         end after so many messages (connect: connections) in all\n"
+    "  --count N         end after so many messages (connect, flood: connections) in all\n"
     "  --threads N       threads that share the connections (default 1)\n"
     "  --seed N          of the bytes that are sent (default: a random one)\n"
     "  --timeout S       give a connection up when a due byte does not come (default 60s)\n"
@@ -40,16 +41,17 @@ static const char help_text[] =
     "  --json            print the result as one JSON object\n"
     "\n"
     "Latency is the time from sending a message to the last byte of its echo; for paced from\n"
-    "the time when the message was due, so a stall counts for all messages it held up.\n"
+    "the time when the message was due, so a stall counts for all messages it held up; for\n"
+    "flood from connecting to being turned away (by a reset or FIN before any byte).\n"
     "Exit codes: 0 everything came back right, 1 a wrong byte or an error, 2 usage.\n";
 
 static const struct {
     enum mode mode;
     const char *word;
 } modes[] = {
-    {MODE_ECHO, "echo"},       {MODE_SINK, "sink"}, {MODE_PINGPONG, "pingpong"},
-    {MODE_PACED, "paced"},     {MODE_IDLE, "idle"}, {MODE_BULK, "bulk"},
-    {MODE_CONNECT, "connect"},
+    {MODE_ECHO, "echo"},       {MODE_SINK, "sink"},   {MODE_PINGPONG, "pingpong"},
+    {MODE_PACED, "paced"},     {MODE_IDLE, "idle"},   {MODE_BULK, "bulk"},
+    {MODE_CONNECT, "connect"}, {MODE_FLOOD, "flood"},
 };
 
 #define MODES (sizeof modes / sizeof modes[0])
@@ -262,8 +264,9 @@ bool options_parse(int argc, char **argv, struct options *out, int *code)
         return false;
     if (out->mode == MODE_IDLE && out->count > 0)
         return refuse(code, "idle takes no --count, only a --duration");
-    if (out->warm_up_ms > 0 && (out->mode == MODE_CONNECT || out->count > 0))
-        return refuse(code, "--warm-up goes with a --duration, and not with connect");
+    bool comes_again = out->mode == MODE_CONNECT || out->mode == MODE_FLOOD;
+    if (out->warm_up_ms > 0 && (comes_again || out->count > 0))
+        return refuse(code, "--warm-up goes with a --duration, and not with connect or flood");
     set_defaults(out);
     return true;
 }

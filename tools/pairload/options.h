@@ -16,6 +16,7 @@ enum mode {
     MODE_PINGPONG, /* a message, its echo, the next message */
     MODE_PACED,    /* messages at a fixed rate, whatever the echoes do */
     MODE_CONNECT,  /* connect, one message and its echo, close, again */
+    MODE_FLOOD,    /* connect, wait to be turned away, again */
     MODE_IDLE,     /* connections that do nothing between their first and last message */
     MODE_BULK      /* as many bytes as go through, both ways */
 };
@@ -32,8 +33,8 @@ struct options {
     double rate;          /* of MODE_PACED: messages a second, all connections together */
     uint64_t duration_ms; /* 0: until `count` is reached */
     uint64_t warm_up_ms;  /* not 0: only `duration_ms` from so long after connecting count */
-    uint64_t count;       /* messages (MODE_CONNECT: connections) in all; 0: no limit */
-    uint64_t seed;        /* below 2^63, so that JSON can hold it */
+    uint64_t count; /* messages (MODE_CONNECT, MODE_FLOOD: connections) in all; 0: no limit */
+    uint64_t seed;  /* below 2^63, so that JSON can hold it */
     uint32_t threads;
     uint64_t stall_ms; /* no byte for so long while one is due is an error */
     bool spin;         /* wait for due times with the processor */
