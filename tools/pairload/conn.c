@@ -78,6 +78,21 @@ void conn_fail(struct conn *conn, enum fault fault, enum err err)
         port_cancel(driver->port, conn->sock);
 }
 
+static enum err open_sock(struct conn *conn)
+{
+    const struct options *options = conn->driver->options;
+    enum err err = sock_open((enum addr_family)options->addr.family, &conn->sock);
+    if (err != ERR_OK)
+        return err;
+    if (options->source.family != ADDR_NONE)
+        err = sock_bind(conn->sock, &options->source);
+    if (err == ERR_OK)
+        err = port_attach(conn->driver->port, conn->sock);
+    if (err != ERR_OK)
+        sock_close(conn->sock, SOCK_CLOSE_ABORT);
+    return err;
+}
+
 void conn_begin(struct conn *conn, uint64_t number)
 {
     struct driver *driver = conn->driver;
@@ -91,12 +106,7 @@ void conn_begin(struct conn *conn, uint64_t number)
     conn->begun_us = os_mono_us();
     conn->progress_us = driver->now_us;
 
-    enum err err = sock_open((enum addr_family)options->addr.family, &conn->sock);
-    if (err == ERR_OK) {
-        err = port_attach(driver->port, conn->sock);
-        if (err != ERR_OK)
-            sock_close(conn->sock, SOCK_CLOSE_ABORT);
-    }
+    enum err err = open_sock(conn);
     if (err != ERR_OK) {
         conn->sock = SOCK_NONE;
         result_add_fault(driver->result, FAULT_CONNECT, err);

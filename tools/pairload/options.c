@@ -36,6 +36,7 @@ static const char help_text[] =
     "  --count N         end after so many messages (connect, flood: connections) in all\n"
     "  --threads N       threads that share the connections (default 1)\n"
     "  --seed N          of the bytes that are sent (default: a random one)\n"
+    "  --source IP       local address of the connections\n"
     "  --timeout S       give a connection up when a due byte does not come (default 60s)\n"
     "  --spin            paced: meet due times exactly, at the price of a processor\n"
     "  --json            print the result as one JSON object\n"
@@ -149,6 +150,11 @@ static bool take_seed(struct options *out, const char *value)
     return str_parse_u64(value, &out->seed) == ERR_OK && out->seed <= INT64_MAX;
 }
 
+static bool take_source(struct options *out, const char *value)
+{
+    return addr_parse_ip(value, &out->source) == ERR_OK;
+}
+
 static bool take_timeout(struct options *out, const char *value)
 {
     return parse_time(value, &out->stall_ms);
@@ -167,6 +173,7 @@ static const struct option {
     {"--count", take_count, "a number from 1"},
     {"--threads", take_threads, "a number from 1 to 256"},
     {"--seed", take_seed, "a number below 2^63"},
+    {"--source", take_source, "an IP address, as 127.0.0.2"},
     {"--timeout", take_timeout, "seconds or a time with unit, as 10, 500ms or 2m"},
 };
 
@@ -262,6 +269,8 @@ bool options_parse(int argc, char **argv, struct options *out, int *code)
         return refuse(code, "'%s' takes no options", argv[1]);
     if (!parse_options(argc - 3, argv + 3, out, code))
         return false;
+    if (out->source.family != ADDR_NONE && out->source.family != out->addr.family)
+        return refuse(code, "--source and the target are not of one family, IPv4 or IPv6");
     if (out->mode == MODE_IDLE && out->count > 0)
         return refuse(code, "idle takes no --count, only a --duration");
     bool comes_again = out->mode == MODE_CONNECT || out->mode == MODE_FLOOD;

@@ -25,7 +25,8 @@ const char *mode_word(enum mode mode);
 
 struct options {
     enum mode mode;
-    struct addr addr; /* to listen on, or the target */
+    struct addr addr;   /* to listen on, or the target */
+    struct addr source; /* local address of connections; ADDR_NONE: the system chooses */
     bool json;
 
     uint32_t connections;
