@@ -35,14 +35,14 @@ class Setting:
     build: Path
 
 
-def pairport_conf(setting):
-    """Writes pairport's configuration. Returns the file."""
+def pairport_conf(setting, route_keys="", relay_keys=""):
+    """Writes pairport's configuration with further lines. Returns the file."""
     conf = setting.folder / "pairport.ini"
     conf.write_text(
-        f"[relay]\nworkers = {setting.workers}\nlog_level = notice\n"
+        f"[relay]\nworkers = {setting.workers}\nlog_level = notice\n{relay_keys}"
         f"[console]\nlisten = none\n"
         f"[route bench]\nlisten = 127.0.0.1:{setting.port}\n"
-        f"upstream = 127.0.0.1:{setting.upstream}\nbacklog = {BACKLOG}\n"
+        f"upstream = 127.0.0.1:{setting.upstream}\nbacklog = {BACKLOG}\n{route_keys}"
     )
     return conf
 
@@ -106,6 +106,7 @@ class Relay:
     version: tuple = ()  # command that prints its version
     loads: tuple = ()  # the only loads it differs in; empty: all
     env: dict | None = None  # in addition to ours
+    flooder: str = ""  # an address that floods it meanwhile
 
     def find_version(self, build):
         if not self.version:
