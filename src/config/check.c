@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "config/value.h"
+#include "config/value_list.h"
 
 unsigned check_line_of(const struct draft_section *section, const char *name)
 {
@@ -34,7 +35,8 @@ void draft_check(const struct draft *draft)
     const struct conf *conf = draft->conf;
     struct conf_route preset = {0};
     char label[DRAFT_LABEL_MAX];
-    value_preset(KEY_ROUTE, &preset);
+    if (!value_preset(KEY_ROUTE, &preset))
+        draft->mistakes->failed = true;
 
     if (conf->route_count == 0 && !draft->misnamed_route)
         mistakes_add(draft->mistakes, 0,
@@ -44,6 +46,7 @@ void draft_check(const struct draft *draft)
     check_limit(draft, check_line_of(&draft->default_section, "max_sessions"), "[defaults]",
                 draft->defaults.max_sessions, preset.max_sessions);
     check_defaults(draft);
+    check_relay(draft);
     for (size_t i = 0; i < conf->route_count; ++i) {
         const struct conf_route *route = &conf->routes[i];
         const struct draft_section *section = &draft->route_sections[i];
@@ -58,7 +61,9 @@ void draft_check(const struct draft *draft)
         check_listens(draft, i);
         check_upstreams(draft, i);
         check_combinations(draft, i);
+        check_guard(draft, i);
         check_limit(draft, check_line_of(section, "max_sessions"), label, route->max_sessions,
                     preset.max_sessions);
     }
+    value_free_lists(&preset);
 }

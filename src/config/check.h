@@ -28,6 +28,12 @@ void check_upstreams(const struct draft *draft, size_t r);
 /* Keys of route number `r` that contradict each other. */
 void check_combinations(const struct draft *draft, size_t r);
 
+/* Keys of [relay] that contradict each other. */
+void check_relay(const struct draft *draft);
+
+/* Limits of route number `r` and its clients that can't be reached. */
+void check_guard(const struct draft *draft, size_t r);
+
 /* Keys of [defaults] that no route has a use for. */
 void check_defaults(const struct draft *draft);
 

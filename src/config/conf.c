@@ -1,12 +1,12 @@
 #include "config/conf.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "config/access.h"
 #include "config/draft.h"
+#include "config/file.h"
 #include "config/mistakes.h"
 #include "config/parse.h"
 #include "config/value_list.h"
@@ -25,7 +25,8 @@ static enum err finish(struct draft *draft, struct conf **out)
     return ERR_OK;
 }
 
-static enum err load(const char *text, size_t len, struct conf **out, struct mistakes *mistakes)
+static enum err load(const char *name, const char *text, size_t len, struct conf **out,
+                     struct mistakes *mistakes)
 {
     if (len > FILE_BYTES_MAX) {
         mistakes_add(mistakes, 0, "the file is larger than 1 MB; this is no configuration");
@@ -39,7 +40,7 @@ static enum err load(const char *text, size_t len, struct conf **out, struct mis
     }
 
     struct draft draft;
-    enum err err = draft_init(&draft, mistakes);
+    enum err err = draft_init(&draft, name, mistakes);
     if (err != ERR_OK)
         return err;
     if (parse_text(&draft, text, len)) {
@@ -73,7 +74,7 @@ enum err conf_load_text(const char *name, const char *text, size_t len, struct c
     struct conf *conf = NULL;
 
     mistakes_init(&mistakes);
-    enum err err = load(text, len, &conf, &mistakes);
+    enum err err = load(name, text, len, &conf, &mistakes);
     err = report(err, name, &mistakes, &conf, messages);
     if (err == ERR_OK)
         *out = conf;
@@ -103,43 +104,29 @@ static enum err file_error(struct mistakes *mistakes, int code)
     }
 }
 
-/* Reads all of a file, at most a byte more than a configuration may have, into `buf`. */
-static enum err read_file(const char *path, char *buf, size_t *len, struct mistakes *mistakes)
-{
-    /* Opening a directory fails in a different way on each system. */
-    struct stat info;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return file_error(mistakes, EISDIR);
-
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return file_error(mistakes, errno);
-    errno = 0;
-    *len = fread(buf, 1, FILE_BYTES_MAX + 1, file);
-    enum err err = ferror(file) != 0 ? file_error(mistakes, errno != 0 ? errno : EIO) : ERR_OK;
-    fclose(file);
-    return err;
-}
-
 enum err conf_load(const char *path, struct conf **out, struct str *messages)
 {
     struct mistakes mistakes;
     struct conf *conf = NULL;
-    size_t len = 0;
-    enum err err = ERR_NOMEM;
+    struct str text;
+    enum err err;
 
     mistakes_init(&mistakes);
-    char *text = malloc(FILE_BYTES_MAX + 1);
+    str_init(&text);
     if (strlen(path) >= CONF_PATH_MAX) {
         mistakes_add(&mistakes, 0, "the file's name is longer than %d bytes; move the file",
                      CONF_PATH_MAX - 1);
         err = ERR_NOT_FOUND;
-    } else if (text != NULL) {
-        err = read_file(path, text, &len, &mistakes);
-        if (err == ERR_OK)
-            err = load(text, len, &conf, &mistakes);
+    } else {
+        int code = file_read(path, FILE_BYTES_MAX, &text);
+        if (text.failed)
+            err = ERR_NOMEM;
+        else if (code != 0)
+            err = file_error(&mistakes, code);
+        else
+            err = load(path, text.data, text.len, &conf, &mistakes);
     }
-    free(text);
+    str_free(&text);
     if (err == ERR_OK)
         str_format(conf->path, sizeof conf->path, "%s", path);
 
@@ -156,8 +143,8 @@ void conf_free(struct conf *conf)
     for (size_t i = 0; i < conf->route_count; ++i) {
         free(conf->routes[i].listens);
         free(conf->routes[i].upstreams);
-        value_free_sources(&conf->routes[i]);
-        value_free_trusts(&conf->routes[i]);
+        access_free_route(&conf->routes[i]);
+        value_free_lists(&conf->routes[i]);
     }
     free(conf->routes);
     free(conf);

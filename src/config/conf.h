@@ -26,6 +26,8 @@
 
 #define CONF_BYTES_MAX 256 /* bytes that a health check sends or expects */
 
+#define CONF_ACCESS_MAX 1000000 /* networks that the allow and deny lines of a section name */
+
 struct conf_listen {
     struct addr addr;    /* port 1..65535; a listen without host ("*:7777", ":7777") is [::] */
     uint16_t port_count; /* consecutive ports from addr.port on, none above 65535; 1 or more */
@@ -81,11 +83,11 @@ struct conf_health {
     struct conf_bytes expect; /* what the answer must begin with; len 0: connecting is enough */
 };
 
-/* `eject = 5 in 10s for 30s` */
+/* `eject = 5 in 10s for 30s`, `ban_after = 20 refusals in 10s for 10m` */
 struct conf_eject {
-    uint32_t count; /* failures; 0: `off`, the rest is zero */
+    uint32_t count; /* failures or refusals; 0: `off`, the rest is zero */
     uint32_t within_ms;
-    uint32_t for_ms;
+    uint64_t for_ms; /* a ban may last longer than 32 bits of milliseconds */
 };
 
 /* `10/s burst 20`: so many at once, then as many as that in the long run. */
@@ -110,6 +112,13 @@ struct conf_min_rate {
 /* One network of an `allow` or `deny` line or of a file that such a line names. */
 struct conf_access {
     struct addr_net net;
+    bool allow;
+    bool from_file; /* it stands in files only, so the route's own lines do not name it */
+};
+
+/* `allow = @PATH`: its networks are among those of the route. */
+struct conf_access_file {
+    char path[CONF_PATH_MAX]; /* as given: relative to the folder of the configuration */
     bool allow;
 };
 
@@ -157,9 +166,14 @@ struct conf_route {
     enum conf_guard guard;   /* DRY_RUN: nobody is refused by what follows, up to ban_after */
     enum conf_refuse refuse; /* how a client is turned away */
     uint32_t tarpit_ms;      /* of CONF_REFUSE_TARPIT: how long it is kept; else 0 */
-    struct conf_access *access; /* owned; each network once. The longest that has the client
-                                   decides; without one it may pass, unless all allow */
+    struct conf_access *access; /* each network once, in order of family, address and bits. The
+                                   longest that has the client decides; without one it may
+                                   pass, unless all allow */
     size_t access_count;
+    struct conf_access_file *access_files; /* in order of their lines */
+    size_t access_file_count;
+    bool access_shared; /* both lists are those of [defaults], which another route of the same
+                           configuration owns; else they are owned */
     struct addr_net *exempts; /* owned: who the limits of a client and bans do not apply to */
     size_t exempt_count;
     uint32_t max_sessions_per_client;         /* 0: no limit */
@@ -170,7 +184,7 @@ struct conf_route {
     uint32_t first_byte_timeout_ms; /* from connected on; 0: none */
     struct conf_min_rate min_rate;
     uint32_t max_backlog_age_ms;  /* a reader has taken nothing for so long; 0: no limit */
-    uint32_t max_session_time_ms; /* 0: no limit */
+    uint64_t max_session_time_ms; /* 0: no limit */
 
     struct conf_pace rate_up, rate_down; /* of each session */
     struct conf_pace rate_up_per_client, rate_down_per_client;
@@ -213,7 +227,8 @@ struct conf {
  * ERR_IO: the file could not be read (one message says so); ERR_NOMEM. */
 enum err conf_load(const char *path, struct conf **out, struct str *messages);
 
-/* The same from memory; `name` stands for the file in messages. `text` may hold any bytes. */
+/* The same from memory; `name` stands for the file in messages, and files that the text names
+ * relative to the configuration are looked for in its folder. `text` may hold any bytes. */
 enum err conf_load_text(const char *name, const char *text, size_t len, struct conf **out,
                         struct str *messages);
 

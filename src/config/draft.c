@@ -7,24 +7,30 @@
 #include "config/value.h"
 #include "config/value_list.h"
 
-enum err draft_init(struct draft *draft, struct mistakes *mistakes)
+enum err draft_init(struct draft *draft, const char *name, struct mistakes *mistakes)
 {
     memset(draft, 0, sizeof *draft);
+    draft->name = name;
     draft->mistakes = mistakes;
     draft->conf = calloc(1, sizeof *draft->conf);
     if (draft->conf == NULL)
         return ERR_NOMEM;
-    value_preset(KEY_RELAY, draft->conf);
-    value_preset(KEY_CONSOLE, draft->conf);
-    value_preset(KEY_ROUTE, &draft->defaults);
-    return ERR_OK;
+    if (value_preset(KEY_RELAY, draft->conf) && value_preset(KEY_CONSOLE, draft->conf) &&
+        value_preset(KEY_ROUTE, &draft->defaults))
+        return ERR_OK;
+    draft_free(draft);
+    return ERR_NOMEM;
 }
 
 void draft_free(struct draft *draft)
 {
+    /* A configuration that was handed out has taken over its lists. */
+    for (size_t i = 0; draft->conf != NULL && i < draft->conf->route_count; ++i)
+        access_free(&draft->route_sections[i].access);
     conf_free(draft->conf);
-    value_free_sources(&draft->defaults);
-    value_free_trusts(&draft->defaults);
+    access_free(&draft->default_section.access);
+    access_free_route(&draft->defaults);
+    value_free_lists(&draft->defaults);
     free(draft->route_sections);
     draft->conf = NULL;
     draft->route_sections = NULL;
@@ -72,7 +78,8 @@ bool draft_add_route(struct draft *draft, const char *name, unsigned line)
     memset(route, 0, sizeof *route);
     str_format(route->name, sizeof route->name, "%s", name);
     route->line = line;
-    value_preset(KEY_ROUTE, route);
+    if (!value_preset(KEY_ROUTE, route))
+        goto fail;
     return true;
 
 fail:
@@ -147,12 +154,50 @@ bool draft_add_upstream(struct draft *draft, const struct conf_upstream *upstrea
     return true;
 }
 
+/* Whether a section mentions one of the access lists, with or without networks. */
+static bool has_access(const struct draft_section *section)
+{
+    for (size_t k = 0; k < key_count; ++k)
+        if (keys[k].type == KEY_ACCESS && section->lines[k] != 0)
+            return true;
+    return false;
+}
+
+/* The lists of [defaults] may be long: one route gets them, and the others share them. */
+static void apply_access(struct draft *draft)
+{
+    const struct conf_route *owner = NULL;
+    char label[DRAFT_LABEL_MAX];
+    access_settle(&draft->default_section.access, draft->name, "[defaults]", &draft->defaults,
+                  draft->mistakes);
+    for (size_t i = 0; i < draft->conf->route_count; ++i) {
+        struct conf_route *route = &draft->conf->routes[i];
+        struct draft_section *section = &draft->route_sections[i];
+        if (has_access(section)) {
+            access_settle(&section->access, draft->name, draft_route_label(route, label), route,
+                          draft->mistakes);
+            continue;
+        }
+        const struct conf_route *from = owner != NULL ? owner : &draft->defaults;
+        route->access = from->access;
+        route->access_count = from->access_count;
+        route->access_files = from->access_files;
+        route->access_file_count = from->access_file_count;
+        route->access_shared = owner != NULL;
+        if (owner == NULL) {
+            draft->defaults.access_shared = true;
+            owner = route;
+        }
+    }
+}
+
 void draft_apply_defaults(struct draft *draft)
 {
+    apply_access(draft);
     for (size_t i = 0; i < draft->conf->route_count; ++i) {
         for (size_t k = 0; k < key_count; ++k) {
             const struct key *key = &keys[k];
-            if (key->section != KEY_ROUTE || key->preset == NULL ||
+            if (key->section != KEY_ROUTE || key->preset == NULL || key->type == KEY_ACCESS ||
                 draft->route_sections[i].lines[k] != 0)
                 continue;
             if (!value_copy(key, &draft->defaults, &draft->conf->routes[i]))

@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "config/access.h"
 #include "config/conf.h"
 #include "config/keys.h"
 #include "config/mistakes.h"
@@ -27,9 +28,12 @@ struct draft_section {
     unsigned line;            /* of the section, 0: not in the file */
     unsigned lines[KEYS_MAX]; /* of the first mention of each of keys[], 0: none */
     bool bad[KEYS_MAX];       /* a value of it was refused: nothing follows from the field */
+    struct access_list
+        access; /* of a route or [defaults], until draft_apply_defaults(); owned */
 };
 
 struct draft {
+    const char *name;           /* not owned; the file, as in messages */
     struct conf *conf;          /* owned */
     struct mistakes *mistakes;  /* not owned */
     struct conf_route defaults; /* the values of [defaults]; has no addresses; lists owned */
@@ -45,7 +49,7 @@ struct draft {
 };
 
 /* Starts with the defaults of keys.h and no route. ERR_NOMEM leaves nothing to free. */
-enum err draft_init(struct draft *draft, struct mistakes *mistakes);
+enum err draft_init(struct draft *draft, const char *name, struct mistakes *mistakes);
 void draft_free(struct draft *draft);
 
 /* Adds a route without addresses. False: no memory, or too many routes, which is reported. */
@@ -55,7 +59,8 @@ bool draft_add_route(struct draft *draft, const char *name, unsigned line);
 bool draft_add_listen(struct draft *draft, const struct conf_listen *listen);
 bool draft_add_upstream(struct draft *draft, const struct conf_upstream *upstream);
 
-/* Gives every key that a route does not mention the value of [defaults]. */
+/* Gives every key that a route does not mention the value of [defaults], and every route its access
+ * lists: its own if it mentions one of them. Reports what these contradict. */
 void draft_apply_defaults(struct draft *draft);
 
 /* Reports what is wrong between several lines, see check.h. */

@@ -14,7 +14,8 @@
 #define SESSIONS UINT64_C(1000000) /* more than one machine has ports and memory for */
 
 /* What fits into a line as conf_write() writes it. */
-#define LOG_FILE_MAX (CONF_LINE_MAX - (sizeof "log_file = " - 1))
+#define LOG_FILE_MAX   (CONF_LINE_MAX - (sizeof "log_file = " - 1))
+#define STATE_FILE_MAX (CONF_LINE_MAX - (sizeof "state_file = " - 1))
 
 /* Offset, size and words of a field; only choices have words. */
 #define CONF_CHOICE(field, words)                                                              \
@@ -33,6 +34,8 @@ static const char *const balance_words[] = {[CONF_ROUND_ROBIN] = "round_robin",
                                             [CONF_FIRST] = "first",
                                             NULL};
 static const char *const on_down_words[] = {[CONF_KEEP] = "keep", [CONF_KILL] = "kill", NULL};
+static const char *const guard_words[] = {
+    [CONF_GUARD_ENFORCE] = "enforce", [CONF_GUARD_DRY_RUN] = "dry_run", NULL};
 static const char *const proxy_out_words[] = {
     [CONF_PROXY_OUT_OFF] = "off", [CONF_PROXY_OUT_V1] = "v1", [CONF_PROXY_OUT_V2] = "v2", NULL};
 static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
@@ -49,6 +52,11 @@ static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
  * of one player, and a server that was only restarted misses no more than half a minute.
  * queue_max bounds what a flood can hold while no server is up; a held client costs one
  * connection and no buffer.
+ * The limits of a client are far above what a player does, and above what a handful of them
+ * behind one address do; a house full of players belongs on guard_exempt or wants more.
+ * connect_rate is what a relay takes without its sessions noticing; the burst lets a whole
+ * server's players come back at once.
+ * max_backlog_age is a game that stands still, not a slow line: that still takes something.
  * keepalive stays below the shortest idle time after which common NAT boxes forget a
  * connection with nothing moving (some minutes), so an idle player keeps his. */
 const struct key keys[] = {
@@ -64,6 +72,21 @@ const struct key keys[] = {
      "What is logged: error, warning, notice, info (each session's end too) or debug."},
     {KEY_RELAY, "log_file", KEY_TEXT, "", NULL, 0, LOG_FILE_MAX, false, OF_CONF(log_file),
      "The file that log lines are appended to; empty for the standard error output."},
+    {KEY_RELAY, "connect_rate", KEY_RATE, "10000/s burst 20000", NULL, 0, 0, true,
+     OF_CONF(connect_rate),
+     "New connections of all routes together: so many at once (burst), then as many as that; "
+     "or off."},
+    {KEY_RELAY, "client_table", KEY_COUNT, "100000", NULL, 1000, 10000000, false,
+     OF_CONF(client_table),
+     "Clients that are remembered at a time; above it the least useful are forgotten."},
+    {KEY_RELAY, "client_prefix_ipv4", KEY_COUNT, "32", NULL, 8, 32, false,
+     OF_CONF(client_bits_ipv4), "Leading bits of an IPv4 address that make one client."},
+    {KEY_RELAY, "client_prefix_ipv6", KEY_COUNT, "64", NULL, 16, 128, false,
+     OF_CONF(client_bits_ipv6), "Leading bits of an IPv6 address that make one client."},
+    {KEY_RELAY, "tarpit_max", KEY_COUNT, "1000", NULL, 0, 100000, false, OF_CONF(tarpit_max),
+     "Clients kept in the tarpit at a time; one above it is reset at once."},
+    {KEY_RELAY, "state_file", KEY_TEXT, "", NULL, 0, STATE_FILE_MAX, false, OF_CONF(state_file),
+     "The file that keeps bans over a restart; empty to forget them."},
 
     {KEY_CONSOLE, "listen", KEY_CHOICE, "local", NULL, 0, 0, false,
      CONF_CHOICE(console, console_words),
@@ -95,7 +118,9 @@ const struct key keys[] = {
      "What a new player meets while no upstream can take him: refuse, or hold 30s to let him "
      "wait that long for one, 100ms to 1h."},
     {KEY_ROUTE, "queue_max", KEY_COUNT, "1000", NULL, 0, SESSIONS, true, OF_ROUTE(queue_max),
-     "Players of one route that may wait at the same time with when_down = hold."},
+     "Players of one route that may wait at the same time, with when_down = hold or while it "
+     "is "
+     "paused."},
     {KEY_ROUTE, "health", KEY_HEALTH, "off", NULL, 0, 0, true, OF_ROUTE(health),
      "Checks every upstream: off, or tcp with any of interval=2s, timeout=1s, rise=2, fall=3, "
      "fast=1s (the interval while the state changes), port=N, send=\"TEXT\" and "
@@ -123,6 +148,66 @@ const struct key keys[] = {
      "commas."},
     {KEY_ROUTE, "proxy_timeout", KEY_DURATION, "5s", NULL, 100, 1 * MINUTES, true,
      OF_ROUTE(proxy_timeout_ms), "How long a PROXY header may take to come."},
+    {KEY_ROUTE, "guard", KEY_CHOICE, "enforce", NULL, 0, 0, true,
+     ROUTE_CHOICE(guard, guard_words),
+     "What the keys from here to ban_after do: enforce, or dry_run to only count and log whom "
+     "they would refuse."},
+    {KEY_ROUTE, "refuse", KEY_REFUSE, "reset", NULL, 0, 0, true, OF_ROUTE(refuse),
+     "How they turn a client away: reset, close, or tarpit 10s to let him wait that long, "
+     "100ms "
+     "to 10m."},
+    {KEY_ROUTE, "allow", KEY_ACCESS, "", NULL, 0, 0, true, OF_ROUTE(access),
+     "Who may connect: addresses and networks, a list with commas, all, or @FILE with one in "
+     "each line; repeat the line for more. The longest network that has a client decides; one "
+     "that has none may pass unless there are only allow lines."},
+    {KEY_ROUTE, "deny", KEY_ACCESS, "", NULL, 0, 0, true, OF_ROUTE(access),
+     "Who may not, written the same way. A route with allow or deny lines of its own does not "
+     "use those of [defaults]."},
+    {KEY_ROUTE, "guard_exempt", KEY_EXEMPT, "127.0.0.0/8, ::1", NULL, 0, 0, true,
+     OF_ROUTE(exempts),
+     "Whom bans and the limits of a client do not apply to: addresses and networks, a list "
+     "with commas; may be empty."},
+    {KEY_ROUTE, "max_sessions_per_client", KEY_COUNT, "200", "off", 1, SESSIONS, true,
+     OF_ROUTE(max_sessions_per_client), "Sessions of one client on one route; or off."},
+    {KEY_ROUTE, "connect_rate_per_client", KEY_RATE, "20/s burst 100", NULL, 0, 0, true,
+     OF_ROUTE(connect_rate_per_client),
+     "New connections of one client: so many at once (burst), then as many as that, with /s, "
+     "/m or /h; or off."},
+    {KEY_ROUTE, "connect_rate", KEY_RATE, "off", NULL, 0, 0, true, OF_ROUTE(connect_rate),
+     "New connections of one route from all clients; or off."},
+    {KEY_ROUTE, "ban_after", KEY_BAN_AFTER, "off", NULL, 0, 0, true, OF_ROUTE(ban_after),
+     "Bans a client that was refused so often, as in 20 refusals in 10s for 10m; or off."},
+    {KEY_ROUTE, "first_byte_timeout", KEY_DURATION, "off", "off", 100, 1 * HOURS, true,
+     OF_ROUTE(first_byte_timeout_ms),
+     "How long a client may say nothing at first, for games in which he speaks first; or off."},
+    {KEY_ROUTE, "min_rate", KEY_MIN_RATE, "off", NULL, 0, 0, true, OF_ROUTE(min_rate),
+     "Ends a session that moves less than this, both ways together, as in 100B/s over 30s; or "
+     "off."},
+    {KEY_ROUTE, "max_backlog_age", KEY_DURATION, "5m", "off", 1 * SECONDS, 30 * DAYS, true,
+     OF_ROUTE(max_backlog_age_ms),
+     "Ends a session in which bytes wait and their reader took none for this long; or off."},
+    {KEY_ROUTE, "max_session_time", KEY_DURATION, "off", "off", 1 * SECONDS, 365 * DAYS, true,
+     OF_ROUTE(max_session_time_ms), "Ends every session after this long; or off."},
+    {KEY_ROUTE, "rate_up", KEY_PACE, "off", NULL, 0, 0, true, OF_ROUTE(rate_up),
+     "How fast one session moves bytes to the upstream, as in 1MB/s burst 256KB; or off."},
+    {KEY_ROUTE, "rate_down", KEY_PACE, "off", NULL, 0, 0, true, OF_ROUTE(rate_down),
+     "How fast one session moves bytes to the client; or off."},
+    {KEY_ROUTE, "rate_up_per_client", KEY_PACE, "off", NULL, 0, 0, true,
+     OF_ROUTE(rate_up_per_client), "The same for all sessions of a client, to the upstream."},
+    {KEY_ROUTE, "rate_down_per_client", KEY_PACE, "off", NULL, 0, 0, true,
+     OF_ROUTE(rate_down_per_client), "The same for all sessions of a client, to the client."},
+    {KEY_ROUTE, "rate_up_per_route", KEY_PACE, "off", NULL, 0, 0, true,
+     OF_ROUTE(rate_up_per_route), "The same for all sessions of a route, to the upstream."},
+    {KEY_ROUTE, "rate_down_per_route", KEY_PACE, "off", NULL, 0, 0, true,
+     OF_ROUTE(rate_down_per_route), "The same for all sessions of a route, to the client."},
+    {KEY_ROUTE, "on_remove", KEY_CHOICE, "keep", NULL, 0, 0, true,
+     ROUTE_CHOICE(on_remove, on_down_words),
+     "What becomes of the sessions of a route that a reload removes: keep or kill."},
+    {KEY_ROUTE, "admission_ramp", KEY_RATE, "off", NULL, 0, 0, true, OF_ROUTE(admission_ramp),
+     "How fast clients are let in after a resume or a start, as in 50/s; or off."},
+    {KEY_ROUTE, "pause_timeout", KEY_DURATION, "5m", NULL, 1 * SECONDS, 24 * HOURS, true,
+     OF_ROUTE(pause_timeout_ms),
+     "How long a client waits at most while his route is paused; queue_max bounds how many."},
     {KEY_ROUTE, "idle_timeout", KEY_DURATION, "10m", "off", 10, 30 * DAYS, true,
      OF_ROUTE(idle_timeout_ms),
      "Ends a session when no byte moved either way for this long; or off."},
@@ -151,7 +236,8 @@ const struct key keys[] = {
 const size_t key_count = sizeof keys / sizeof keys[0];
 
 static_assert(sizeof keys / sizeof keys[0] <= KEYS_MAX, "KEYS_MAX has room for every key");
-static_assert(LOG_FILE_MAX < CONF_PATH_MAX, "the field has room for the name");
+static_assert(LOG_FILE_MAX < CONF_PATH_MAX && STATE_FILE_MAX < CONF_PATH_MAX,
+              "the fields have room for the name");
 
 const char *key_section_word(enum key_section section)
 {

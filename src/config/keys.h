@@ -18,10 +18,10 @@
 enum key_section { KEY_RELAY, KEY_CONSOLE, KEY_ROUTE /* also in [defaults] */ };
 
 enum key_type {
-    KEY_COUNT,     /* uint32_t, or uint16_t as `size` says */
+    KEY_COUNT,     /* uint32_t, or uint16_t or uint64_t as `size` says */
     KEY_WORKERS,   /* unsigned */
-    KEY_DURATION,  /* uint32_t milliseconds */
-    KEY_SIZE,      /* uint32_t bytes */
+    KEY_DURATION,  /* milliseconds: uint32_t, or uint64_t as `size` says */
+    KEY_SIZE,      /* bytes: uint32_t, or uint64_t as `size` says */
     KEY_BOOL,      /* bool */
     KEY_LEVEL,     /* enum log_level */
     KEY_CHOICE,    /* an enum, each of its values an index of `words` */
@@ -29,8 +29,15 @@ enum key_type {
     KEY_WHEN_DOWN, /* enum conf_when_down, and the hold_ms of its route */
     KEY_HEALTH,    /* struct conf_health */
     KEY_EJECT,     /* struct conf_eject */
+    KEY_BAN_AFTER, /* struct conf_eject */
+    KEY_RATE,      /* struct conf_rate */
+    KEY_PACE,      /* struct conf_pace */
+    KEY_MIN_RATE,  /* struct conf_min_rate */
+    KEY_REFUSE,    /* enum conf_refuse, and the tarpit_ms of its route */
     KEY_SOURCE,    /* a list: the sources and source_count of its route */
     KEY_TRUST,     /* a list: the trusts and trust_count of its route */
+    KEY_EXEMPT,    /* a list: the exempts and exempt_count of its route */
+    KEY_ACCESS,    /* repeatable, also in [defaults]: the access lists of its route, access.h */
     KEY_BYTES,     /* struct conf_bytes; only of options, see option.h */
     KEY_LISTEN,    /* repeatable, a struct conf_listen; not in [defaults] */
     KEY_UPSTREAM   /* repeatable, a struct conf_upstream; not in [defaults] */

@@ -49,10 +49,19 @@ static bool is_number_with_blank(enum key_type type, const char *text, size_t di
     return parse_number(type, joined, &value) == ERR_OK;
 }
 
+/* The default, if it is a number, else the least one. */
+static const char *example_of(const struct key *key, char buf[STR_HUMAN_MAX])
+{
+    if (key->zero != NULL && strcmp(key->preset, key->zero) == 0)
+        return number_text(key->type, key->min, buf);
+    return key->preset;
+}
+
 /* Says why `text`, which the parser refused, is no number of the key's type. */
 static void explain_number(const struct key *key, const char *text, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
+    char example[STR_HUMAN_MAX];
     mistake_quote(text, quote);
 
     if (key->type != KEY_DURATION && key->type != KEY_SIZE) {
@@ -78,7 +87,7 @@ static void explain_number(const struct key *key, const char *text, struct str *
     else
         str_addf(why, "%s has an unknown unit; write a known one", quote);
     if (key->preset != NULL)
-        str_addf(why, ", such as %s", key->preset);
+        str_addf(why, ", such as %s", example_of(key, example));
     str_addf(why, " (units: %s; allowed: ", is_duration ? "ms s m h d" : "B KB MB GB");
     add_range(key, why);
     str_add_char(why, ')');
@@ -89,6 +98,8 @@ static void set(const struct key *key, void *field, uint64_t number)
     if (key->size == sizeof(uint16_t)) {
         assert(number <= UINT16_MAX);
         *(uint16_t *)field = (uint16_t)number;
+    } else if (key->size == sizeof(uint64_t)) {
+        *(uint64_t *)field = number;
     } else {
         assert(key->size == sizeof(uint32_t) && number <= UINT32_MAX);
         *(uint32_t *)field = (uint32_t)number;
@@ -126,10 +137,12 @@ bool number_read_part(const struct key *key, const char *text, void *field, stru
     return false;
 }
 
-uint32_t number_get(const struct key *key, const void *field)
+uint64_t number_get(const struct key *key, const void *field)
 {
     if (key->size == sizeof(uint16_t))
         return *(const uint16_t *)field;
+    if (key->size == sizeof(uint64_t))
+        return *(const uint64_t *)field;
     assert(key->size == sizeof(uint32_t));
     return *(const uint32_t *)field;
 }
@@ -137,7 +150,7 @@ uint32_t number_get(const struct key *key, const void *field)
 void number_write(const struct key *key, const void *field, struct str *out)
 {
     char buf[STR_HUMAN_MAX];
-    uint32_t number = number_get(key, field);
+    uint64_t number = number_get(key, field);
     bool is_zero_word = number == 0 && key->zero != NULL;
     str_add(out, is_zero_word ? key->zero : number_text(key->type, number, buf));
 }

@@ -20,7 +20,7 @@ bool number_read(const struct key *key, const char *text, void *field, struct st
 /* The same for a number that is a part of a value: "NAME: " stands before what is wrong. */
 bool number_read_part(const struct key *key, const char *text, void *field, struct str *why);
 
-uint32_t number_get(const struct key *key, const void *field);
+uint64_t number_get(const struct key *key, const void *field);
 
 /* Writes it such that number_read() gives it back. */
 void number_write(const struct key *key, const void *field, struct str *out);

@@ -6,6 +6,7 @@
 #include <ini.h>
 
 #include "base/str.h"
+#include "config/access.h"
 #include "config/lines.h"
 #include "config/listen.h"
 #include "config/upstream.h"
@@ -250,13 +251,25 @@ static bool add_address(struct parse *parse, const struct key *key, const char *
     return true;
 }
 
+/* Adds networks to the lists of the section. */
+static bool add_access(struct parse *parse, const struct key *key, const char *value,
+                       struct str *why)
+{
+    const struct access_line line = {.conf = parse->draft->name,
+                                     .label = parse->label,
+                                     .number = parse->lines.number,
+                                     .allow = access_is_allow(key)};
+    return access_read(&parse->section->access, &line, value, why, parse->draft->mistakes);
+}
+
 static void read_key(struct parse *parse, const struct key *key, const char *value)
 {
     struct draft *draft = parse->draft;
     unsigned *first = &parse->section->lines[key - keys];
     bool is_address = key->type == KEY_LISTEN || key->type == KEY_UPSTREAM;
+    bool is_access = key->type == KEY_ACCESS;
 
-    if (*first != 0 && !is_address)
+    if (*first != 0 && !is_address && !is_access)
         mistakes_add(draft->mistakes, parse->lines.number,
                      "%s %s: given twice, the first time in line %u; remove one of them",
                      parse->label, key->name, *first);
@@ -271,12 +284,18 @@ static void read_key(struct parse *parse, const struct key *key, const char *val
 
     struct str why;
     str_init(&why);
-    bool ok =
-        is_address ? add_address(parse, key, value, &why) : value_read(key, value, owner, &why);
+    bool ok;
+    if (is_address)
+        ok = add_address(parse, key, value, &why);
+    else if (is_access)
+        ok = add_access(parse, key, value, &why);
+    else
+        ok = value_read(key, value, owner, &why);
     if (why.failed)
         draft->mistakes->failed = true;
-    if (!ok) {
+    if (!ok)
         parse->section->bad[key - keys] = true;
+    if (!ok && why.len > 0) { /* what is wrong in a file has been told */
         mistakes_add(draft->mistakes, parse->lines.number, "%s %s: %s", parse->label, key->name,
                      why.data);
     }

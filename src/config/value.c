@@ -7,9 +7,12 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "config/access.h"
 #include "config/mistakes.h"
 #include "config/number.h"
+#include "config/value_eject.h"
 #include "config/value_list.h"
+#include "config/value_rate.h"
 #include "config/value_route.h"
 #include "config/words.h"
 
@@ -110,8 +113,15 @@ static bool read_any(const struct key *key, const char *text, void *owner, struc
     case KEY_WHEN_DOWN: return value_read_when_down(text, owner, why);
     case KEY_HEALTH: return value_read_health(text, field, why);
     case KEY_EJECT: return value_read_eject(text, field, why);
+    case KEY_BAN_AFTER: return value_read_ban_after(text, field, why);
+    case KEY_RATE: return value_read_rate(text, field, why);
+    case KEY_PACE: return value_read_pace(text, field, why);
+    case KEY_MIN_RATE: return value_read_min_rate(text, field, why);
+    case KEY_REFUSE: return value_read_refuse(text, owner, why);
     case KEY_SOURCE: return value_read_sources(text, owner, why);
     case KEY_TRUST: return value_read_trusts(text, owner, why);
+    case KEY_EXEMPT: return value_read_exempts(text, owner, why);
+    case KEY_ACCESS:
     case KEY_BYTES:
     case KEY_LISTEN:
     case KEY_UPSTREAM: break;
@@ -140,7 +150,8 @@ static bool check_written(const struct key *key, const void *owner, struct str *
 
 bool value_read(const struct key *key, const char *text, void *owner, struct str *why)
 {
-    if (*text == '\0' && key->preset[0] != '\0') {
+    bool may_be_empty = key->preset[0] == '\0' || key->type == KEY_EXEMPT;
+    if (*text == '\0' && !may_be_empty) {
         str_addf(why, "there is no value; the default is %s", key->preset);
         return false;
     }
@@ -162,8 +173,15 @@ void value_write(const struct key *key, const void *owner, struct str *out)
     case KEY_WHEN_DOWN: value_write_when_down(owner, out); return;
     case KEY_HEALTH: value_write_health(field, out); return;
     case KEY_EJECT: value_write_eject(field, out); return;
+    case KEY_BAN_AFTER: value_write_ban_after(field, out); return;
+    case KEY_RATE: value_write_rate(field, out); return;
+    case KEY_PACE: value_write_pace(field, out); return;
+    case KEY_MIN_RATE: value_write_min_rate(field, out); return;
+    case KEY_REFUSE: value_write_refuse(owner, out); return;
     case KEY_SOURCE: value_write_sources(owner, out); return;
     case KEY_TRUST: value_write_trusts(owner, out); return;
+    case KEY_EXEMPT: value_write_exempts(owner, out); return;
+    case KEY_ACCESS: access_write_short(owner, access_is_allow(key), out); return;
     case KEY_BYTES:
     case KEY_LISTEN:
     case KEY_UPSTREAM: break;
@@ -177,22 +195,29 @@ bool value_copy(const struct key *key, const void *from, void *to)
         return value_copy_sources(from, to);
     if (key->type == KEY_TRUST)
         return value_copy_trusts(from, to);
+    if (key->type == KEY_EXEMPT)
+        return value_copy_exempts(from, to);
     memcpy(value_field(key, to), value_field_const(key, from), key->size);
     if (key->type == KEY_WHEN_DOWN)
         ((struct conf_route *)to)->hold_ms = ((const struct conf_route *)from)->hold_ms;
+    if (key->type == KEY_REFUSE)
+        ((struct conf_route *)to)->tarpit_ms = ((const struct conf_route *)from)->tarpit_ms;
     return true;
 }
 
-void value_preset(enum key_section section, void *owner)
+bool value_preset(enum key_section section, void *owner)
 {
     struct str why;
     str_init(&why);
     for (size_t i = 0; i < key_count; ++i) {
-        if (keys[i].section != section || keys[i].preset == NULL)
+        if (keys[i].section != section || keys[i].preset == NULL || keys[i].type == KEY_ACCESS)
             continue;
         bool ok = read_any(&keys[i], keys[i].preset, owner, &why);
-        assert(ok && "a default of the table is within its range");
-        (void)ok;
+        assert((ok || why.failed) && "a default of the table is within its range");
+        if (!ok)
+            break;
     }
+    bool has_failed = why.failed;
     str_free(&why);
+    return !has_failed;
 }

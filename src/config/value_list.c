@@ -9,7 +9,7 @@
 
 /* ---- any list ---- */
 
-static size_t count_items(const char *text)
+size_t value_count_items(const char *text)
 {
     size_t count = *text != '\0';
     for (; *text != '\0'; ++text)
@@ -17,8 +17,7 @@ static size_t count_items(const char *text)
     return count;
 }
 
-/* Copies the first item of *text, without the blanks around it, and moves behind its comma. */
-static void cut_item(const char **text, char item[CONF_LINE_MAX + 1])
+void value_cut_item(const char **text, char item[CONF_LINE_MAX + 1])
 {
     const char *start = *text + strspn(*text, WORDS_BLANKS);
     size_t len = strcspn(start, ",");
@@ -97,13 +96,13 @@ static bool read_source(const char *item, struct addr *addrs, size_t count, stru
 
 bool value_read_sources(const char *text, struct conf_route *route, struct str *why)
 {
-    size_t count = count_items(text);
+    size_t count = value_count_items(text);
     struct addr *addrs = new_list(count, sizeof *addrs, why);
     if (count > 0 && addrs == NULL)
         return false;
     for (size_t i = 0; i < count; ++i) {
         char item[CONF_LINE_MAX + 1];
-        cut_item(&text, item);
+        value_cut_item(&text, item);
         if (!read_source(item, addrs, i, why)) {
             free(addrs);
             return false;
@@ -140,10 +139,10 @@ void value_free_sources(struct conf_route *route)
     route->source_count = 0;
 }
 
-/* ---- proxy_trust ---- */
+/* ---- proxy_trust, guard_exempt ---- */
 
 /* Says what addr_net_parse() did not like. */
-static void explain_net(const char *item, enum err err, struct str *why)
+static void explain_net(const char *item, enum err err, const char *examples, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     mistake_quote(item, quote);
@@ -160,18 +159,24 @@ static void explain_net(const char *item, enum err err, struct str *why)
     else if (strchr(item, '%') != NULL)
         str_addf(why, "%s has a zone; write it without", quote);
     else
-        explain_item(item, "an address or network", "10.0.0.0/8, 2001:db8::5", why);
+        explain_item(item, "an address or network", examples, why);
 }
 
-static bool read_trust(const char *item, struct addr_net *nets, size_t count, struct str *why)
+bool value_read_net(const char *item, const char *examples, struct addr_net *net,
+                    struct str *why)
+{
+    enum err err = addr_net_parse(item, net);
+    if (err != ERR_OK)
+        explain_net(item, err, examples, why);
+    return err == ERR_OK;
+}
+
+static bool read_one_net(const char *item, struct addr_net *nets, size_t count, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     struct addr_net net;
-    enum err err = addr_net_parse(item, &net);
-    if (err != ERR_OK) {
-        explain_net(item, err, why);
+    if (!value_read_net(item, VALUE_NET_EXAMPLES, &net, why))
         return false;
-    }
     for (size_t i = 0; i < count; ++i) {
         if (nets[i].bits == net.bits && addr_equal(&nets[i].addr, &net.addr)) {
             str_addf(why, "%s is there twice; remove one of them", mistake_quote(item, quote));
@@ -182,20 +187,39 @@ static bool read_trust(const char *item, struct addr_net *nets, size_t count, st
     return true;
 }
 
-bool value_read_trusts(const char *text, struct conf_route *route, struct str *why)
+/* On true *out is a list of *count networks, NULL for none, that the caller owns. */
+static bool read_nets(const char *text, struct addr_net **out, size_t *count, struct str *why)
 {
-    size_t count = count_items(text);
-    struct addr_net *nets = new_list(count, sizeof *nets, why);
-    if (count > 0 && nets == NULL)
+    size_t wanted = value_count_items(text);
+    struct addr_net *nets = new_list(wanted, sizeof *nets, why);
+    if (wanted > 0 && nets == NULL)
         return false;
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < wanted; ++i) {
         char item[CONF_LINE_MAX + 1];
-        cut_item(&text, item);
-        if (!read_trust(item, nets, i, why)) {
+        value_cut_item(&text, item);
+        if (!read_one_net(item, nets, i, why)) {
             free(nets);
             return false;
         }
     }
+    *out = nets;
+    *count = wanted;
+    return true;
+}
+
+static void write_nets(const struct addr_net *nets, size_t count, struct str *out)
+{
+    char text[ADDR_NET_TEXT_MAX];
+    for (size_t i = 0; i < count; ++i)
+        str_addf(out, "%s%s", i == 0 ? "" : ", ", addr_net_format(&nets[i], text));
+}
+
+bool value_read_trusts(const char *text, struct conf_route *route, struct str *why)
+{
+    struct addr_net *nets;
+    size_t count;
+    if (!read_nets(text, &nets, &count, why))
+        return false;
     value_free_trusts(route);
     route->trusts = nets;
     route->trust_count = count;
@@ -204,9 +228,7 @@ bool value_read_trusts(const char *text, struct conf_route *route, struct str *w
 
 void value_write_trusts(const struct conf_route *route, struct str *out)
 {
-    char text[ADDR_NET_TEXT_MAX];
-    for (size_t i = 0; i < route->trust_count; ++i)
-        str_addf(out, "%s%s", i == 0 ? "" : ", ", addr_net_format(&route->trusts[i], text));
+    write_nets(route->trusts, route->trust_count, out);
 }
 
 bool value_copy_trusts(const struct conf_route *from, struct conf_route *to)
@@ -225,4 +247,46 @@ void value_free_trusts(struct conf_route *route)
     free(route->trusts);
     route->trusts = NULL;
     route->trust_count = 0;
+}
+
+bool value_read_exempts(const char *text, struct conf_route *route, struct str *why)
+{
+    struct addr_net *nets;
+    size_t count;
+    if (!read_nets(text, &nets, &count, why))
+        return false;
+    value_free_exempts(route);
+    route->exempts = nets;
+    route->exempt_count = count;
+    return true;
+}
+
+void value_write_exempts(const struct conf_route *route, struct str *out)
+{
+    write_nets(route->exempts, route->exempt_count, out);
+}
+
+bool value_copy_exempts(const struct conf_route *from, struct conf_route *to)
+{
+    void *copy;
+    if (!copy_list(from->exempts, from->exempt_count, sizeof *from->exempts, &copy))
+        return false;
+    value_free_exempts(to);
+    to->exempts = copy;
+    to->exempt_count = from->exempt_count;
+    return true;
+}
+
+void value_free_exempts(struct conf_route *route)
+{
+    free(route->exempts);
+    route->exempts = NULL;
+    route->exempt_count = 0;
+}
+
+void value_free_lists(struct conf_route *route)
+{
+    value_free_sources(route);
+    value_free_trusts(route);
+    value_free_exempts(route);
 }

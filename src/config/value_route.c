@@ -12,7 +12,6 @@
 #define SECONDS UINT64_C(1000)
 #define MINUTES (60 * SECONDS)
 #define HOURS   (60 * MINUTES)
-#define DAYS    (24 * HOURS)
 
 #define OF(type, field) .offset = offsetof(type, field), .size = sizeof(((type *)0)->field)
 
@@ -200,81 +199,53 @@ void value_write_health(const struct conf_health *health, struct str *out)
         option_write(&health_options, health, true, out);
 }
 
-/* ---- eject ---- */
+/* ---- refuse ---- */
 
-#define EJECT_EXAMPLE "5 in 10s for 30s"
+static const struct key tarpit_time = {.name = "tarpit",
+                                       .type = KEY_DURATION,
+                                       .preset = "10s",
+                                       .min = 100,
+                                       .max = 10 * MINUTES,
+                                       OF(struct conf_route, tarpit_ms)};
 
-static const struct key eject_count = {.name = "failures",
-                                       .type = KEY_COUNT,
-                                       .preset = "5",
-                                       .min = 1,
-                                       .max = 10000,
-                                       OF(struct conf_eject, count)};
-static const struct key eject_within = {.name = "in",
-                                        .type = KEY_DURATION,
-                                        .preset = "10s",
-                                        .min = 100,
-                                        .max = 1 * HOURS,
-                                        OF(struct conf_eject, within_ms)};
-static const struct key eject_for = {.name = "for",
-                                     .type = KEY_DURATION,
-                                     .preset = "30s",
-                                     .min = 100,
-                                     .max = 1 * DAYS,
-                                     OF(struct conf_eject, for_ms)};
-
-/* Cuts `text` into words at its blanks. Returns how many there are, `max` + 1 for more. */
-static size_t split(char *text, char *words[], size_t max)
+bool value_read_refuse(const char *text, struct conf_route *route, struct str *why)
 {
-    size_t count = 0;
-    while (*text != '\0') {
-        if (count == max)
-            return max + 1;
-        const char *rest;
-        size_t len = words_first(text, &rest);
-        char *next = text + (rest - text);
-        words[count++] = text;
-        text[len] = '\0';
-        text = next;
-    }
-    return count;
-}
-
-bool value_read_eject(const char *text, struct conf_eject *out, struct str *why)
-{
-    struct conf_eject eject = {0};
-    char copy[CONF_LINE_MAX + 1];
-    char *words[5];
+    const char *time;
+    size_t len = words_first(text, &time);
+    enum conf_refuse refuse = CONF_REFUSE_RESET;
+    uint32_t tarpit_ms = 0;
     char quote[MISTAKE_QUOTE_MAX];
 
-    if (strcmp(text, "off") == 0) {
-        *out = eject;
-        return true;
-    }
-    str_format(copy, sizeof copy, "%s", text);
-    if (split(copy, words, 5) != 5 || strcmp(words[1], "in") != 0 ||
-        strcmp(words[3], "for") != 0) {
-        str_addf(why, "%s is not known; write off, or such as " EJECT_EXAMPLE,
+    if (is_word(text, len, "tarpit")) {
+        if (*time == '\0') {
+            str_add(why, "tarpit has no time; write how long a client is kept, such as tarpit "
+                         "10s");
+            return false;
+        }
+        if (!number_read_part(&tarpit_time, time, &tarpit_ms, why))
+            return false;
+        refuse = CONF_REFUSE_TARPIT;
+    } else if (strcmp(text, "close") == 0) {
+        refuse = CONF_REFUSE_CLOSE;
+    } else if (strcmp(text, "reset") != 0) {
+        str_addf(why, "%s is not known; write reset, close, or such as tarpit 10s",
                  mistake_quote(text, quote));
         return false;
     }
-    if (!number_read_part(&eject_count, words[0], &eject.count, why) ||
-        !number_read_part(&eject_within, words[2], &eject.within_ms, why) ||
-        !number_read_part(&eject_for, words[4], &eject.for_ms, why))
-        return false;
-    *out = eject;
+    route->refuse = refuse;
+    route->tarpit_ms = tarpit_ms;
     return true;
 }
 
-void value_write_eject(const struct conf_eject *eject, struct str *out)
+void value_write_refuse(const struct conf_route *route, struct str *out)
 {
-    if (eject->count == 0) {
-        str_add(out, "off");
+    switch (route->refuse) {
+    case CONF_REFUSE_RESET: str_add(out, "reset"); return;
+    case CONF_REFUSE_CLOSE: str_add(out, "close"); return;
+    case CONF_REFUSE_TARPIT:
+        str_add(out, "tarpit ");
+        number_write(&tarpit_time, &route->tarpit_ms, out);
         return;
     }
-    number_write(&eject_count, &eject->count, out);
-    str_add(out, " in ");
-    number_write(&eject_within, &eject->within_ms, out);
-    str_add(out, " for ");
-    number_write(&eject_for, &eject->for_ms, out);
+    assert(false && "not a choice");
 }

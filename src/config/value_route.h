@@ -1,5 +1,5 @@
 /* value_route.h - values of a route that are more than a word or a number: when_down, health,
- * eject.
+ * refuse.
  *
  * Reading: on false the result is untouched and `why` has got "what is wrong; what would be
  * right". What is written is read back the same.
@@ -22,8 +22,8 @@ void value_write_when_down(const struct conf_route *route, struct str *out);
 bool value_read_health(const char *text, struct conf_health *out, struct str *why);
 void value_write_health(const struct conf_health *health, struct str *out);
 
-/* "off" or "5 in 10s for 30s" */
-bool value_read_eject(const char *text, struct conf_eject *out, struct str *why);
-void value_write_eject(const struct conf_eject *eject, struct str *out);
+/* "reset", "close" or "tarpit 10s", into refuse and tarpit_ms. */
+bool value_read_refuse(const char *text, struct conf_route *route, struct str *why);
+void value_write_refuse(const struct conf_route *route, struct str *out);
 
 #endif

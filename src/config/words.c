@@ -35,3 +35,19 @@ size_t words_first(const char *text, const char **rest)
     *rest = text + len + strspn(text + len, WORDS_BLANKS);
     return len;
 }
+
+size_t words_split(char *text, char *words[], size_t max)
+{
+    size_t count = 0;
+    while (*text != '\0') {
+        if (count == max)
+            return max + 1;
+        const char *rest;
+        size_t len = words_first(text, &rest);
+        char *next = text + (rest - text);
+        words[count++] = text;
+        text[len] = '\0';
+        text = next;
+    }
+    return count;
+}

@@ -23,4 +23,8 @@ void words_add(const char *const words[], const char *last, struct str *out);
  * blanks after it, "" at the end. */
 size_t words_first(const char *text, const char **rest);
 
+/* Cuts `text`, which begins with no blank, into words at its blanks. Returns how many there are,
+ * `max` + 1 for more; the first `max` are in `words`. */
+size_t words_split(char *text, char *words[], size_t max);
+
 #endif

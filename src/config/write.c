@@ -1,19 +1,25 @@
 #include <stdbool.h>
 
 #include "base/str.h"
+#include "config/access.h"
 #include "config/conf.h"
 #include "config/keys.h"
 #include "config/listen.h"
 #include "config/upstream.h"
 #include "config/value.h"
 
-/* "KEY = VALUE" for every key of a section that has one value. `owner` as in value_field(). */
+/* "KEY = VALUE" for every key of a section that may be in [defaults], one value or none. `owner` as in value_field(). */
 static void write_values(enum key_section section, const void *owner, struct str *out)
 {
     for (size_t i = 0; i < key_count; ++i) {
         const struct key *key = &keys[i];
         if (key->section != section || key->preset == NULL)
             continue;
+        if (key->type == KEY_ACCESS) {
+            access_write(owner, access_is_allow(key),
+                         access_is_allow(key) ? "allow =" : "deny =", out);
+            continue;
+        }
         struct str value;
         str_init(&value);
         value_write(key, owner, &value);

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/addr_net.h"
+#include "config/access.h"
 #include "config/bytes.h"
 #include "config/keys.h"
+#include "config/number.h"
 #include "config/value.h"
 #include "control/json_build.h"
 
@@ -97,14 +99,78 @@ static json_t *sources_as_json(struct json_build *build, const struct conf_route
     return array;
 }
 
-static json_t *trusts_as_json(struct json_build *build, const struct conf_route *route)
+static json_t *nets_as_json(struct json_build *build, const struct addr_net *nets, size_t count)
 {
     json_t *array = json_build_array(build);
-    for (size_t i = 0; i < route->trust_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         char text[ADDR_NET_TEXT_MAX];
-        json_build_push(build, array, json_string(addr_net_format(&route->trusts[i], text)));
+        json_build_push(build, array, json_string(addr_net_format(&nets[i], text)));
     }
     return array;
+}
+
+/* Files by their names, networks only if they stand in no file. */
+static json_t *access_as_json(struct json_build *build, const struct conf_route *route,
+                              bool allow)
+{
+    json_t *array = json_build_array(build);
+    for (size_t i = 0; i < route->access_file_count; i++) {
+        char name[CONF_PATH_MAX + 1];
+        str_format(name, sizeof name, "@%s", route->access_files[i].path);
+        if (route->access_files[i].allow == allow)
+            json_build_push(build, array, json_string(name));
+    }
+    for (size_t i = 0; i < route->access_count; i++) {
+        const struct conf_access *access = &route->access[i];
+        char text[ADDR_NET_TEXT_MAX];
+        if (access->allow == allow && !access->from_file)
+            json_build_push(build, array, json_string(addr_net_format(&access->net, text)));
+    }
+    return array;
+}
+
+/* ---- rates; null for `off` ---- */
+
+static json_t *ban_after_as_json(struct json_build *build, const struct conf_eject *conf)
+{
+    if (conf->count == 0)
+        return json_null();
+    json_t *ban = json_build_object(build);
+    json_build_u64(build, ban, "refusals", conf->count);
+    json_build_u64(build, ban, "within_ms", conf->within_ms);
+    json_build_u64(build, ban, "for_ms", conf->for_ms);
+    return ban;
+}
+
+static json_t *rate_as_json(struct json_build *build, const struct conf_rate *conf)
+{
+    if (conf->count == 0)
+        return json_null();
+    json_t *rate = json_build_object(build);
+    json_build_u64(build, rate, "count", conf->count);
+    json_build_u64(build, rate, "per_ms", conf->per_ms);
+    json_build_u64(build, rate, "burst", conf->burst);
+    return rate;
+}
+
+static json_t *pace_as_json(struct json_build *build, const struct conf_pace *conf)
+{
+    if (conf->bytes_per_s == 0)
+        return json_null();
+    json_t *pace = json_build_object(build);
+    json_build_u64(build, pace, "bytes_per_s", conf->bytes_per_s);
+    json_build_u64(build, pace, "burst_bytes", conf->burst_bytes);
+    return pace;
+}
+
+static json_t *min_rate_as_json(struct json_build *build, const struct conf_min_rate *conf)
+{
+    if (conf->bytes_per_s == 0)
+        return json_null();
+    json_t *rate = json_build_object(build);
+    json_build_u64(build, rate, "bytes_per_s", conf->bytes_per_s);
+    json_build_u64(build, rate, "over_ms", conf->over_ms);
+    return rate;
 }
 
 /* ---- keys ---- */
@@ -116,11 +182,9 @@ static void read_field(const struct key *key, const void *owner, void *value, si
     memcpy(value, value_field_const(key, owner), size);
 }
 
-static uint32_t read_u32(const struct key *key, const void *owner)
+static uint64_t read_number(const struct key *key, const void *owner)
 {
-    uint32_t value;
-    read_field(key, owner, &value, sizeof value);
-    return value;
+    return number_get(key, value_field_const(key, owner));
 }
 
 /* The value as the file has it. */
@@ -136,7 +200,7 @@ static void put_written(struct json_build *build, json_t *section, const struct 
 }
 
 static void put_with_unit(struct json_build *build, json_t *section, const struct key *key,
-                          const char *unit, uint32_t value)
+                          const char *unit, uint64_t value)
 {
     char name[64];
     str_format(name, sizeof name, "%s_%s", key->name, unit);
@@ -162,15 +226,33 @@ static void put_when_down(struct json_build *build, json_t *section, const struc
     json_build_u64(build, section, "hold_ms", route->hold_ms);
 }
 
+static void put_refuse(struct json_build *build, json_t *section, const struct key *key,
+                       const struct conf_route *route)
+{
+    static const char *const words[] = {[CONF_REFUSE_RESET] = "reset",
+                                        [CONF_REFUSE_CLOSE] = "close",
+                                        [CONF_REFUSE_TARPIT] = "tarpit"};
+    json_build_text(build, section, key->name, words[route->refuse]);
+    json_build_u64(build, section, "tarpit_ms", route->tarpit_ms);
+}
+
+/* A list of networks of a route. */
+static void put_nets(struct json_build *build, json_t *section, const struct key *key,
+                     const struct addr_net *nets, size_t count)
+{
+    json_build_put(build, section, key->name, nets_as_json(build, nets, count));
+}
+
 static void put_key(struct json_build *build, json_t *section, const struct key *key,
                     const void *owner)
 {
+    const struct conf_route *route = owner; /* for keys that only routes have */
     bool value;
     switch (key->type) {
-    case KEY_COUNT: json_build_u64(build, section, key->name, read_u32(key, owner)); break;
+    case KEY_COUNT: json_build_u64(build, section, key->name, read_number(key, owner)); break;
     case KEY_WORKERS: put_workers(build, section, key, owner); break;
-    case KEY_DURATION: put_with_unit(build, section, key, "ms", read_u32(key, owner)); break;
-    case KEY_SIZE: put_with_unit(build, section, key, "bytes", read_u32(key, owner)); break;
+    case KEY_DURATION: put_with_unit(build, section, key, "ms", read_number(key, owner)); break;
+    case KEY_SIZE: put_with_unit(build, section, key, "bytes", read_number(key, owner)); break;
     case KEY_BOOL:
         read_field(key, owner, &value, sizeof value);
         json_build_bool(build, section, key->name, value);
@@ -191,8 +273,28 @@ static void put_key(struct json_build *build, json_t *section, const struct key 
     case KEY_SOURCE:
         json_build_put(build, section, key->name, sources_as_json(build, owner));
         break;
-    case KEY_TRUST:
-        json_build_put(build, section, key->name, trusts_as_json(build, owner));
+    case KEY_BAN_AFTER:
+        json_build_put(build, section, key->name,
+                       ban_after_as_json(build, value_field_const(key, owner)));
+        break;
+    case KEY_RATE:
+        json_build_put(build, section, key->name,
+                       rate_as_json(build, value_field_const(key, owner)));
+        break;
+    case KEY_PACE:
+        json_build_put(build, section, key->name,
+                       pace_as_json(build, value_field_const(key, owner)));
+        break;
+    case KEY_MIN_RATE:
+        json_build_put(build, section, key->name,
+                       min_rate_as_json(build, value_field_const(key, owner)));
+        break;
+    case KEY_REFUSE: put_refuse(build, section, key, owner); break;
+    case KEY_TRUST: put_nets(build, section, key, route->trusts, route->trust_count); break;
+    case KEY_EXEMPT: put_nets(build, section, key, route->exempts, route->exempt_count); break;
+    case KEY_ACCESS:
+        json_build_put(build, section, key->name,
+                       access_as_json(build, owner, access_is_allow(key)));
         break;
     case KEY_LISTEN:
         json_build_put(build, section, key->name, listens_as_json(build, owner));

@@ -80,15 +80,68 @@ static void check_features(const struct conf_route *route)
         assert(route->sources[i].port == 0 && !addr_is_any(&route->sources[i]));
 }
 
+static void check_pace(const struct conf_pace *pace)
+{
+    assert((pace->bytes_per_s == 0) == (pace->burst_bytes == 0));
+    assert(pace->burst_bytes >= pace->bytes_per_s / 100);
+}
+
+static void check_rate(const struct conf_rate *rate)
+{
+    assert((rate->count == 0) == (rate->per_ms == 0));
+    assert((rate->count == 0) == (rate->burst == 0));
+}
+
+/* The same network is not there twice, since they are in order. */
+static void check_access(const struct conf_route *route)
+{
+    assert((route->access == NULL) == (route->access_count == 0));
+    for (size_t i = 0; i < route->access_count; ++i) {
+        const struct addr_net *net = &route->access[i].net;
+        assert(addr_net_has(net, &net->addr));
+        if (i == 0)
+            continue;
+        const struct addr_net *before = &route->access[i - 1].net;
+        assert(before->addr.family <= net->addr.family);
+        if (before->addr.family != net->addr.family)
+            continue;
+        int order = memcmp(before->addr.ip, net->addr.ip, sizeof net->addr.ip);
+        assert(order < 0 || (order == 0 && before->bits < net->bits));
+    }
+}
+
+static void check_guard(const struct conf_route *route)
+{
+    assert((route->refuse == CONF_REFUSE_TARPIT) == (route->tarpit_ms > 0));
+    assert((route->exempts == NULL) == (route->exempt_count == 0));
+    assert((route->ban_after.count == 0) == (route->ban_after.for_ms == 0));
+    assert((route->min_rate.bytes_per_s == 0) == (route->min_rate.over_ms == 0));
+    assert(route->pause_timeout_ms > 0);
+    check_access(route);
+    check_rate(&route->connect_rate);
+    check_rate(&route->connect_rate_per_client);
+    check_rate(&route->admission_ramp);
+    check_pace(&route->rate_up);
+    check_pace(&route->rate_down);
+    check_pace(&route->rate_up_per_client);
+    check_pace(&route->rate_down_per_client);
+    check_pace(&route->rate_up_per_route);
+    check_pace(&route->rate_down_per_route);
+}
+
 static void check_conf(const struct conf *conf)
 {
     assert(conf->route_count > 0);
+    assert(conf->client_bits_ipv4 >= 8 && conf->client_bits_ipv4 <= 32);
+    assert(conf->client_bits_ipv6 >= 16 && conf->client_bits_ipv6 <= 128);
+    check_rate(&conf->connect_rate);
     for (size_t i = 0; i < conf->route_count; ++i) {
         const struct conf_route *route = &conf->routes[i];
         assert(conf_find_route(conf, route->name) == route);
         assert(route->buffer_bytes >= 4096 && route->max_sessions > 0);
         check_addresses(route);
         check_features(route);
+        check_guard(route);
     }
 }
 

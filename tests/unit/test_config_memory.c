@@ -95,6 +95,17 @@ static void lists_and_quoted_texts_are_loaded_whole_or_not_at_all(void **state)
                          ERR_OK);
 }
 
+static void access_lists_are_loaded_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    fail_each_allocation("[defaults]\nallow = 10.0.0.0/8, 10.1.0.0/16, ::1\ndeny = all\n"
+                         "guard_exempt = ::1\nallow = @" PAIRPORT_UNIT_DIR "/access.txt\n"
+                         "[route a]\nlisten=:1\nupstream=a:1\n"
+                         "[route b]\nlisten=:2\nupstream=a:1\n"
+                         "[route c]\nlisten=:3\nupstream=a:1\nallow =\ndeny = 10.0.0.1\n",
+                         ERR_OK);
+}
+
 static void a_warning_is_written_or_the_file_is_not_loaded(void **state)
 {
     (void)state;
@@ -109,7 +120,9 @@ static void no_mistake_gets_lost(void **state)
         "[route r]\nlisten = nowhere\nupstream = h:1 x=1\nupstream = h:1\n"
         "upstream = h:1\nupstream = h:2-3\nlisten = :9-8\nsource = 10.0.0.2, x\n"
         "health = tcp rise=0\neject = 5 in x for y\nlisten = :1-4\n"
-        "proxy_trust = ::1, ::1\nproxy_protocol_in = required\n",
+        "proxy_trust = ::1, ::1\nproxy_protocol_in = required\n"
+        "allow = 10.0.0.0/8, x\ndeny = 10.0.0.0/8\nallow = @no-such-file\nrate_up = 1\n"
+        "deny = @" PAIRPORT_UNIT_DIR "/CMakeLists.txt\nconnect_rate = 1\n",
         ERR_INVALID);
 }
 
@@ -118,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_file_is_loaded_whole_or_not_at_all),
         cmocka_unit_test(lists_and_quoted_texts_are_loaded_whole_or_not_at_all),
+        cmocka_unit_test(access_lists_are_loaded_whole_or_not_at_all),
         cmocka_unit_test(a_warning_is_written_or_the_file_is_not_loaded),
         cmocka_unit_test(no_mistake_gets_lost),
     };

@@ -16,13 +16,20 @@ static const struct bad_text bad_keys[] = {
     {"[relay]\nWorkers = 2\n" GOOD_ROUTE,
      "t.ini:2: [relay]: unknown key 'Workers'; did you mean 'workers'?\n"},
     {"[relay]\nfoo = 2\n" GOOD_ROUTE, "t.ini:2: [relay]: unknown key 'foo'; keys are workers, "
-                                      "max_sessions, stop_timeout, log_level and log_file\n"},
+                                      "max_sessions, stop_timeout, log_level, log_file, "
+                                      "connect_rate, client_table, client_prefix_ipv4, "
+                                      "client_prefix_ipv6, tarpit_max and state_file\n"},
     {"[console]\nfoo = 1\n" GOOD_ROUTE,
      "t.ini:2: [console]: unknown key 'foo'; keys are listen and name\n"},
     {"[defaults]\nfoo = :1\n" GOOD_ROUTE,
      "t.ini:2: [defaults]: unknown key 'foo'; keys are balance, connect_timeout, "
      "connect_retries, when_down, queue_max, health, eject, on_down, resolve_interval, source, "
-     "proxy_protocol_out, proxy_protocol_in, proxy_trust, proxy_timeout, idle_timeout, "
+     "proxy_protocol_out, proxy_protocol_in, proxy_trust, proxy_timeout, guard, refuse, "
+     "allow, deny, guard_exempt, max_sessions_per_client, connect_rate_per_client, "
+     "connect_rate, ban_after, first_byte_timeout, min_rate, max_backlog_age, "
+     "max_session_time, rate_up, rate_down, rate_up_per_client, rate_down_per_client, "
+     "rate_up_per_route, rate_down_per_route, on_remove, admission_ramp, pause_timeout, "
+     "idle_timeout, "
      "half_close_timeout, max_sessions, keepalive, keepalive_interval, nodelay, "
      "buffer_size and backlog\n"},
     {GOOD_ROUTE "idletimeout = 5s\nupstraem = h:1\n",

@@ -34,9 +34,9 @@ connect_rate_per_client = 60/m burst 100
 FLOODER = "127.0.0.2"
 
 
-def _pairport(more, relay_keys=""):
+def _pairport(keys, connect_rate="off"):
     def command(setting):
-        conf = pairport_conf(setting, more, relay_keys)
+        conf = pairport_conf(setting, keys, connect_rate)
         return [setting.build / "pairport", "run", "-c", conf]
 
     return command
@@ -59,7 +59,7 @@ def _haproxy(setting):
 
 _VERSION = ("{build}/pairport", "version")
 RELAYS = (
-    Relay("pairport", _pairport(ALL_GUARDS), "all guards on", _VERSION, ("guarded-connect",)),
+    Relay("pairport", _pairport(ALL_GUARDS, "1000000/s"), "all guards on", _VERSION, ("guarded-connect",)),
     Relay("open", _pairport(NO_GUARDS), "pairport without guards", _VERSION, ("guarded-connect",)),
     Relay("pairport", _pairport(FEW_CONNECTS), "all guards on", _VERSION, ("refused",)),
     Relay("haproxy", _haproxy, "a stick-table with conn_rate", ("haproxy", "-v"), ("refused",)),

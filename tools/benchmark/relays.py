@@ -35,11 +35,13 @@ class Setting:
     build: Path
 
 
-def pairport_conf(setting, route_keys="", relay_keys=""):
-    """Writes pairport's configuration with further lines. Returns the file."""
+def pairport_conf(setting, route_keys="", connect_rate="off"):
+    """Writes pairport's configuration with further lines of the route. Returns the file."""
+    # The others have no limit either; those of a client spare this machine's own addresses.
     conf = setting.folder / "pairport.ini"
     conf.write_text(
-        f"[relay]\nworkers = {setting.workers}\nlog_level = notice\n{relay_keys}"
+        f"[relay]\nworkers = {setting.workers}\nlog_level = notice\n"
+        f"connect_rate = {connect_rate}\n"
         f"[console]\nlisten = none\n"
         f"[route bench]\nlisten = 127.0.0.1:{setting.port}\n"
         f"upstream = 127.0.0.1:{setting.upstream}\nbacklog = {BACKLOG}\n{route_keys}"

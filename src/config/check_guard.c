@@ -1,0 +1,159 @@
+/* check_guard.c - what is wrong between the keys that keep floods off: [relay] and the limits of a
+ * route. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "config/check.h"
+#include "config/value.h"
+
+static unsigned relay_line(const struct draft *draft, const char *name)
+{
+    return draft->relay.lines[key_find(KEY_RELAY, name) - keys];
+}
+
+/* ---- [relay] ---- */
+
+static const char *without_dot(const char *path)
+{
+    while (path[0] == '.' && (path[1] == '/' || path[1] == '\\'))
+        path += 2;
+    return path;
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+    return a[0] != '\0' && strcmp(without_dot(a), without_dot(b)) == 0;
+}
+
+/* It is written as a whole, and what it replaces is lost. */
+static void check_state_file(const struct draft *draft)
+{
+    const struct conf *conf = draft->conf;
+    unsigned line = relay_line(draft, "state_file");
+    char quote[MISTAKE_QUOTE_MAX];
+    mistake_quote(conf->state_file, quote);
+    if (is_same_file(conf->state_file, conf->log_file))
+        mistakes_add(draft->mistakes, line,
+                     "[relay] state_file: %s is the log_file, too; give it a name of its own",
+                     quote);
+    if (is_same_file(conf->state_file, draft->name))
+        mistakes_add(draft->mistakes, line,
+                     "[relay] state_file: %s is this file, which would be replaced; give it a "
+                     "name of its own",
+                     quote);
+}
+
+/* Clients with sessions stay in the table, so there should be room for each of them. */
+static void check_client_table(const struct draft *draft)
+{
+    const struct conf *conf = draft->conf;
+    unsigned line = relay_line(draft, "client_table");
+    if (line != 0 && conf->client_table < conf->max_sessions)
+        mistakes_warn(draft->mistakes, line,
+                      "[relay] client_table: %u clients are remembered and max_sessions is %u, "
+                      "so the limits of a client may not hold for all; raise it to that",
+                      (unsigned)conf->client_table, (unsigned)conf->max_sessions);
+}
+
+void check_relay(const struct draft *draft)
+{
+    check_state_file(draft);
+    check_client_table(draft);
+}
+
+/* ---- routes ---- */
+
+/* Where a key of a route stands, in its own section or in [defaults]; 0: nowhere. */
+static unsigned find_line(const struct draft *draft, size_t r, const char *name,
+                          char label[DRAFT_LABEL_MAX])
+{
+    unsigned line = check_line_of(&draft->route_sections[r], name);
+    draft_route_label(&draft->conf->routes[r], label);
+    if (line == 0) {
+        line = check_line_of(&draft->default_section, name);
+        str_format(label, DRAFT_LABEL_MAX, "[defaults]");
+    }
+    return line;
+}
+
+static void check_tarpit(const struct draft *draft, size_t r)
+{
+    char label[DRAFT_LABEL_MAX];
+    unsigned line = find_line(draft, r, "refuse", label);
+    if (line != 0 && draft->conf->routes[r].refuse == CONF_REFUSE_TARPIT &&
+        draft->conf->tarpit_max == 0)
+        mistakes_warn(draft->mistakes, line,
+                      "%s refuse: [relay] tarpit_max is 0, so every client is reset at once; "
+                      "raise that one, or write reset here",
+                      label);
+}
+
+/* A limit that was written, and that a smaller one of more sessions hides. */
+struct hidden {
+    const char *name;
+    const char *by;
+    size_t pace; /* offsets of both */
+    size_t by_pace;
+};
+
+#define HIDDEN(field, other)                                                                   \
+    {                                                                                          \
+#field, #other, offsetof(struct conf_route, field), offsetof(struct conf_route, other) \
+    }
+
+static const struct hidden paces[] = {
+    HIDDEN(rate_up, rate_up_per_client),
+    HIDDEN(rate_down, rate_down_per_client),
+    HIDDEN(rate_up, rate_up_per_route),
+    HIDDEN(rate_down, rate_down_per_route),
+    HIDDEN(rate_up_per_client, rate_up_per_route),
+    HIDDEN(rate_down_per_client, rate_down_per_route),
+};
+
+static const struct conf_pace *pace_at(const struct conf_route *route, size_t offset)
+{
+    return (const struct conf_pace *)((const char *)route + offset);
+}
+
+static void check_paces(const struct draft *draft, size_t r)
+{
+    const struct conf_route *route = &draft->conf->routes[r];
+    for (size_t i = 0; i < sizeof paces / sizeof paces[0]; ++i) {
+        char label[DRAFT_LABEL_MAX];
+        char rate[STR_HUMAN_MAX];
+        char least[STR_HUMAN_MAX];
+        uint64_t one = pace_at(route, paces[i].pace)->bytes_per_s;
+        uint64_t all = pace_at(route, paces[i].by_pace)->bytes_per_s;
+        unsigned line = find_line(draft, r, paces[i].name, label);
+        if (line != 0 && all > 0 && one > all)
+            mistakes_warn(draft->mistakes, line,
+                          "%s %s: %s/s can't be reached, %s is %s/s; raise that one or lower "
+                          "this one",
+                          label, paces[i].name, str_exact_size(one, rate), paces[i].by,
+                          str_exact_size(all, least));
+    }
+}
+
+static void check_per_client(const struct draft *draft, size_t r)
+{
+    static const char name[] = "max_sessions_per_client";
+    const struct conf_route *route = &draft->conf->routes[r];
+    unsigned line = check_line_of(&draft->route_sections[r], name);
+    char label[DRAFT_LABEL_MAX];
+    if (line != 0 && route->max_sessions_per_client > route->max_sessions)
+        mistakes_warn(draft->mistakes, line,
+                      "%s %s: %u can't be reached, max_sessions is %u; raise that one or lower "
+                      "this one",
+                      draft_route_label(route, label), name,
+                      (unsigned)route->max_sessions_per_client, (unsigned)route->max_sessions);
+}
+
+void check_guard(const struct draft *draft, size_t r)
+{
+    check_tarpit(draft, r);
+    check_paces(draft, r);
+    check_per_client(draft, r);
+}

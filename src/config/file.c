@@ -1,0 +1,65 @@
+#include "config/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int file_read(const char *path, size_t max, struct str *out)
+{
+    /* Opening a directory fails in a different way on each system. */
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return EISDIR;
+
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        return errno;
+    char part[16 * 1024];
+    size_t len = 0;
+    size_t start = out->len;
+    errno = 0;
+    do {
+        len = fread(part, 1, sizeof part, file);
+        str_add_bytes(out, part, len);
+    } while (len == sizeof part && out->len - start <= max && !out->failed);
+
+    int code = 0;
+    if (ferror(file) != 0)
+        code = errno != 0 ? errno : EIO;
+    else if (out->failed)
+        code = ENOMEM;
+    fclose(file);
+    return code;
+}
+
+bool file_is_plain(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode);
+}
+
+static bool is_slash(char c)
+{
+    return c == '/' || c == '\\';
+}
+
+/* "C:" begins a path of its own, too: what follows may be relative, but not to our folder. */
+static bool is_absolute(const char *name)
+{
+    char letter = (char)(name[0] | 0x20);
+    return is_slash(name[0]) || (letter >= 'a' && letter <= 'z' && name[1] == ':');
+}
+
+bool file_beside(const char *file, const char *name, char *out, size_t size)
+{
+    size_t folder = strlen(file);
+    while (folder > 0 && !is_slash(file[folder - 1]))
+        --folder;
+    if (is_absolute(name))
+        folder = 0;
+    if (folder + strlen(name) >= size)
+        return false;
+    str_format(out, size, "%.*s%s", (int)folder, file, name);
+    return true;
+}
