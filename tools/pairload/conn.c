@@ -50,25 +50,21 @@ static void close_now(struct conn *conn)
     driver_on_closed(conn->driver, conn, failed);
 }
 
-/* MODE_FLOOD: the other side has ended it before any byte, as it is to. */
-static void end_turned_away(struct conn *conn)
-{
-    if (conn->state == CONN_CONNECTING)
-        conn->driver->connecting--;
-    driver_on_turned_away(conn->driver, conn);
-    close_now(conn);
-}
-
-static bool is_turned_away(const struct conn *conn, enum err err)
+/* MODE_FLOOD: the other side has ended it, as it is to. */
+static bool is_turned_away(const struct conn *conn, enum fault fault, enum err err)
 {
     bool ended = err == ERR_RESET || err == ERR_ABORTED || err == ERR_CLOSED;
-    return conn->driver->options->mode == MODE_FLOOD && ended && is_idle(conn);
+    return conn->driver->options->mode == MODE_FLOOD && (ended || fault == FAULT_EARLY_FIN);
 }
 
 void conn_fail(struct conn *conn, enum fault fault, enum err err)
 {
     struct driver *driver = conn->driver;
-    result_add_fault(driver->result, fault, err);
+    conn->turned_away = is_turned_away(conn, fault, err);
+    if (conn->turned_away)
+        driver_on_turned_away(driver, conn);
+    else
+        result_add_fault(driver->result, fault, err);
     if (conn->state == CONN_CONNECTING)
         driver->connecting--;
     conn->state = CONN_FAILED;
@@ -103,6 +99,7 @@ void conn_begin(struct conn *conn, uint64_t number)
     conn->received = 0;
     conn->messages = 0;
     conn->finish = false;
+    conn->turned_away = false;
     conn->begun_us = os_mono_us();
     conn->progress_us = driver->now_us;
 
@@ -187,10 +184,6 @@ bool conn_is_waiting(const struct conn *conn)
 static void on_connect(struct conn *conn, const struct op *op)
 {
     struct driver *driver = conn->driver;
-    if (is_turned_away(conn, op->err)) {
-        end_turned_away(conn);
-        return;
-    }
     if (op->err != ERR_OK) {
         conn_fail(conn, FAULT_CONNECT, op->err);
         return;
@@ -240,10 +233,7 @@ static void on_bytes(struct conn *conn, const struct op *op)
 
 static void on_read(struct conn *conn, const struct op *op)
 {
-    bool fin = op->err == ERR_OK && op->bytes == 0 && conn->state == CONN_OPEN;
-    if (is_turned_away(conn, fin ? ERR_CLOSED : op->err)) {
-        end_turned_away(conn);
-    } else if (op->err != ERR_OK) {
+    if (op->err != ERR_OK) {
         conn_fail(conn, FAULT_RECEIVE, op->err);
     } else if (op->bytes > 0) {
         on_bytes(conn, op);

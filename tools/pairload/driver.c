@@ -72,7 +72,8 @@ void driver_on_open(struct driver *driver, struct conn *conn)
         if (!is_held(driver))
             begin_messages(driver, conn);
         break;
-    case MODE_CONNECT: /* the message was taken from the budget before connecting */
+    case MODE_CONNECT:
+    case MODE_FLOOD: /* the message was taken from the budget before connecting */
         conn->message_us = conn->begun_us;
         conn_allow(conn, driver->options->message_bytes);
         conn_finish(conn);
@@ -82,11 +83,10 @@ void driver_on_open(struct driver *driver, struct conn *conn)
         if (driver->finishing)
             conn_finish(conn);
         break;
-    case MODE_PACED: /* due times give the messages */
-    case MODE_FLOOD: /* the other side ends it */
+    case MODE_PACED:
         if (driver->finishing)
             conn_finish(conn);
-        break;
+        break; /* due times give the messages */
     case MODE_ECHO:
     case MODE_SINK: break; /* they do not connect */
     }
@@ -133,8 +133,8 @@ void driver_on_message(struct driver *driver, struct conn *conn)
     case MODE_IDLE:
         record(driver, &driver->result->latency_us, os_mono_us() - conn->message_us);
         break;
+    case MODE_FLOOD: /* who is let in does not count */
     case MODE_BULK:  /* its messages are not sent one by one */
-    case MODE_FLOOD: /* it sends none */
     case MODE_ECHO:
     case MODE_SINK: break;
     }
@@ -150,7 +150,7 @@ void driver_on_closed(struct driver *driver, struct conn *conn, bool failed)
 {
     if (!comes_again(driver) || !driver_take_message(driver)) {
         driver->ended++;
-    } else if (failed) {
+    } else if (failed && !conn->turned_away) {
         conn->retry = true;
         driver->retrying++;
         conn->retry_us = driver->now_us + RETRY_US;

@@ -21,7 +21,7 @@ static const char help_text[] =
     "       pairload pingpong TARGET [...]   a message, its echo, the next message\n"
     "       pairload paced TARGET [...]      messages at a fixed rate\n"
     "       pairload connect TARGET [...]    connect, one message and its echo, close, again\n"
-    "       pairload flood TARGET [...]      connect, wait to be turned away, again\n"
+    "       pairload flood TARGET [...]      the same, to be turned away instead\n"
     "       pairload idle TARGET [...]       hold connections; a message at start and end\n"
     "       pairload bulk TARGET [...]       as many bytes as go through, both ways\n"
     "LISTEN and TARGET are ADDRESS:PORT; port 0 listens on a free one and prints it.\n"
@@ -43,7 +43,7 @@ static const char help_text[] =
     "\n"
     "Latency is the time from sending a message to the last byte of its echo; for paced from\n"
     "the time when the message was due, so a stall counts for all messages it held up; for\n"
-    "flood from connecting to being turned away (by a reset or FIN before any byte).\n"
+    "flood from connecting to being turned away (by a reset or FIN before the echo).\n"
     "Exit codes: 0 everything came back right, 1 a wrong byte or an error, 2 usage.\n";
 
 static const struct {

@@ -16,7 +16,7 @@ enum mode {
     MODE_PINGPONG, /* a message, its echo, the next message */
     MODE_PACED,    /* messages at a fixed rate, whatever the echoes do */
     MODE_CONNECT,  /* connect, one message and its echo, close, again */
-    MODE_FLOOD,    /* connect, wait to be turned away, again */
+    MODE_FLOOD,    /* the same as fast as it can, expecting to be turned away */
     MODE_IDLE,     /* connections that do nothing between their first and last message */
     MODE_BULK      /* as many bytes as go through, both ways */
 };
