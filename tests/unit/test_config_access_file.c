@@ -190,6 +190,18 @@ static void a_file_that_is_none_is_told(void **state)
     assert_lines_refused(bad_files, COUNT(bad_files));
 }
 
+/* Reading one might wait for ever. */
+static void a_device_is_not_read(void **state)
+{
+    (void)state;
+    struct stat info;
+    if (stat("/dev/zero", &info) != 0 || !S_ISCHR(info.st_mode))
+        skip(); /* Windows has others, under other names */
+    assert_refused(
+        GOOD_ROUTE "allow = @/dev/zero\n",
+        "t.ini:4: [route r] allow: '/dev/zero' is a pipe or a device; name a file\n");
+}
+
 static void a_file_without_permission_is_told_as_that(void **state)
 {
     (void)state;
@@ -347,6 +359,7 @@ int main(void)
         FILE_TEST(the_defaults_may_name_a_file_for_all_routes),
         FILE_TEST(a_hundred_thousand_lines_are_read_and_written_in_one),
         FILE_TEST(a_file_that_is_none_is_told),
+        FILE_TEST(a_device_is_not_read),
         FILE_TEST(a_file_without_permission_is_told_as_that),
         FILE_TEST(a_name_too_long_is_told),
         FILE_TEST(sixty_four_files_are_the_most),

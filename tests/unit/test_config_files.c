@@ -298,6 +298,33 @@ static void the_addresses_example_listens_on_both_families(void **state)
     conf_free(conf);
 }
 
+static void the_guard_example_shuts_out_and_limits(void **state)
+{
+    (void)state;
+    struct conf *conf = load_file("examples/guard.ini");
+    const struct conf_route *login = conf_find_route(conf, "login");
+    const struct conf_route *world = conf_find_route(conf, "world");
+    const struct conf_route *patches = conf_find_route(conf, "patches");
+    const struct conf_route *test = conf_find_route(conf, "test");
+    assert_non_null(login);
+    assert_non_null(world);
+    assert_non_null(patches);
+    assert_non_null(test);
+    assert_string_equal(conf->state_file, "bans.json");
+    assert_int_equal(login->access_count, 3);
+    assert_false(login->access[0].allow);
+    assert_string_equal(login->access_files[0].path, "blocked.txt");
+    assert_int_equal(login->refuse, CONF_REFUSE_TARPIT);
+    assert_int_equal(login->ban_after.count, 20);
+    assert_int_equal(login->connect_rate_per_client.per_ms, 60000);
+    assert_int_equal(world->guard, CONF_GUARD_DRY_RUN);
+    assert_int_equal(world->access_count, 3);
+    assert_true(patches->rate_down_per_route.bytes_per_s == 80u << 20);
+    assert_int_equal(test->access_count, 3);
+    assert_int_equal(test->access_file_count, 0);
+    conf_free(conf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +338,7 @@ int main(void)
         cmocka_unit_test(the_ports_example_maps_ranges),
         cmocka_unit_test(the_health_example_checks_holds_and_ejects),
         cmocka_unit_test(the_proxy_example_names_who_is_believed),
+        cmocka_unit_test(the_guard_example_shuts_out_and_limits),
         cmocka_unit_test(the_addresses_example_listens_on_both_families),
     };
     return cmocka_run_group_tests_name("config_files", tests, NULL, NULL);
