@@ -129,8 +129,8 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
     if (drain_is_on(&route->drain))
         return refuse_at_once(worker, route, sock, client, REASON_DRAINING);
     struct client *entry = NULL;
-    if (!hello_is_proxy(route->conf,
-                        client)) { /* else the header tells who is to be asked for */
+    /* Of who comes by a proxy the header tells who is to be asked for. */
+    if (!hello_is_proxy(route->conf, client)) {
         struct guard_answer answer = guard_ask(worker, route, client, &entry);
         if (guard_refuses(answer)) {
             refuse_by_guard(worker, route, sock, client, answer);

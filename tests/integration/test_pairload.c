@@ -28,6 +28,7 @@ enum fault {
     RESET_HALFWAY,
     ANSWER_NOTHING,
     SWAP_STREAMS, /* two connections get each other's bytes */
+    TURN_AWAY,    /* by a reset, by FIN, and so on */
 };
 
 struct liar {
@@ -35,7 +36,9 @@ struct liar {
     sock_t listener;
     struct addr addr;
     struct os_thread *thread;
-    enum err err; /* why it could not even misbehave */
+    enum err err;       /* why it could not even misbehave */
+    unsigned turns;     /* TURN_AWAY: so many connections */
+    struct addr client; /* where the last of these came from */
 };
 
 static enum err take_message(struct liar *liar, sock_t *sock, unsigned char *message)
@@ -65,6 +68,21 @@ static void swap_streams(struct liar *liar)
         wait_for_end(socks[i]);
 }
 
+static void turn_away(struct liar *liar)
+{
+    sock_t sock;
+    for (unsigned i = 0; i < liar->turns && liar->err == ERR_OK; i++) {
+        liar->err = net_accept(liar->listener, NET_PATIENCE_MS, &sock);
+        if (liar->err != ERR_OK)
+            return;
+        liar->err = sock_peer_addr(sock, &liar->client);
+        if (i % 2 == 0)
+            net_reset(sock);
+        else
+            net_close(sock);
+    }
+}
+
 static void lie(void *arg)
 {
     struct liar *liar = arg;
@@ -72,6 +90,10 @@ static void lie(void *arg)
     sock_t sock;
     if (liar->fault == SWAP_STREAMS) {
         swap_streams(liar);
+        return;
+    }
+    if (liar->fault == TURN_AWAY) {
+        turn_away(liar);
         return;
     }
     liar->err = take_message(liar, &sock, message);
@@ -96,7 +118,8 @@ static void lie(void *arg)
         net_reset(sock);
         return;
     case ANSWER_NOTHING:
-    case SWAP_STREAMS: break;
+    case SWAP_STREAMS:
+    case TURN_AWAY: break;
     }
     wait_for_end(sock);
 }
@@ -218,6 +241,30 @@ static void an_honest_server_is_found_right_in_every_mode(void **state)
     echo_run_stop(&echo);
 }
 
+static void a_flood_counts_who_is_turned_away_and_comes_from_where_it_is_told(void **state)
+{
+    (void)state;
+    struct liar liar = {.fault = TURN_AWAY, .turns = 40, .addr = net_loopback(ADDR_IPV4, 0)};
+    assert_int_equal(net_listen(&liar.addr, 64, &liar.listener, &liar.addr), ERR_OK);
+    assert_int_equal(os_thread_start(&liar.thread, "liar", lie, &liar), ERR_OK);
+    char words[256], text[ADDR_TEXT_MAX];
+    str_format(words, sizeof words,
+               "flood %s --count 40 --connections 5 --source 127.0.0.2 --json",
+               addr_format(&liar.addr, text));
+    int code;
+    char *errors;
+    json_t *report = report_of(words, &code, &errors);
+    os_thread_join(liar.thread);
+    net_close(liar.listener);
+    assert_int_equal(liar.err, ERR_OK);
+    assert_int_equal(code, 0);
+    assert_int_equal(json_number_at(report, "turned_away_total", 0), 40);
+    assert_int_equal(json_number_at(report, "errors_total", 0), 0);
+    assert_string_equal(addr_format_ip(&liar.client, text), "127.0.0.2");
+    json_decref(report);
+    free(errors);
+}
+
 static void a_sink_takes_everything_and_says_how_much(void **state)
 {
     (void)state;
@@ -273,6 +320,9 @@ static void mistakes_on_the_command_line_are_told(void **state)
     assert_usage("pingpong 127.0.0.1:1 --duration 0", "--duration wants");
     assert_usage("paced 127.0.0.1:1 --rate nan", "not 'nan'");
     assert_usage("idle 127.0.0.1:1 --count 3", "idle takes no --count");
+    assert_usage("flood 127.0.0.1:1 --warm-up 1", "not with connect or flood");
+    assert_usage("flood 127.0.0.1:1 --source ::1", "are not of one family");
+    assert_usage("flood 127.0.0.1:1 --source here", "--source wants an IP address");
     assert_usage("echo 127.0.0.1:0 --json", "'echo' takes no options");
 }
 
@@ -287,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_silent_server_is_found),
         cmocka_unit_test(a_refused_connection_is_found),
         cmocka_unit_test(an_honest_server_is_found_right_in_every_mode),
+        cmocka_unit_test(a_flood_counts_who_is_turned_away_and_comes_from_where_it_is_told),
         cmocka_unit_test(a_sink_takes_everything_and_says_how_much),
         cmocka_unit_test(mistakes_on_the_command_line_are_told),
     };

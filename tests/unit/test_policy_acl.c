@@ -149,6 +149,24 @@ static void a_network_of_no_bits_has_its_whole_family(void **state)
     acl_close(acl);
 }
 
+/* The bits in which these differ lie on both sides of the middle of an address. */
+static void networks_that_differ_in_the_middle_are_told_apart(void **state)
+{
+    (void)state;
+    const struct line lines[] = {
+        {"2001:db8::/66", true},           {"2001:db8:0:0:4000::/66", true},
+        {"2001:db8:0:0:8000::/66", false}, {"2001:db8:0:0:c000::/66", false},
+        {"2001:db8:0:2::/66", true},       {"2001:db8:0:2:4000::/66", true},
+        {"2001:db8:0:2:8000::/66", false}, {"2001:db8:0:2:c000::/66", false}};
+    struct acl *acl = open_list(lines, COUNT(lines));
+    assert_int_equal(answer(acl, "2001:db8::4000:0:0:1"), ACL_ALLOW);
+    assert_int_equal(answer(acl, "2001:db8::8000:0:0:1"), ACL_DENY);
+    assert_int_equal(answer(acl, "2001:db8:0:2:7000::"), ACL_ALLOW);
+    assert_int_equal(answer(acl, "2001:db8:0:2:f000::"), ACL_DENY);
+    assert_int_equal(answer(acl, "2001:db8:0:1::"), ACL_NO_RULE);
+    acl_close(acl);
+}
+
 static void port_and_zone_do_not_count(void **state)
 {
     (void)state;
@@ -306,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_denial_that_was_taken_back_does_not_count),
         cmocka_unit_test(a_mapped_address_counts_as_ipv4),
         cmocka_unit_test(a_network_of_no_bits_has_its_whole_family),
+        cmocka_unit_test(networks_that_differ_in_the_middle_are_told_apart),
         cmocka_unit_test(port_and_zone_do_not_count),
         cmocka_unit_test(no_address_has_no_rule),
         cmocka_unit_test(a_list_answers_as_the_model_whatever_is_on_it),

@@ -151,6 +151,7 @@ static void an_empty_bucket_of_a_slow_rate_is_only_empty_when_the_rate_is_raised
     const struct conf_rate slow = {.count = 1, .per_ms = HOUR, .burst = 20};
     struct bucket bucket = {0};
     take_all(&bucket, &slow, 5000);
+    assert_int_equal(bucket_next_ms(&bucket, &ten_a_second, 5000), 5100);
     assert_false(bucket_take(&bucket, &ten_a_second, 5000));
     assert_int_equal(bucket_next_ms(&bucket, &ten_a_second, 5000), 5100);
     assert_true(bucket_take(&bucket, &ten_a_second, 5100));

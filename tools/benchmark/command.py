@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import machine, plot, profiling, scaling, summary, syscalls, tables, windows
-from .loads import LOAD_BY_NAME, LOADS, WINDOWS_LOADS
+from . import guarding, machine, plot, profiling, scaling, summary, syscalls, tables, windows
+from .loads import GUARD_LOADS, LOAD_BY_NAME, LOADS, WINDOWS_LOADS
 from .measure import Bench, rounds
 from .processes import BenchError, Workplace
 from .relays import DIRECT, FLOOR, PAIRPORT, PEERS
@@ -54,7 +54,7 @@ def _arguments(argv):
         "installs what is missing first. Exit codes: 0 all budgets met, 1 not or not measured, "
         "2 usage.",
     )
-    loads = [load.name for load in LOADS + WINDOWS_LOADS]
+    loads = [load.name for load in LOADS + WINDOWS_LOADS + GUARD_LOADS]
     peers = [peer.name for peer in PEERS]
     add = parser.add_argument
     add("--rounds", type=_positive(int), default=5, metavar="N", help="(default 5)")
@@ -68,6 +68,11 @@ def _arguments(argv):
         "--scaling",
         action="store_true",
         help="CPU per message at 10 to 9,000 connections, with 1 and 2 workers",
+    )
+    add(
+        "--guard",
+        action="store_true",
+        help="what refused clients cost, and what the guards cost those that are let in",
     )
     add("--profile", action="store_true", help="where the CPU time goes, by function (perf)")
     add(
@@ -137,6 +142,19 @@ def _measure(args):
             if not args.no_syscalls:
                 result["syscalls"] = syscalls.count(bench, relays, [load.name for load in loads])
             result["summary"] = summary.summarise(result["samples"], result["settings"])
+    return result
+
+
+def _measure_guard(args):
+    build = args.build.resolve() if args.build else _build()
+    relays = list(guarding.RELAYS)
+    loads = [load for load in GUARD_LOADS if load.name in (args.loads or LOAD_BY_NAME)]
+    result = _head(args, relays, {r.name: r.find_version(build) for r in relays})
+    with Workplace() as place:
+        bench = Bench(place, build, args.workers, args.seconds, _say)
+        bench.patient = args.patient
+        result["samples"] = rounds(bench, loads, relays, args.rounds)
+    result["summary"] = summary.summarise(result["samples"], result["settings"])
     return result
 
 
@@ -215,7 +233,12 @@ def _run(args):
     else:
         if not args.no_setup:
             _set_up("bench-windows" if args.windows else "bench")
-        result = (_measure_windows if args.windows else _measure)(args)
+        measure = _measure
+        if args.windows:
+            measure = _measure_windows
+        elif args.guard:
+            measure = _measure_guard
+        result = measure(args)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     head = machine.head_lines(result["machine"], result["versions"], result["settings"])

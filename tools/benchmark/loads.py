@@ -80,6 +80,8 @@ FIGURES = {
         Figure("cpu_us_per_mb", "CPU us/MB", 1, 1),
         Figure("cpu_us_per_message", "CPU us/message", 1, 2),
         Figure("cpu_us_per_connection", "CPU us/connection", 1, 1),
+        Figure("cpu_us_per_refusal", "CPU us/refusal", 1, 1),
+        Figure("refusals_per_s", "refusals/s", 1, 0),
         Figure("user_share", "in user %", 100, 0),
         Figure("bytes_per_session", "B/session", 1, 0),
         Figure("resident_mb", "all MB", 1e-6, 1),
@@ -207,4 +209,38 @@ WINDOWS_LOADS = (
     ),
 )
 
-LOAD_BY_NAME = {load.name: load for load in LOADS + WINDOWS_LOADS}
+# With the guards of pairport, see guarding.py.
+GUARD_LOADS = (
+    Load(
+        "guarded-connect",
+        "connect, one echo of 128 B, close, all guards on: 32 at a time",
+        "connect",
+        32,
+        ("--size", MESSAGE_BYTES),
+        warm_up_s=0,
+        per_second=4000,
+        figures=("connections_per_s", *LATENCY, "cpu_us_per_connection", "user_share"),
+        budgets=(Budget("cpu_us_per_connection", ratio=1.10),),
+    ),
+    Load(
+        "refused",
+        "flood: connections over the client's rate, 32 at a time",
+        "flood",
+        32,
+        warm_up_s=0,
+        per_second=8000,
+        figures=("refusals_per_s", "cpu_us_per_refusal", "user_share"),
+        budgets=(Budget("cpu_us_per_refusal", ratio=1.00),),
+    ),
+    Load(
+        "flooded",
+        "paced: 50 connections, 10 messages/s each, 128 B, beside a flood from another address",
+        "paced",
+        50,
+        ("--size", MESSAGE_BYTES, "--rate", 500, "--source", "127.0.0.3"),
+        figures=("messages_per_s", *LATENCY),
+        budgets=(Budget("p99_us", ratio=3.0),),
+    ),
+)
+
+LOAD_BY_NAME = {load.name: load for load in LOADS + WINDOWS_LOADS + GUARD_LOADS}

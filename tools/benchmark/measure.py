@@ -131,6 +131,9 @@ def why_refused(load, result, relay, lost_threads=0):
         return f"errors: {kinds}"
     if result["connections_total"] < load.connections:
         return f"only {result['connections_total']} of {load.connections} connections"
+    if load.mode == "flood":
+        few = result["turned_away_total"] < 0.9 * result["connections_total"]
+        return "most connections were not turned away" if few else None
     if result["connections_ended_in_order_total"] != result["connections_total"]:
         return "not all connections ended in order"
     if load.mode != "idle" and not result["messages_total"]:
@@ -152,6 +155,8 @@ def figures_of(load, result, used, before_bytes, after_bytes):
         figures["connections_per_s"] = result["connections_total"] / seconds
     elif load.mode in ("pingpong", "paced"):
         figures["messages_per_s"] = relayed / seconds
+    elif load.mode == "flood":
+        figures["refusals_per_s"] = result["turned_away_total"] / seconds
     if load.mode in ("pingpong", "paced", "connect"):
         latency = result["latency_us"]
         figures |= {f"{p}_us": latency[p] for p in ("p50", "p99", "p999")}
@@ -164,6 +169,8 @@ def figures_of(load, result, used, before_bytes, after_bytes):
         figures["cpu_us_per_mb"] = cpu_us / megabytes
     elif load.mode == "connect":
         figures["cpu_us_per_connection"] = cpu_us / result["connections_total"]
+    elif load.mode == "flood":
+        figures["cpu_us_per_refusal"] = cpu_us / result["turned_away_total"]
     elif load.mode == "idle":
         figures["bytes_per_session"] = (after_bytes - before_bytes) / load.connections
         figures["resident_mb"] = after_bytes
@@ -207,18 +214,25 @@ class Bench:
     def _run_once(self, relay, load):
         place = self.place
         echo, upstream = start_echo(place, [self.build / "pairload"], cpus=self.load_cpus)
-        child = None
+        child = flood = None
         try:
             child, port = relay.start(
                 place, upstream, self.workers, self.build, self.relay_cpus
             )
+            if relay.flooder:
+                flood = self._start_flood(port, relay.flooder)
             return self._run(load, child, port)
         except (BenchError, Refused) as refusal:
             return {"figures": {}, "refused": str(refusal)}
         finally:
-            if child is not None:
-                place.stop(child)
-            place.stop(echo)
+            for started in (flood, child, echo):
+                if started is not None:
+                    place.stop(started)
+
+    def _start_flood(self, port, source):
+        argv = [self.build / "pairload", "flood", f"127.0.0.1:{port}", "--source", source]
+        argv += ["--connections", 32, "--duration", f"{GRACE_S}s"]
+        return self.place.start("flood", argv, cpus=self.load_cpus)
 
     def _run(self, load, child, port):
         pids = [pid for one in [child, *self.helpers] if one for pid in one.pids()]

@@ -35,15 +35,16 @@ class Setting:
     build: Path
 
 
-def pairport_conf(setting):
-    """Writes pairport's configuration. Returns the file."""
+def pairport_conf(setting, route_keys="", connect_rate="off"):
+    """Writes pairport's configuration with further lines of the route. Returns the file."""
     # The others have no limit either; those of a client spare this machine's own addresses.
     conf = setting.folder / "pairport.ini"
     conf.write_text(
-        f"[relay]\nworkers = {setting.workers}\nlog_level = notice\nconnect_rate = off\n"
+        f"[relay]\nworkers = {setting.workers}\nlog_level = notice\n"
+        f"connect_rate = {connect_rate}\n"
         f"[console]\nlisten = none\n"
         f"[route bench]\nlisten = 127.0.0.1:{setting.port}\n"
-        f"upstream = 127.0.0.1:{setting.upstream}\nbacklog = {BACKLOG}\n"
+        f"upstream = 127.0.0.1:{setting.upstream}\nbacklog = {BACKLOG}\n{route_keys}"
     )
     return conf
 
@@ -107,6 +108,7 @@ class Relay:
     version: tuple = ()  # command that prints its version
     loads: tuple = ()  # the only loads it differs in; empty: all
     env: dict | None = None  # in addition to ours
+    flooder: str = ""  # an address that floods it meanwhile
 
     def find_version(self, build):
         if not self.version:

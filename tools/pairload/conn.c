@@ -50,10 +50,21 @@ static void close_now(struct conn *conn)
     driver_on_closed(conn->driver, conn, failed);
 }
 
+/* MODE_FLOOD: the other side has ended it, as it is to. */
+static bool is_turned_away(const struct conn *conn, enum fault fault, enum err err)
+{
+    bool ended = err == ERR_RESET || err == ERR_ABORTED || err == ERR_CLOSED;
+    return conn->driver->options->mode == MODE_FLOOD && (ended || fault == FAULT_EARLY_FIN);
+}
+
 void conn_fail(struct conn *conn, enum fault fault, enum err err)
 {
     struct driver *driver = conn->driver;
-    result_add_fault(driver->result, fault, err);
+    conn->turned_away = is_turned_away(conn, fault, err);
+    if (conn->turned_away)
+        driver_on_turned_away(driver, conn);
+    else
+        result_add_fault(driver->result, fault, err);
     if (conn->state == CONN_CONNECTING)
         driver->connecting--;
     conn->state = CONN_FAILED;
@@ -61,6 +72,21 @@ void conn_fail(struct conn *conn, enum fault fault, enum err err)
         close_now(conn);
     else
         port_cancel(driver->port, conn->sock);
+}
+
+static enum err open_sock(struct conn *conn)
+{
+    const struct options *options = conn->driver->options;
+    enum err err = sock_open((enum addr_family)options->addr.family, &conn->sock);
+    if (err != ERR_OK)
+        return err;
+    if (options->source.family != ADDR_NONE)
+        err = sock_bind(conn->sock, &options->source);
+    if (err == ERR_OK)
+        err = port_attach(conn->driver->port, conn->sock);
+    if (err != ERR_OK)
+        sock_close(conn->sock, SOCK_CLOSE_ABORT);
+    return err;
 }
 
 void conn_begin(struct conn *conn, uint64_t number)
@@ -73,18 +99,11 @@ void conn_begin(struct conn *conn, uint64_t number)
     conn->received = 0;
     conn->messages = 0;
     conn->finish = false;
+    conn->turned_away = false;
     conn->begun_us = os_mono_us();
     conn->progress_us = driver->now_us;
 
-    enum err err = sock_open((enum addr_family)options->addr.family, &conn->sock);
-    if (err == ERR_OK) {
-        if (options->source.family != ADDR_NONE)
-            err = sock_bind(conn->sock, &options->source);
-        if (err == ERR_OK)
-            err = port_attach(driver->port, conn->sock);
-        if (err != ERR_OK)
-            sock_close(conn->sock, SOCK_CLOSE_ABORT);
-    }
+    enum err err = open_sock(conn);
     if (err != ERR_OK) {
         conn->sock = SOCK_NONE;
         result_add_fault(driver->result, FAULT_CONNECT, err);

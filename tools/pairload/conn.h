@@ -31,8 +31,9 @@ enum conn_state {
 struct conn {
     struct driver *driver; /* not owned */
     enum conn_state state;
-    bool finish; /* no more bytes will be allowed */
-    bool retry;  /* closed, and to be begun again at retry_us */
+    bool finish;      /* no more bytes will be allowed */
+    bool turned_away; /* MODE_FLOOD: the other side ended it before the echo */
+    bool retry;       /* closed, and to be begun again at retry_us */
     sock_t sock;
     struct op read;
     struct op write; /* also CONNECT */

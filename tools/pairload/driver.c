@@ -9,9 +9,15 @@
  * is lost there comes again after a second. */
 #define CONNECTING_MAX 64
 
-#define RETRY_US 10000  /* from a failed connection to the next try of MODE_CONNECT */
+#define RETRY_US 10000 /* from a failed connection to the next try of a mode that comes again */
 #define AFTER_US 100000 /* with a warm-up: how long the load goes on after "measured" */
 #define SCAN_US  250000 /* how often interruptions and stalled connections are looked for */
+
+/* Each connection that has ended is followed by another one. */
+static bool comes_again(const struct driver *driver)
+{
+    return driver->options->mode == MODE_CONNECT || driver->options->mode == MODE_FLOOD;
+}
 
 bool driver_take_message(struct driver *driver)
 {
@@ -66,7 +72,8 @@ void driver_on_open(struct driver *driver, struct conn *conn)
         if (!is_held(driver))
             begin_messages(driver, conn);
         break;
-    case MODE_CONNECT: /* the message was taken from the budget before connecting */
+    case MODE_CONNECT:
+    case MODE_FLOOD: /* the message was taken from the budget before connecting */
         conn->message_us = conn->begun_us;
         conn_allow(conn, driver->options->message_bytes);
         conn_finish(conn);
@@ -126,25 +133,27 @@ void driver_on_message(struct driver *driver, struct conn *conn)
     case MODE_IDLE:
         record(driver, &driver->result->latency_us, os_mono_us() - conn->message_us);
         break;
-    case MODE_BULK: /* its messages are not sent one by one */
+    case MODE_FLOOD: /* who is let in does not count */
+    case MODE_BULK:  /* its messages are not sent one by one */
     case MODE_ECHO:
     case MODE_SINK: break;
     }
 }
 
-static uint64_t retry_delay_us(const struct driver *driver)
+void driver_on_turned_away(struct driver *driver, const struct conn *conn)
 {
-    return driver->options->flood ? 0 : RETRY_US;
+    atomic_fetch_add(&driver->result->turned_away, 1);
+    record(driver, &driver->result->latency_us, os_mono_us() - conn->begun_us);
 }
 
 void driver_on_closed(struct driver *driver, struct conn *conn, bool failed)
 {
-    if (driver->options->mode != MODE_CONNECT || !driver_take_message(driver)) {
+    if (!comes_again(driver) || !driver_take_message(driver)) {
         driver->ended++;
-    } else if (failed) {
+    } else if (failed && !conn->turned_away) {
         conn->retry = true;
         driver->retrying++;
-        conn->retry_us = driver->now_us + retry_delay_us(driver);
+        conn->retry_us = driver->now_us + RETRY_US;
     } else {
         begin_conn(driver, conn);
     }
@@ -156,8 +165,7 @@ static void begin_conns(struct driver *driver)
 {
     while (driver->begun < driver->conn_count && driver->connecting < CONNECTING_MAX) {
         struct conn *conn = &driver->conns[driver->begun++];
-        if (driver->finishing ||
-            (driver->options->mode == MODE_CONNECT && !driver_take_message(driver)))
+        if (driver->finishing || (comes_again(driver) && !driver_take_message(driver)))
             driver->ended++;
         else
             begin_conn(driver, conn);
@@ -211,7 +219,8 @@ static void finish_conns(struct driver *driver)
             continue;
         if (driver->options->mode == MODE_IDLE)
             send_message(driver, conn); /* to see that it is still good */
-        if (held || driver->options->mode == MODE_IDLE || driver->options->mode == MODE_PACED)
+        if (held || driver->options->mode == MODE_IDLE || driver->options->mode == MODE_PACED ||
+            driver->options->mode == MODE_FLOOD)
             conn_finish(conn);
         /* The others finish with the echo of the message under way. */
     }
@@ -283,8 +292,8 @@ static int time_to_act(const struct driver *driver)
     uint64_t start_us = atomic_load(&driver->window->start_us);
     if (driver->now_us < start_us && start_us < next_us)
         next_us = start_us;
-    if (driver->retrying > 0 && next_us > driver->now_us + retry_delay_us(driver))
-        next_us = driver->now_us + retry_delay_us(driver);
+    if (driver->retrying > 0 && next_us > driver->now_us + RETRY_US)
+        next_us = driver->now_us + RETRY_US;
     if (driver->options->mode == MODE_PACED && driver->paced_us != 0 && !driver->finishing &&
         driver->budget > 0 && due_us(driver, driver->paced_next) < next_us) {
         next_us = due_us(driver, driver->paced_next);

@@ -71,6 +71,8 @@ void driver_on_open(struct driver *driver, struct conn *conn); /* established */
  * conn->finish. */
 void driver_on_all_sent(struct driver *driver, struct conn *conn);
 void driver_on_message(struct driver *driver, struct conn *conn); /* an echo came back whole */
+/* MODE_FLOOD: the other side has ended it before the echo. */
+void driver_on_turned_away(struct driver *driver, const struct conn *conn);
 void driver_on_closed(struct driver *driver, struct conn *conn, bool failed);
 
 #endif

@@ -21,37 +21,38 @@ static const char help_text[] =
     "       pairload pingpong TARGET [...]   a message, its echo, the next message\n"
     "       pairload paced TARGET [...]      messages at a fixed rate\n"
     "       pairload connect TARGET [...]    connect, one message and its echo, close, again\n"
+    "       pairload flood TARGET [...]      the same, to be turned away instead\n"
     "       pairload idle TARGET [...]       hold connections; a message at start and end\n"
     "       pairload bulk TARGET [...]       as many bytes as go through, both ways\n"
     "LISTEN and TARGET are ADDRESS:PORT; port 0 listens on a free one and prints it.\n"
     "\n"
-    "  --connections N   connections at once; connect: in progress at once (default 1)\n"
+    "  --connections N   connections at once; connect, flood: in progress at once (default 1)\n"
     "  --size BYTES      bytes of a message, as 100, 16KB, 1MB (default 128, bulk 64KB)\n"
     "  --rate N          paced: messages a second, all connections together (default 1000)\n"
     "  --duration S      seconds, or 500ms, 5s, 2m (default 10s unless there is a --count);\n"
     "                    idle: from when all are connected\n"
     "  --warm-up S       connect all first, measure the duration from S after that,\n"
     "                    and say 'measuring' and 'measured' on the standard error output\n"
-    "  --count N         end after so many messages (connect: connections) in all\n"
+    "  --count N         end after so many messages (connect, flood: connections) in all\n"
     "  --threads N       threads that share the connections (default 1)\n"
-    "  --source ADDR     connect from this address of the machine, as 127.0.0.2\n"
     "  --seed N          of the bytes that are sent (default: a random one)\n"
+    "  --source IP       local address of the connections\n"
     "  --timeout S       give a connection up when a due byte does not come (default 60s)\n"
     "  --spin            paced: meet due times exactly, at the price of a processor\n"
-    "  --flood           connect: try again at once where a connection fails\n"
     "  --json            print the result as one JSON object\n"
     "\n"
     "Latency is the time from sending a message to the last byte of its echo; for paced from\n"
-    "the time when the message was due, so a stall counts for all messages it held up.\n"
+    "the time when the message was due, so a stall counts for all messages it held up; for\n"
+    "flood from connecting to being turned away (by a reset or FIN before the echo).\n"
     "Exit codes: 0 everything came back right, 1 a wrong byte or an error, 2 usage.\n";
 
 static const struct {
     enum mode mode;
     const char *word;
 } modes[] = {
-    {MODE_ECHO, "echo"},       {MODE_SINK, "sink"}, {MODE_PINGPONG, "pingpong"},
-    {MODE_PACED, "paced"},     {MODE_IDLE, "idle"}, {MODE_BULK, "bulk"},
-    {MODE_CONNECT, "connect"},
+    {MODE_ECHO, "echo"},       {MODE_SINK, "sink"},   {MODE_PINGPONG, "pingpong"},
+    {MODE_PACED, "paced"},     {MODE_IDLE, "idle"},   {MODE_BULK, "bulk"},
+    {MODE_CONNECT, "connect"}, {MODE_FLOOD, "flood"},
 };
 
 #define MODES (sizeof modes / sizeof modes[0])
@@ -144,14 +145,14 @@ static bool take_threads(struct options *out, const char *value)
     return parse_u32(value, THREADS_MAX, &out->threads);
 }
 
-static bool take_source(struct options *out, const char *value)
-{
-    return addr_parse_ip(value, &out->source) == ERR_OK;
-}
-
 static bool take_seed(struct options *out, const char *value)
 {
     return str_parse_u64(value, &out->seed) == ERR_OK && out->seed <= INT64_MAX;
+}
+
+static bool take_source(struct options *out, const char *value)
+{
+    return addr_parse_ip(value, &out->source) == ERR_OK;
 }
 
 static bool take_timeout(struct options *out, const char *value)
@@ -171,8 +172,8 @@ static const struct option {
     {"--warm-up", take_warm_up, "seconds or a time with unit, as 1, 500ms or 2m"},
     {"--count", take_count, "a number from 1"},
     {"--threads", take_threads, "a number from 1 to 256"},
-    {"--source", take_source, "an IP address of this machine"},
     {"--seed", take_seed, "a number below 2^63"},
+    {"--source", take_source, "an IP address, as 127.0.0.2"},
     {"--timeout", take_timeout, "seconds or a time with unit, as 10, 500ms or 2m"},
 };
 
@@ -200,10 +201,6 @@ static bool parse_options(int argc, char **argv, struct options *out, int *code)
     for (int i = 0; i < argc; i++) {
         if (is_word(argv[i], "--json")) {
             out->json = true;
-            continue;
-        }
-        if (is_word(argv[i], "--flood")) {
-            out->flood = true;
             continue;
         }
         if (is_word(argv[i], "--spin")) {
@@ -272,10 +269,13 @@ bool options_parse(int argc, char **argv, struct options *out, int *code)
         return refuse(code, "'%s' takes no options", argv[1]);
     if (!parse_options(argc - 3, argv + 3, out, code))
         return false;
+    if (out->source.family != ADDR_NONE && out->source.family != out->addr.family)
+        return refuse(code, "--source and the target are not of one family, IPv4 or IPv6");
     if (out->mode == MODE_IDLE && out->count > 0)
         return refuse(code, "idle takes no --count, only a --duration");
-    if (out->warm_up_ms > 0 && (out->mode == MODE_CONNECT || out->count > 0))
-        return refuse(code, "--warm-up goes with a --duration, and not with connect");
+    bool comes_again = out->mode == MODE_CONNECT || out->mode == MODE_FLOOD;
+    if (out->warm_up_ms > 0 && (comes_again || out->count > 0))
+        return refuse(code, "--warm-up goes with a --duration, and not with connect or flood");
     set_defaults(out);
     return true;
 }

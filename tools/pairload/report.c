@@ -85,6 +85,8 @@ static void print_text(const struct options *options, const struct result *resul
            str_human_rate(per_second(received_bytes, result->elapsed_us), rate));
     printf("%-12s %" PRIu64 " established, %" PRIu64 " ended in order\n", "connections",
            atomic_load(&result->connections), atomic_load(&result->closed));
+    if (options->mode == MODE_FLOOD)
+        printf("%-12s %" PRIu64 "\n", "turned away", atomic_load(&result->turned_away));
     if (measures_latency(options->mode))
         print_times("latency", &result->latency_us);
     if (options->mode == MODE_PACED)
@@ -151,6 +153,9 @@ static bool print_json(const struct options *options, const struct result *resul
                                   number(atomic_load(&result->connections)));
     failed |= json_object_set_new(root, "connections_ended_in_order_total",
                                   number(atomic_load(&result->closed)));
+    if (options->mode == MODE_FLOOD)
+        failed |= json_object_set_new(root, "turned_away_total",
+                                      number(atomic_load(&result->turned_away)));
     if (measures_latency(options->mode))
         failed |= json_object_set_new(root, "latency_us", times_json(&result->latency_us));
     if (options->mode == MODE_PACED)

@@ -31,6 +31,7 @@ struct result {
     _Atomic uint64_t connections; /* established */
     _Atomic uint64_t closed;   /* of these, ended by FIN on both sides with nothing missing */
     _Atomic uint64_t messages; /* that came back whole */
+    _Atomic uint64_t turned_away; /* MODE_FLOOD: ended by the other side before the echo */
     _Atomic uint64_t sent_bytes;
     _Atomic uint64_t received_bytes;
     _Atomic uint64_t faults[FAULT_COUNT][RESULT_ERRS];
