@@ -70,9 +70,9 @@ static const struct {
      "max_sessions of upstream 127.0.0.1:", PLAIN},
     {"set log_level LEVEL", "set log_level info", "log level is now info, was info\n", PLAIN},
     {"set columns N", "set columns 80", "tables keep to 80 columns where they can\n", PLAIN},
+    {"reopen", "reopen", "the log goes to stderr: there is no file to open again\n", PLAIN},
     {"reload plan", "reload plan", "no change: ", HAS_JSON},
     {"reload", "reload", "no change: ", PLAIN},
-    {"reopen", "reopen", "the log goes to stderr: there is no file to open again\n", PLAIN},
     {"shutdown", "shutdown", "stopping now\n", PLAIN},
     {"quit", "quit", "", PLAIN},
 };
