@@ -31,6 +31,9 @@ struct console {
     void *ctx;                             /* for the two functions */
     void (*shutdown)(void *ctx, bool now); /* begins the end and returns */
     enum err (*reopen)(void *ctx);         /* opens the log file again */
+    /* Closes the listeners, for process `pid` goes on with their sockets, and begins the end;
+     * ERR_IN_USE: another has taken over already. NULL: cannot be. */
+    enum err (*hand_over)(void *ctx, uint64_t pid);
 };
 
 /* One console: a prompt or a connection of the local endpoint. */

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "relay/adopt.h"
 #include "relay/listener.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
 
-#define SECOND_MS 1000
+#define SECOND_MS         1000
+#define HAND_OVER_LOOK_MS 2 /* between two looks whether the listeners are closed */
 
 static void each_listener(struct worker *worker,
                           void (*act)(struct listener *listener, struct worker *worker))
@@ -181,7 +183,7 @@ static unsigned start_workers(struct relay *relay, enum err *err)
     return started;
 }
 
-enum err lifecycle_start(struct relay *relay)
+enum err lifecycle_start(struct relay *relay, struct str *why)
 {
     struct lifecycle *life = &relay->lifecycle;
     enum err err;
@@ -193,6 +195,8 @@ enum err lifecycle_start(struct relay *relay)
     if (err == ERR_OK)
         err = life->enter_err;
     os_mutex_unlock(&life->lock);
+    if (err == ERR_OK)
+        err = adopt_settle(relay, why);
     if (err == ERR_OK) {
         port_post(relay->port, &life->start);
         return ERR_OK;
@@ -226,6 +230,21 @@ void lifecycle_stop(struct relay *relay, bool now)
         timers_arm(&relay->timers, &life->deadline, 0);
         lifecycle_part_ended(relay);
     }
+}
+
+bool lifecycle_hand_over(struct relay *relay, uint32_t timeout_ms)
+{
+    struct lifecycle *life = &relay->lifecycle;
+    uint64_t until = os_mono_ms() + timeout_ms;
+    atomic_store(&life->handing_over, true);
+    if (!atomic_load(&life->stopping)) /* only one hands over, but it may be stopping already */
+        lifecycle_stop(relay, false);
+    while (atomic_load(&relay->listening) > 0) {
+        if (os_mono_ms() >= until)
+            return false;
+        os_sleep_ms(HAND_OVER_LOOK_MS);
+    }
+    return true;
 }
 
 bool lifecycle_is_stopped(struct relay *relay)

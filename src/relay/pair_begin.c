@@ -88,7 +88,8 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
                     const struct addr *client, uint16_t port_offset)
 {
     struct relay *relay = worker->relay;
-    if (atomic_load_explicit(&relay->lifecycle.stopping, memory_order_relaxed)) {
+    if (atomic_load_explicit(&relay->lifecycle.stopping, memory_order_relaxed) &&
+        !atomic_load(&relay->lifecycle.handing_over)) {
         /* As it goes with those behind it in the backlog when the listener closes. */
         sock_close(sock, SOCK_CLOSE_ABORT);
         return ERR_OK;

@@ -32,6 +32,7 @@
 #include "stat/stat.h"
 
 struct listener;
+struct server_door;
 struct worker;
 
 enum op_role {
@@ -74,6 +75,9 @@ struct relay {
 
     struct worker *workers; /* owned */
     unsigned worker_count;
+
+    struct server_door *door;   /* not owned; NULL but while the server starts */
+    _Atomic uint32_t listening; /* listeners whose socket is open */
 
     uint64_t started_ms;
     _Atomic uint64_t next_id; /* of sessions; the first is 1 */

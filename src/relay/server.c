@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "relay/adopt.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
 #include "relay/server_private.h"
@@ -52,22 +53,33 @@ static enum err open_listeners(struct relay *relay, struct str *why)
 
 enum err server_start(struct server **out, struct conf *conf, struct str *why)
 {
+    return server_start_with(out, conf, NULL, why);
+}
+
+enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
+                           struct str *why)
+{
     struct server *server = calloc(1, sizeof *server);
     enum err err = server == NULL ? ERR_NOMEM : relay_open(&server->relay, conf);
     if (err != ERR_OK) {
         str_addf(why, "the relay can't be set up: %s\n", err_text(err));
         goto free_server;
     }
+    if (door != NULL)
+        adopt_prepare(door);
+    server->relay.door = door;
     err = open_listeners(&server->relay, why);
     if (err != ERR_OK)
         goto close_relay;
     err = resolver_start(&server->relay.resolver, &server->relay, RESOLVE_PATIENCE_MS);
     if (err == ERR_OK)
-        err = lifecycle_start(&server->relay);
+        err = lifecycle_start(&server->relay, why);
     if (err != ERR_OK) {
-        str_addf(why, "the threads can't be started: %s\n", err_text(err));
+        if (why->len == 0)
+            str_addf(why, "the threads can't be started: %s\n", err_text(err));
         goto stop_resolver;
     }
+    server->relay.door = NULL;
     server->conf = conf;
     *out = server;
     return ERR_OK;
@@ -84,6 +96,16 @@ free_server:
 void server_stop(struct server *server, bool now)
 {
     lifecycle_stop(&server->relay, now);
+}
+
+enum err server_copy_sockets(struct server *server, struct server_socket **out, size_t *count)
+{
+    return adopt_copy(&server->relay, out, count);
+}
+
+bool server_hand_over(struct server *server, uint32_t timeout_ms)
+{
+    return lifecycle_hand_over(&server->relay, timeout_ms);
 }
 
 bool server_wait_stopped(struct server *server, uint32_t timeout_ms)

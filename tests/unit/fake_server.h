@@ -34,6 +34,8 @@ struct server {
     bool starved[FAKE_ROUTES_MAX];        /* all its listeners */
     struct server_session_info *sessions; /* owned */
     size_t session_count;
+    const struct server_socket *sockets; /* that it listens with; not owned */
+    size_t socket_count;
     enum err fail; /* not ERR_OK: reading functions fail with it */
 
     /* What was done to it. */
