@@ -55,7 +55,8 @@ static bool read_head(char *line, struct takeover_offer *offer)
     if (strcmp(next_word(&line), "pairport") != 0)
         return false;
     const char *version = next_word(&line);
-    size_t len = str_format(offer->version, sizeof offer->version, "%s", version);
+    size_t len = strlen(version);
+    str_format(offer->version, sizeof offer->version, "%s", version);
     if (len == 0 || len >= sizeof offer->version || strcmp(next_word(&line), "pid") != 0 ||
         str_parse_u64(next_word(&line), &offer->pid) != ERR_OK ||
         strcmp(next_word(&line), "sockets") != 0 || str_parse_u64(line, &count) != ERR_OK ||
