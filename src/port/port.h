@@ -56,11 +56,6 @@ void port_leave(struct port *port);
  * socket is then still the caller's to close. ERR_IN_USE: the port of another process has it. */
 enum err port_attach(struct port *port, sock_t sock);
 
-/* The same for a listening socket that the port of another process had, with nothing in flight
- * there any more. Only where port_attach() says ERR_IN_USE of such a socket is there a
- * difference. ERR_UNSUPPORTED: this system cannot take it off that port. */
-enum err port_take_over(struct port *port, sock_t sock);
-
 /* Detaches and closes a socket. Needs: nothing in flight on it. */
 void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how);
 

@@ -49,35 +49,6 @@ sock_t adopt_find(struct server_door *door, const struct addr *addr, bool dual_s
     return sock;
 }
 
-static enum err settle_all(struct relay *relay, struct str *why)
-{
-    enum err result = ERR_OK;
-    for (size_t i = 0; i < relay->route_count; i++) {
-        struct relay_route *route = &relay->routes[i];
-        for (size_t k = 0; k < route->listener_count; k++) {
-            bool anew = false;
-            enum err err = listener_settle(route->listeners[k], &anew);
-            relay->door->bound_anew += anew;
-            if (err == ERR_OK)
-                continue;
-            char text[ADDR_TEXT_MAX];
-            str_addf(why, "route '%s': listen %s: %s\n", route->conf->name,
-                     addr_format(&route->listeners[k]->addr, text), err_text(err));
-            result = err;
-        }
-    }
-    return result;
-}
-
-enum err adopt_settle(struct relay *relay, struct str *why)
-{
-    struct server_door *door = relay->door;
-    if (door == NULL)
-        return ERR_OK;
-    enum err err = door->ready == NULL ? ERR_OK : door->ready(door->ctx, why);
-    return err == ERR_OK ? settle_all(relay, why) : err;
-}
-
 /* ---- own sockets ---- */
 
 static size_t count_listeners(const struct relay *relay)

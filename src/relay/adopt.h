@@ -3,9 +3,6 @@
  * A starting server adopts those of the sockets it is given (server.h) that its listen lines
  * want, instead of binding them; a running one hands out copies of its own.
  *
- * Some systems tie a socket to the port of one process (port_take_over()). Such a listener is
- * settled only when the process before has let go; until then it is bound but not attached.
- *
  * Threads: the owner of the server, while it starts; adopt_copy() from any thread while the
  * server runs.
  */
@@ -26,10 +23,6 @@ void adopt_prepare(struct server_door *door);
 /* The socket that is bound like this, which is the caller's now, or SOCK_NONE. `door` may be
  * NULL. */
 sock_t adopt_find(struct server_door *door, const struct addr *addr, bool dual_stack);
-
-/* Has the owner of the door wait until the process before has let go, then settles all
- * listeners. On an error the start fails, and `why` got a line. */
-enum err adopt_settle(struct relay *relay, struct str *why);
 
 /* Copies of the sockets of all listeners that listen now; see server_copy_sockets(). */
 enum err adopt_copy(struct relay *relay, struct server_socket **out, size_t *count);

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "relay/adopt.h"
 #include "relay/listener.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
+#include "relay/server.h"
 #include "relay/worker.h"
 
 #define SECOND_MS         1000
@@ -195,8 +195,8 @@ enum err lifecycle_start(struct relay *relay, struct str *why)
     if (err == ERR_OK)
         err = life->enter_err;
     os_mutex_unlock(&life->lock);
-    if (err == ERR_OK)
-        err = adopt_settle(relay, why);
+    if (err == ERR_OK && relay->door != NULL && relay->door->ready != NULL)
+        err = relay->door->ready(relay->door->ctx, why);
     if (err == ERR_OK) {
         port_post(relay->port, &life->start);
         return ERR_OK;

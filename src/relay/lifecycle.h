@@ -53,8 +53,8 @@ void lifecycle_part_ended(struct relay *relay);
  * unless they have not begun yet, or end already. Any thread. */
 bool lifecycle_keep(struct relay *relay);
 
-/* Starts the workers, settles the listeners (adopt.h) and has the workers take clients. On an
- * error none runs; `why` got a line unless it is the threads'. By the owner. */
+/* Starts the workers, waits for the relay before (server.h: ready) and has the workers take
+ * clients. On an error none runs; `why` got a line unless it is the threads'. By the owner. */
 enum err lifecycle_start(struct relay *relay, struct str *why);
 
 /* See server_stop(). Any thread. */

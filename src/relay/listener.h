@@ -46,7 +46,6 @@ struct listener {
     bool dual_stack;
     uint16_t port_offset; /* in the range of its line */
     sock_t sock;          /* SOCK_NONE once closed */
-    bool unsettled;       /* adopted, but not attached yet; see adopt.h */
     unsigned in_flight;
     bool stopping;
     _Atomic bool starved; /* read by the console without the lock */

@@ -26,16 +26,12 @@ static enum err bind_socket(struct listener *listener)
     return err;
 }
 
-/* A given socket that the port of another process still has is attached later. */
+/* A given socket, which other processes may hold and use, too. */
 static enum err adopt_socket(struct listener *listener)
 {
     enum err err = listening_adopt(listener->sock, backlog_of(listener));
     if (err == ERR_OK)
         err = port_attach(listener->relay->port, listener->sock);
-    if (err == ERR_IN_USE) {
-        listener->unsettled = true;
-        return ERR_OK;
-    }
     if (err != ERR_OK) {
         sock_close(listener->sock, SOCK_CLOSE_NORMAL);
         listener->sock = SOCK_NONE;
@@ -54,26 +50,6 @@ enum err listener_socket_open(struct listener *listener)
     return ERR_OK;
 }
 
-enum err listener_settle(struct listener *listener, bool *anew)
-{
-    if (!listener->unsettled)
-        return ERR_OK;
-    enum err err = port_take_over(listener->relay->port, listener->sock);
-    if (err == ERR_OK) {
-        listener->unsettled = false;
-        return ERR_OK;
-    }
-    sock_close(listener->sock, SOCK_CLOSE_NORMAL);
-    listener->unsettled = false;
-    *anew = true;
-    err = bind_socket(listener);
-    if (err == ERR_OK)
-        sock_set_nodelay(listener->sock, listener->route->conf->nodelay);
-    else
-        atomic_fetch_sub(&listener->relay->listening, 1);
-    return err;
-}
-
 enum err listener_copy(struct listener *listener, sock_t *out)
 {
     os_mutex_lock(&listener->lock);
@@ -85,10 +61,7 @@ enum err listener_copy(struct listener *listener, sock_t *out)
 
 void listener_socket_close(struct listener *listener)
 {
-    if (listener->unsettled)
-        sock_close(listener->sock, SOCK_CLOSE_NORMAL);
-    else
-        port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
+    port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
     listener->sock = SOCK_NONE;
     atomic_fetch_sub(&listener->relay->listening, 1);
 }

@@ -20,11 +20,6 @@ enum err listener_socket_open(struct listener *listener);
 /* Closes it. Needs: it has one, and no ACCEPT in flight. */
 void listener_socket_close(struct listener *listener);
 
-/* Attaches the socket of an unsettled listener, now that the process before has let go of it.
- * Where the system cannot, the socket is closed and bound anew, and *anew is set. Does nothing
- * for others. On an error it has no socket any more. */
-enum err listener_settle(struct listener *listener, bool *anew);
-
 /* A copy of the socket, the caller's to close; ERR_CLOSED: it does not listen any more. */
 enum err listener_copy(struct listener *listener, sock_t *out);
 

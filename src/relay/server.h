@@ -47,9 +47,7 @@ struct server_door {
      * start, and `why` gets a line. NULL: nothing to wait for. */
     enum err (*ready)(void *ctx, struct str *why);
     void *ctx;
-    size_t adopted;    /* set by the start: sockets that listeners use now */
-    size_t bound_anew; /* of these, those that this system could not take over: closed, and
-                          bound anew after ready() */
+    size_t adopted; /* set by the start: sockets that listeners use now */
 };
 
 /* As server_start(), but listeners use those of the door's sockets that are bound as they want

@@ -61,7 +61,7 @@ static enum err ready(void *ctx, struct str *why)
         str_format(state, sizeof state, "MAINPID=%" PRIu64, takeover_pid(door->takeover));
         manager_notify(state);
     }
-    door->closed_ms = os_mono_ms();
+    door->gone = err == ERR_OK;
     return err;
 }
 
@@ -171,20 +171,15 @@ bool door_passed(struct door *door)
     if (door->takeover != NULL)
         log_notice("takeover: took %zu of %zu listening sockets over from pairport %s, pid "
                    "%" PRIu64 ", which lets its sessions finish",
-                   server->adopted - server->bound_anew, server->count,
-                   takeover_version(door->takeover), takeover_pid(door->takeover));
-    if (server->bound_anew > 0)
-        log_warning("takeover: this system cannot move %zu listening socket%s to another "
-                    "process: bound anew, nobody could connect for up to %" PRIu64 " ms",
-                    server->bound_anew, server->bound_anew == 1 ? "" : "s",
-                    os_mono_ms() - door->closed_ms);
+                   server->adopted, server->count, takeover_version(door->takeover),
+                   takeover_pid(door->takeover));
     close_unwanted(door);
     return door->takeover != NULL;
 }
 
 void door_failed(const struct door *door, struct str *why)
 {
-    if (door->takeover != NULL && door->closed_ms == 0)
+    if (door->takeover != NULL && !door->gone)
         str_addf(why, "takeover: pid %" PRIu64 " goes on as before\n",
                  takeover_pid(door->takeover));
 }

@@ -22,7 +22,7 @@ struct door {
     struct server_socket
         *managed; /* owned: where those of systemd are bound, without sockets */
     size_t managed_count;
-    uint64_t closed_ms; /* monotonic: when the old relay had closed its door */
+    bool gone; /* the old relay has closed its door */
 };
 
 /* Takes what systemd has passed and, if `takeover`, the sockets of the relay that runs. It is a

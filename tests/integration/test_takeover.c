@@ -23,7 +23,6 @@
 #define TAKEOVERS 20
 #define VISITORS  8 /* threads, each with one session at a time */
 #define STAY_MS   150
-#define PAUSE_MS  2
 
 #define READY "reaches this relay at"
 
@@ -71,12 +70,6 @@ static void take_over(struct relay_run *relay)
     process_free(old);
 }
 
-/* Where sockets cannot be moved they are bound anew, with a gap that the log names. */
-static bool moves_sockets(const struct relay_run *relay)
-{
-    return relay_count_log(relay, "bound anew") == 0;
-}
-
 /* ---- the load ---- */
 
 static struct load {
@@ -115,9 +108,10 @@ static void visit(uint32_t number, bool stays)
 static void be_visitors(void *arg)
 {
     bool stays = arg != NULL;
+    uint32_t pause_ms = test_on_windows() ? 25 : 2; /* under Wine local ports are few */
     while (!atomic_load(&load.over)) {
         visit(atomic_fetch_add(&load.begun, 1), stays);
-        os_sleep_ms(PAUSE_MS);
+        os_sleep_ms(pause_ms);
     }
 }
 
@@ -167,6 +161,7 @@ static void nobody_is_refused_or_cut_off_by_twenty_takeovers(void **state)
     struct echo_run echo;
     struct os_thread *visitors[VISITORS];
     uint64_t runs = 0;
+    test_wait_for_ports(20000);
     echo_run_start(&echo);
     struct relay_run *relay = start_with_two_routes(state, &echo);
     memset(&load, 0, sizeof load);
@@ -176,14 +171,12 @@ static void nobody_is_refused_or_cut_off_by_twenty_takeovers(void **state)
             os_thread_start(&visitors[i], "visitor", be_visitors, i % 2 == 0 ? &load : NULL),
             ERR_OK);
     struct process *messages = start_messages(relay);
-    bool moved = true;
-    for (uint64_t i = test_on_windows() ? 5 : TAKEOVERS; i > 0; i--) {
+    for (unsigned i = 0; i < TAKEOVERS; i++) {
         uint64_t served = atomic_load(&load.served);
         take_over(relay);
-        moved = moved && moves_sockets(relay);
         while (atomic_load(&load.served) == served) /* the new one serves */
             os_sleep_ms(1);
-        if (process_wait(messages, 0, NULL) && moved) {
+        if (process_wait(messages, 0, NULL)) {
             end_messages(messages);
             messages = start_messages(relay);
             runs++;
@@ -192,19 +185,13 @@ static void nobody_is_refused_or_cut_off_by_twenty_takeovers(void **state)
     atomic_store(&load.over, true);
     for (size_t i = 0; i < VISITORS; i++)
         os_thread_join(visitors[i]);
-    if (moved)
-        end_messages(messages);
-    else
-        process_free(messages);
+    end_messages(messages);
     print_message("%" PRIu64 " visitors served, %" PRIu64 " shut out, %" PRIu64
                   " cut off; %" PRIu64 " runs of messages\n",
                   atomic_load(&load.served), atomic_load(&load.shut_out),
                   atomic_load(&load.cut_off), runs + 1);
     assert_int_equal(atomic_load(&load.cut_off), 0);
-    if (moved)
-        assert_int_equal(atomic_load(&load.shut_out), 0);
-    else
-        print_message("not shown here: this system cannot move a listening socket\n");
+    assert_int_equal(atomic_load(&load.shut_out), 0);
     relay_wait_nothing_left(relay);
     relay_end(relay);
     game_kill(&game);
@@ -220,8 +207,7 @@ static void sessions_of_the_old_relay_go_on_until_they_end(void **state)
     struct relay_run *relay = relay_start(state, &setup);
     struct session before = session_open(&relay->addr, listener);
     struct process *old = await_takeover(relay, start_successor(relay, relay->config));
-    assert_int_equal(relay_count_log(relay, "took 1 of 1 listening sockets over"),
-                     moves_sockets(relay));
+    assert_int_equal(relay_count_log(relay, "took 1 of 1 listening sockets over"), 1);
     struct session after = session_open(&relay->addr, listener);
     session_check(&before);
     session_check(&after);
@@ -473,7 +459,7 @@ static void all_sockets_of_a_range_of_ports_are_taken_over(void **state)
     struct relay_run *relay = relay_start(state, &setup);
     take_over(relay);
     str_format(took, sizeof took, "took %d of %d listening sockets over", RANGE + 1, RANGE + 1);
-    assert_int_equal(relay_count_log(relay, took), moves_sockets(relay));
+    assert_int_equal(relay_count_log(relay, took), 1);
     for (unsigned i = 0; i < RANGE; i += 50) {
         struct addr port = net_loopback(ADDR_IPV4, (uint16_t)(first + i));
         struct session session = session_open(&port, listener);

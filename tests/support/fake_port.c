@@ -410,11 +410,6 @@ enum err port_move_now(struct port *port, sock_t from, sock_t to, unsigned char 
     return port_move_by_copy(port, from, to, buf, len, move);
 }
 
-enum err port_take_over(struct port *port, sock_t sock)
-{
-    return port_attach(port, sock);
-}
-
 void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how)
 {
     use_port(port);

@@ -72,11 +72,6 @@ enum err port_attach(struct port *port, sock_t sock)
     return ERR_OK;
 }
 
-enum err port_take_over(struct port *port, sock_t sock)
-{
-    return port_attach(port, sock); /* a socket may be watched by any number of processes */
-}
-
 void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how)
 {
     struct record *record = record_of(port, sock);
