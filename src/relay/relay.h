@@ -22,6 +22,7 @@
 #include "policy/quota.h"
 #include "port/port.h"
 #include "relay/buffers.h"
+#include "relay/gauges.h"
 #include "relay/held.h"
 #include "relay/lifecycle.h"
 #include "relay/probe.h"
@@ -53,6 +54,7 @@ struct relay_route {
     size_t listener_count;
     struct log_limit refuse_log; /* refused clients */
     _Atomic bool frozen;         /* see pace.h */
+    struct gauge sessions_gauge;
 };
 
 struct relay {
@@ -83,6 +85,7 @@ struct relay {
     _Atomic uint64_t next_id; /* of sessions; the first is 1 */
     struct lifecycle lifecycle;
     struct log_limit descriptor_log; /* out of descriptors or memory */
+    struct gauges gauges;
 };
 
 /* Sets everything up but the listeners and the threads: port, statistics, timers, routes

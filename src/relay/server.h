@@ -89,13 +89,18 @@ struct server_info {
     unsigned workers;
     uint32_t sessions_open;
     uint32_t sessions_peak;
-    uint32_t sessions_max;      /* [relay] max_sessions */
-    uint64_t descriptors_used;  /* 0: unknown */
-    uint64_t descriptors_limit; /* UINT64_MAX: none */
-    uint64_t resident_bytes;    /* 0: unknown */
-    uint64_t cpu_us;            /* of the whole process since its start */
-    uint64_t buffers_used;      /* relay buffers that hold bytes, or wait for them */
-    uint64_t buffer_bytes;      /* memory held by relay buffers, free ones included */
+    uint32_t sessions_max;        /* [relay] max_sessions */
+    uint64_t descriptors_used;    /* 0: unknown */
+    uint64_t descriptors_limit;   /* UINT64_MAX: none */
+    uint64_t resident_bytes;      /* 0: unknown */
+    uint64_t memory_limit;        /* of the control group or the machine; 0: unknown */
+    bool backlog_known;           /* false: this system does not count what follows */
+    uint64_t backlog_drops_total; /* connects that the machine has dropped since the start */
+    uint64_t backlog_overflows_total; /* of these, because a backlog was full */
+    uint64_t backlog_drops_per_s;     /* in the last second */
+    uint64_t cpu_us;                  /* of the whole process since its start */
+    uint64_t buffers_used;            /* relay buffers that hold bytes, or wait for them */
+    uint64_t buffer_bytes;            /* memory held by relay buffers, free ones included */
     struct port_stats port;
 };
 void server_get_info(struct server *server, struct server_info *out);
