@@ -33,6 +33,9 @@ struct console {
     /* Begins the end and returns; `over_ms` not 0: sessions are ended evenly over that time. */
     void (*shutdown)(void *ctx, bool now, uint64_t over_ms);
     enum err (*reopen)(void *ctx); /* opens the log file again */
+    /* Closes the listeners, for process `pid` goes on with their sockets, and begins the end;
+     * ERR_IN_USE: another has taken over already. NULL: cannot be. */
+    enum err (*hand_over)(void *ctx, uint64_t pid);
 };
 
 /* One console: a prompt or a connection of the local endpoint. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/takeover.h"
 #include "control/wire.h"
 #include "os/local.h"
 #include "os/os.h"
@@ -75,6 +76,11 @@ static void serve(struct client *client, struct local_conn *conn)
         }
         if (!set_answering(client, true))
             break;
+        if (takeover_is_request(line, len)) {
+            takeover_give(conn, &input, session.console, line);
+            set_answering(client, false);
+            break;
+        }
         command_run(&session, line, len, &result);
         enum wire_status status = result.failed ? WIRE_ERROR : result.quit ? WIRE_BYE : WIRE_OK;
         err = wire_send_answer(conn, status, result.text.data, result.text.len);

@@ -58,8 +58,13 @@ static void add_machine(const struct server_info *info, struct grid *grid)
 {
     char a[STR_HUMAN_MAX], b[STR_HUMAN_MAX];
     grid_cell(grid, "memory");
-    grid_cell(grid, "%s resident",
-              info->resident_bytes == 0 ? "unknown" : str_human_size(info->resident_bytes, a));
+    const char *resident =
+        info->resident_bytes == 0 ? "unknown" : str_human_size(info->resident_bytes, a);
+    if (info->memory_limit == 0)
+        grid_cell(grid, "%s resident", resident);
+    else
+        grid_cell(grid, "%s resident, at most %s", resident,
+                  str_human_size(info->memory_limit, b));
     grid_cell(grid, "buffers");
     grid_cell(grid, "%" PRIu64 " in use, %s held", info->buffers_used,
               str_human_size(info->buffer_bytes, a));
@@ -89,6 +94,20 @@ static void add_guard(const struct server_info *info, struct grid *grid)
               "%" PRIu32 " kept of at most %" PRIu32 ", %" PRIu64 " so far, %" PRIu64
               " found no place",
               info->tarpit_held, info->tarpit_max, info->tarpit_total, info->tarpit_full_total);
+}
+
+/* What did not even get into a listener's backlog. */
+static void add_backlog(const struct server_info *info, struct grid *grid)
+{
+    grid_cell(grid, "backlog");
+    if (!info->backlog_known)
+        grid_cell(grid, "drops are not told by this system");
+    else
+        grid_cell(grid,
+                  "%" PRIu64 " connects dropped by this machine, %" PRIu64
+                  " a second now, %" PRIu64 " because a backlog was full",
+                  info->backlog_drops_total, info->backlog_drops_per_s,
+                  info->backlog_overflows_total);
 }
 
 static void add_files(const struct console *console, struct grid *grid)
@@ -148,6 +167,7 @@ static void info_as_text(const struct command_session *session, const struct ser
     grid_cell(&grid, "%" PRIu32 " open, peak %" PRIu32 ", at most %" PRIu32,
               info->sessions_open, info->sessions_peak, info->sessions_max);
     add_descriptors(info, &grid);
+    add_backlog(info, &grid);
     add_machine(info, &grid);
     add_guard(info, &grid);
     add_files(console, &grid);
@@ -194,6 +214,14 @@ static void info_as_json(const struct console *console, const struct server_info
     json_build_u64(&build, root, "descriptors_open", info->descriptors_used);
     json_build_u64(&build, root, "descriptors_max", info->descriptors_limit);
     json_build_u64(&build, root, "resident_memory_bytes", info->resident_bytes);
+    json_build_u64(&build, root, "memory_max_bytes",
+                   info->memory_limit == 0 ? UINT64_MAX : info->memory_limit);
+    json_build_u64(&build, root, "backlog_drops_total",
+                   info->backlog_known ? info->backlog_drops_total : UINT64_MAX);
+    json_build_u64(&build, root, "backlog_overflows_total",
+                   info->backlog_known ? info->backlog_overflows_total : UINT64_MAX);
+    json_build_u64(&build, root, "backlog_drops_per_s",
+                   info->backlog_known ? info->backlog_drops_per_s : UINT64_MAX);
     json_build_u64(&build, root, "buffers_in_use", info->buffers_used);
     json_build_u64(&build, root, "buffer_memory_bytes", info->buffer_bytes);
     json_build_u64(&build, root, "cpu_us_total", info->cpu_us);

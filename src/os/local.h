@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "os/sock.h"
 
 #define LOCAL_NAME_MAX 256
 
@@ -46,6 +47,20 @@ enum err local_read(struct local_conn *conn, void *buf, size_t size, uint32_t ti
                     size_t *got);
 /* Writes all of it. Gives up with ERR_TIMEDOUT when the reader takes nothing for 10 s. */
 enum err local_write(struct local_conn *conn, const void *buf, size_t len);
+/* Hands copies of listening sockets to the process at the other end, which is `receiver` (its
+ * process id; needed on Windows only, 0 where it is not known): 1..LOCAL_SOCKETS_MAX of them. The
+ * caller keeps its own. Nothing else may be under way on the connection in this direction.
+ * Errors as local_write(); ERR_ACCESS: the receiver is not a process that may have them. */
+#define LOCAL_SOCKETS_MAX 250 /* Linux takes 253 in a message, SCM_MAX_FD */
+enum err local_send_sockets(struct local_conn *conn, const sock_t *socks, size_t count,
+                            uint64_t receiver);
+
+/* Takes exactly the `count` sockets of one local_send_sockets(), which is the next thing to come;
+ * they are the caller's to close then. ERR_INVALID: something else came, or another number of
+ * them; whatever came is closed. ERR_NO_DESCRIPTORS: they do not fit. Else as local_read(). */
+enum err local_receive_sockets(struct local_conn *conn, sock_t *socks, size_t count,
+                               uint32_t timeout_ms);
+
 /* Wakes a reader or writer; it and all later ones get ERR_CANCELLED. From any thread. */
 void local_conn_stop(struct local_conn *conn);
 void local_conn_close(struct local_conn *conn); /* and frees it */

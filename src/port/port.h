@@ -53,7 +53,7 @@ void port_leave(struct port *port);
 
 /* Makes a socket known to the port, once, before its first operation: listeners, accepted
  * sockets and sockets that will connect. Fails with ERR_NOMEM or ERR_NO_DESCRIPTORS; the
- * socket is then still the caller's to close. */
+ * socket is then still the caller's to close. ERR_IN_USE: the port of another process has it. */
 enum err port_attach(struct port *port, sock_t sock);
 
 /* Detaches and closes a socket. Needs: nothing in flight on it. */

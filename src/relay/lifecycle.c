@@ -5,10 +5,12 @@
 #include "base/log.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
+#include "relay/server.h"
 #include "relay/sessions.h"
 #include "relay/worker.h"
 
-#define SECOND_MS 1000
+#define SECOND_MS         1000
+#define HAND_OVER_LOOK_MS 2 /* between two looks whether the listeners are closed */
 
 static void each_listener(struct worker *worker,
                           void (*act)(struct listener *listener, struct worker *worker))
@@ -61,6 +63,7 @@ static void on_second(struct timer *timer, struct worker *worker)
     guard_tick(worker);
     for (size_t i = 0; i < worker->relay->route_count + worker->relay->removed_count; i++)
         upstreams_tick(worker->relay->routes[i], worker);
+    gauges_look(worker->relay, worker->now_ms);
     arm_second(worker);
 }
 
@@ -186,7 +189,7 @@ static unsigned start_workers(struct relay *relay, enum err *err)
     return started;
 }
 
-enum err lifecycle_start(struct relay *relay)
+enum err lifecycle_start(struct relay *relay, struct str *why)
 {
     struct lifecycle *life = &relay->lifecycle;
     enum err err;
@@ -198,6 +201,8 @@ enum err lifecycle_start(struct relay *relay)
     if (err == ERR_OK)
         err = life->enter_err;
     os_mutex_unlock(&life->lock);
+    if (err == ERR_OK && relay->door != NULL && relay->door->ready != NULL)
+        err = relay->door->ready(relay->door->ctx, why);
     if (err == ERR_OK) {
         port_post(relay->port, &life->start);
         return ERR_OK;
@@ -249,6 +254,21 @@ void lifecycle_stop_over(struct relay *relay, uint64_t over_ms)
     if (!atomic_load(&relay->lifecycle.stopping))
         (void)drain_begin(&relay->lifecycle.drain, &of, &plan, os_mono_ms(), &info);
     stop_after(relay, over_ms);
+}
+
+bool lifecycle_hand_over(struct relay *relay, uint32_t timeout_ms)
+{
+    struct lifecycle *life = &relay->lifecycle;
+    uint64_t until = os_mono_ms() + timeout_ms;
+    atomic_store(&life->handing_over, true);
+    if (!atomic_load(&life->stopping)) /* only one hands over, but it may be stopping already */
+        lifecycle_stop(relay, false);
+    while (atomic_load(&relay->listening) > 0) {
+        if (os_mono_ms() >= until)
+            return false;
+        os_sleep_ms(HAND_OVER_LOOK_MS);
+    }
+    return true;
 }
 
 bool lifecycle_is_stopped(struct relay *relay)

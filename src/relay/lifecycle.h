@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "os/os.h"
 #include "port/op.h"
 #include "relay/drain.h"
@@ -24,9 +25,10 @@ struct relay;
 struct worker;
 
 struct lifecycle {
-    _Atomic uint32_t parts;      /* that have not ended */
-    _Atomic bool running;        /* the workers have begun to work */
-    _Atomic bool stopping;       /* takes no new clients */
+    _Atomic uint32_t parts;    /* that have not ended */
+    _Atomic bool running;      /* the workers have begun to work */
+    _Atomic bool stopping;     /* takes no new clients */
+    _Atomic bool handing_over; /* but those whose ACCEPT was in flight when it began to stop */
     _Atomic uint64_t stop_at_ms; /* monotonic: when the remaining sessions are ended */
 
     struct op start, stop, exit; /* WAKE messages to the workers */
@@ -53,12 +55,16 @@ void lifecycle_part_ended(struct relay *relay);
  * unless they have not begun yet, or end already. Any thread. */
 bool lifecycle_keep(struct relay *relay);
 
-/* Starts the workers and has them take clients. On an error none runs. By the owner. */
-enum err lifecycle_start(struct relay *relay);
+/* Starts the workers, waits for the relay before (server.h: ready) and has the workers take
+ * clients. On an error none runs; `why` got a line unless it is the threads'. By the owner. */
+enum err lifecycle_start(struct relay *relay, struct str *why);
 
 /* See server_stop() and server_stop_over(). Any thread. */
 void lifecycle_stop(struct relay *relay, bool now);
 void lifecycle_stop_over(struct relay *relay, uint64_t over_ms);
+
+/* See server_hand_over(). Any thread but a worker. */
+bool lifecycle_hand_over(struct relay *relay, uint32_t timeout_ms);
 
 /* See server_wait_stopped(). Any thread but a worker. */
 bool lifecycle_wait_stopped(struct relay *relay, uint32_t timeout_ms);

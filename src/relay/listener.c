@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "relay/listener_socket.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
@@ -116,8 +117,7 @@ static bool close_if_over(struct listener *listener)
 {
     if (!listener->stopping || listener->in_flight > 0 || listener->sock == SOCK_NONE)
         return false;
-    port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
-    listener->sock = SOCK_NONE;
+    listener_socket_close(listener);
     return true;
 }
 
@@ -192,6 +192,7 @@ enum err listener_open(struct listener **out, struct relay_route *route,
     listener->route = route;
     listener->addr = conf->addr;
     listener->addr.port = (uint16_t)(conf->addr.port + port_offset);
+    listener->dual_stack = conf->dual_stack;
     listener->port_offset = port_offset;
     listener->slot_count = slots;
     listener->back_off_ms = BACK_OFF_FIRST_MS;
@@ -201,24 +202,14 @@ enum err listener_open(struct listener **out, struct relay_route *route,
         listener->slots[i].resting = true;
     }
 
-    enum err err = sock_listen(&listener->addr, conf->dual_stack, (int)route->conf->backlog,
-                               &listener->sock);
-    if (err != ERR_OK)
-        goto free_listener;
-    listener->nodelay = route->conf->nodelay;
-    sock_set_nodelay(listener->sock, listener->nodelay);
-    err = port_attach(relay->port, listener->sock);
-    if (err != ERR_OK)
-        goto close_sock;
+    enum err err = listener_socket_open(listener);
+    if (err != ERR_OK) {
+        free(listener);
+        return err;
+    }
     lifecycle_part_begins(relay);
     *out = listener;
     return ERR_OK;
-
-close_sock:
-    sock_close(listener->sock, SOCK_CLOSE_NORMAL);
-free_listener:
-    free(listener);
-    return err;
 }
 
 void listener_start(struct listener *listener, struct worker *worker)
@@ -258,7 +249,7 @@ void listener_free(struct listener *listener)
         return;
     assert(listener->in_flight == 0);
     if (listener->sock != SOCK_NONE) {
-        port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
+        listener_socket_close(listener);
         lifecycle_part_ended(listener->relay);
     }
     free(listener);

@@ -39,13 +39,14 @@ struct accept_slot {
 };
 
 struct listener {
-    struct os_mutex lock;      /* guards what follows but the first four */
+    struct os_mutex lock;      /* guards what follows but the first five */
     struct relay *relay;       /* not owned */
     struct relay_route *route; /* not owned; may be another one after a standstill */
     struct addr addr;          /* with its own port */
-    uint16_t port_offset;      /* in the range of its line; likewise */
-    sock_t sock;               /* SOCK_NONE once closed */
-    bool nodelay;              /* of the socket, and of those accepted there */
+    bool dual_stack;
+    uint16_t port_offset; /* in the range of its line; likewise */
+    sock_t sock;          /* SOCK_NONE once closed */
+    bool nodelay;         /* of the socket, and of those accepted there */
     unsigned in_flight;
     bool stopping;
     _Atomic bool starved; /* read by the console without the lock */
@@ -55,7 +56,7 @@ struct listener {
     struct accept_slot slots[];
 };
 
-/* Binds and listens. Nothing is accepted yet. Errors of sock_listen() and port_attach(). */
+/* Binds and listens, or adopts a socket of the relay's door. Nothing is accepted yet. Errors of sock_listen() and port_attach(). */
 enum err listener_open(struct listener **out, struct relay_route *route,
                        const struct conf_listen *conf, uint16_t port_offset);
 

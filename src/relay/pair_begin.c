@@ -120,8 +120,10 @@ leave:
 enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t sock,
                     const struct addr *client, uint16_t port_offset)
 {
-    if (atomic_load_explicit(&worker->relay->lifecycle.stopping, memory_order_relaxed) ||
-        route->index == SIZE_MAX) {
+    const struct lifecycle *life = &worker->relay->lifecycle;
+    bool stopping = atomic_load_explicit(&life->stopping, memory_order_relaxed) &&
+                    !atomic_load(&life->handing_over);
+    if (stopping || route->index == SIZE_MAX) {
         /* As it goes with those behind it in the backlog when the listener closes. */
         sock_close(sock, SOCK_CLOSE_ABORT);
         return ERR_OK;

@@ -26,6 +26,7 @@
 #include "relay/buffers.h"
 #include "relay/drain.h"
 #include "relay/gate.h"
+#include "relay/gauges.h"
 #include "relay/guard.h"
 #include "relay/held.h"
 #include "relay/lifecycle.h"
@@ -39,6 +40,7 @@
 #include "stat/stat.h"
 
 struct listener;
+struct server_door;
 struct worker;
 
 enum op_role {
@@ -68,6 +70,7 @@ struct relay_route {
     _Atomic uint32_t repaced;         /* how often its rates were changed */
     _Atomic uint32_t thaws;           /* how often it was thawed */
     struct bucket pace_up, pace_down; /* what all its sessions may move together */
+    struct gauge sessions_gauge;
 };
 
 struct relay {
@@ -97,10 +100,14 @@ struct relay {
     struct worker *workers; /* owned */
     unsigned worker_count;
 
+    struct server_door *door;   /* not owned; NULL but while the server starts */
+    _Atomic uint32_t listening; /* listeners whose socket is open */
+
     uint64_t started_ms;
     _Atomic uint64_t next_id; /* of sessions; the first is 1 */
     struct lifecycle lifecycle;
     struct log_limit descriptor_log; /* out of descriptors or memory */
+    struct gauges gauges;
 };
 
 /* Sets everything up but the listeners and the threads: port, statistics, timers, routes

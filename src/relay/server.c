@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "config/diff.h"
+#include "relay/adopt.h"
 #include "relay/ban_keeper.h"
 #include "relay/listener.h"
 #include "relay/relay.h"
@@ -56,6 +57,12 @@ static enum err open_listeners(struct relay *relay, struct str *why)
 
 enum err server_start(struct server **out, struct conf *conf, struct str *why)
 {
+    return server_start_with(out, conf, NULL, why);
+}
+
+enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
+                           struct str *why)
+{
     struct server *server = calloc(1, sizeof *server);
     if (server != NULL)
         server->confs = calloc(1, sizeof(struct conf *));
@@ -65,6 +72,9 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why)
         str_addf(why, "the relay can't be set up: %s\n", err_text(err));
         goto free_server;
     }
+    if (door != NULL)
+        adopt_prepare(door);
+    server->relay.door = door;
     err = open_listeners(&server->relay, why);
     if (err != ERR_OK)
         goto close_relay;
@@ -72,11 +82,13 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why)
     if (err == ERR_OK)
         err = ban_keeper_start(&server->relay.guard.keeper, &server->relay);
     if (err == ERR_OK)
-        err = lifecycle_start(&server->relay);
+        err = lifecycle_start(&server->relay, why);
     if (err != ERR_OK) {
-        str_addf(why, "the threads can't be started: %s\n", err_text(err));
+        if (why->len == 0)
+            str_addf(why, "the threads can't be started: %s\n", err_text(err));
         goto stop_threads;
     }
+    server->relay.door = NULL;
     server->confs[server->conf_count++] = conf;
     *out = server;
     return ERR_OK;
@@ -101,6 +113,19 @@ void server_stop(struct server *server, bool now)
 void server_stop_over(struct server *server, uint64_t over_ms)
 {
     lifecycle_stop_over(&server->relay, over_ms);
+}
+
+enum err server_copy_sockets(struct server *server, struct server_socket **out, size_t *count)
+{
+    server_hold(server);
+    enum err err = adopt_copy(&server->relay, out, count);
+    server_release(server);
+    return err;
+}
+
+bool server_hand_over(struct server *server, uint32_t timeout_ms)
+{
+    return lifecycle_hand_over(&server->relay, timeout_ms);
 }
 
 bool server_wait_stopped(struct server *server, uint32_t timeout_ms)

@@ -34,6 +34,42 @@ struct server; /* opaque */
  * failure: "route 'lobby': listen 0.0.0.0:7777: the address is already in use\n". */
 enum err server_start(struct server **out, struct conf *conf, struct str *why);
 
+/* ---- the door: listening sockets that are there before the server, or outlive it ---- */
+
+struct server_socket {
+    struct addr addr;
+    bool dual_stack; /* only ever set for an IPv6 wildcard */
+    sock_t sock;     /* owned; SOCK_NONE once a server has taken it */
+};
+
+struct server_door {
+    struct server_socket *sockets; /* not owned; the server changes their order */
+    size_t count;
+    /* Called once, when the start has done all that may fail and no client has been taken yet:
+     * returns when the process that had the sockets takes no more of them. An error ends the
+     * start, and `why` gets a line. NULL: nothing to wait for. */
+    enum err (*ready)(void *ctx, struct str *why);
+    void *ctx;
+    size_t adopted; /* set by the start: sockets that listeners use now */
+};
+
+/* As server_start(), but listeners use those of the door's sockets that are bound as they want
+ * to be. The sockets that are not used stay the caller's, also after an error. */
+enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
+                           struct str *why);
+
+/* Copies of the sockets of all that listens now, for another process; for
+ * server_free_sockets(). ERR_NOMEM or ERR_NO_DESCRIPTORS leaves nothing. */
+enum err server_copy_sockets(struct server *server, struct server_socket **out, size_t *count);
+
+/* Closes those that are left. */
+void server_free_sockets(struct server_socket *sockets, size_t count);
+
+/* As server_stop() without `now`, for when another process goes on with the listening sockets:
+ * clients whose ACCEPT was in flight are served, not turned away. Waits until the server's own
+ * listeners are closed; false: they are not after timeout_ms, but will be. */
+bool server_hand_over(struct server *server, uint32_t timeout_ms);
+
 /* Stops listening at once and lets the sessions finish for stop_timeout, then ends them. With
  * `now`, or when called again, ends them now. Returns without waiting. */
 void server_stop(struct server *server, bool now);
@@ -75,14 +111,19 @@ struct server_info {
     unsigned workers;
     uint32_t sessions_open;
     uint32_t sessions_peak;
-    uint32_t sessions_max;       /* [relay] max_sessions */
-    uint64_t descriptors_used;   /* 0: unknown */
-    uint64_t descriptors_limit;  /* UINT64_MAX: none */
-    uint64_t resident_bytes;     /* 0: unknown */
-    uint64_t cpu_us;             /* of the whole process since its start */
-    uint64_t buffers_used;       /* relay buffers that hold bytes, or wait for them */
-    uint64_t buffer_bytes;       /* memory held by relay buffers, free ones included */
-    struct clients_info clients; /* that are remembered */
+    uint32_t sessions_max;        /* [relay] max_sessions */
+    uint64_t descriptors_used;    /* 0: unknown */
+    uint64_t descriptors_limit;   /* UINT64_MAX: none */
+    uint64_t resident_bytes;      /* 0: unknown */
+    uint64_t memory_limit;        /* of the control group or the machine; 0: unknown */
+    bool backlog_known;           /* false: this system does not count what follows */
+    uint64_t backlog_drops_total; /* connects that the machine has dropped since the start */
+    uint64_t backlog_overflows_total; /* of these, because a backlog was full */
+    uint64_t backlog_drops_per_s;     /* in the last second */
+    uint64_t cpu_us;                  /* of the whole process since its start */
+    uint64_t buffers_used;            /* relay buffers that hold bytes, or wait for them */
+    uint64_t buffer_bytes;            /* memory held by relay buffers, free ones included */
+    struct clients_info clients;      /* that are remembered */
     size_t bans;
     uint32_t tarpit_held; /* refused clients that are kept waiting */
     uint32_t tarpit_max;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "os/os.h"
+#include "os/pressure.h"
 #include "relay/drain.h"
 #include "relay/listener.h"
 #include "relay/pace.h"
@@ -50,7 +51,14 @@ void server_get_info(struct server *server, struct server_info *out)
     out->descriptors_used = os_descriptor_count();
     out->descriptors_limit = os_descriptor_limit();
     out->resident_bytes = os_resident_bytes();
+    out->memory_limit = os_memory_limit();
     out->cpu_us = os_cpu_us();
+    struct gauge_backlog backlog;
+    gauges_get_backlog(&relay->gauges, &backlog);
+    out->backlog_known = backlog.known;
+    out->backlog_drops_total = backlog.drops;
+    out->backlog_overflows_total = backlog.overflows;
+    out->backlog_drops_per_s = backlog.drops_per_s;
     out->buffers_used = buffers_used(relay);
     out->buffer_bytes = buffers_memory(&relay->buffers);
     port_get_stats(relay->port, &out->port);

@@ -3,18 +3,19 @@
 #include <stddef.h>
 #include <string.h>
 
-enum option { OPTION_CONFIG = 1, OPTION_NAME = 2, OPTION_LISTEN = 4 };
+enum option { OPTION_CONFIG = 1, OPTION_NAME = 2, OPTION_LISTEN = 4, OPTION_TAKEOVER = 8 };
 
 static const struct {
     enum option option;
     const char *letter; /* NULL: none */
     const char *word;
-    const char *value; /* as usages call it */
+    const char *value; /* as usages call it; NULL: it takes none */
     size_t field;      /* in struct arguments */
 } options[] = {
     {OPTION_CONFIG, "-c", "--config", "FILE", offsetof(struct arguments, config)},
     {OPTION_NAME, NULL, "--name", "NAME", offsetof(struct arguments, name)},
     {OPTION_LISTEN, NULL, "--listen", "ADDRESS:PORT", offsetof(struct arguments, listen)},
+    {OPTION_TAKEOVER, NULL, "--takeover", NULL, offsetof(struct arguments, takeover)},
 };
 #define OPTION_COUNT (sizeof options / sizeof options[0])
 
@@ -33,13 +34,19 @@ static const struct {
     const char *details;
 } verbs[] = {
     [VERB_RUN] =
-        {"run", "pairport [run] [-c FILE]", OPTION_CONFIG, false,
+        {"run", "pairport [run] [-c FILE] [--takeover]", OPTION_CONFIG | OPTION_TAKEOVER, false,
          "relays in the foreground; this is what pairport does without a command",
          "Reads the configuration and relays until it is stopped. At a terminal it\n"
          "has a prompt: `help` lists its commands. Otherwise only signals and\n"
          "`pairport console` reach it, and its input is not read.\n"
          "\n"
          "Without -c the configuration is ./pairport.ini, else\n" DEFAULT_CONFIG ".\n"
+         "\n"
+         "--takeover takes the listening sockets of the relay that runs with the same\n"
+         "[console] name: no client is refused, and the old relay exits when its\n"
+         "sessions have ended, after stop_timeout at the latest. When this one cannot\n"
+         "start, the old one goes on as if nothing had been; when none runs, this one\n"
+         "starts as usual.\n"
          "\n"
          "SIGTERM, SIGINT, Ctrl-C: no new sessions; open ones may finish within\n"
          "stop_timeout. A second one ends them at once. SIGHUP: the log file is\n"
@@ -136,6 +143,14 @@ static bool read_option(int argc, char *const argv[], int *at, struct arguments 
         (verbs[out->verb].options & (unsigned)options[option].option) == 0) {
         complain_option(out->verb, word, option < OPTION_COUNT, why);
         return false;
+    }
+    if (options[option].value == NULL) {
+        if (value != NULL) {
+            str_addf(why, "%s takes no value", options[option].word);
+            return false;
+        }
+        *(bool *)(void *)((char *)out + options[option].field) = true;
+        return true;
     }
     if (value == NULL && *at + 1 < argc)
         value = argv[++*at];

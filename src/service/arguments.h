@@ -16,6 +16,7 @@ struct arguments {
     const char *config; /* -c FILE, NULL when not given */
     const char *name;   /* --name NAME of the console's endpoint, NULL when not given */
     const char *listen; /* --listen of the demo, NULL when not given */
+    bool takeover;      /* --takeover: take the listening sockets of the relay that runs */
     bool help;          /* --help: explain the verb instead */
     int rest_count;     /* words behind the options: the console's command, help's topic */
     char *const *rest;

@@ -123,9 +123,10 @@ int demo_run(const char *listen_text)
         struct str greeting;
         str_init(&greeting);
         add_greeting(&listen, upstream, &greeting);
-        code = foreground_run(conf, greeting.data,
-                              "pairport: 'pairport demo --listen ADDRESS:PORT' listens "
-                              "elsewhere\n");
+        code = foreground_run(
+            conf, &(struct foreground_options){.greeting = greeting.data,
+                                               .hint = "pairport: 'pairport demo --listen "
+                                                       "ADDRESS:PORT' listens elsewhere\n"});
         str_free(&greeting);
     }
     echo_stop(echo);

@@ -11,16 +11,20 @@
 #include "control/relay_prompt.h"
 #include "control/reload.h"
 #include "os/local.h"
+#include "os/manager.h"
 #include "os/os.h"
 #include "os/signals.h"
 #include "os/tty.h"
 #include "port/port.h"
 #include "relay/server.h"
+#include "service/door.h"
 #include "service/log_output.h"
+#include "service/own_endpoint.h"
 #include "service/start_log.h"
 
 #define QUICK_STOP_MS 2000 /* what a closing console leaves for sessions to finish */
 #define PROGRESS_MS   5000 /* between two lines about a stop under way */
+#define HAND_OVER_MS  5000 /* what closing the listeners may take */
 #define STUCK_MS      2000 /* how long a terminal or disk that stands still may hold the end */
 
 static struct {
@@ -34,6 +38,7 @@ static struct {
     uint64_t over_ms;        /* sessions are ended evenly over this time; 0: in stop_timeout */
     bool reloading;          /* by a signal; the server stays until it is over */
     const char *config_path; /* absolute; "": there is no file */
+    bool handed_over;        /* another relay goes on with the listening sockets */
 } relay;
 
 /* ---- stop requests, from any thread ---- */
@@ -67,6 +72,27 @@ static void request_stop(bool now, bool quick, uint64_t over_ms)
         stop_server();
     os_cond_wake_all(&relay.changed);
     os_mutex_unlock(&relay.lock);
+}
+
+static enum err on_hand_over(void *ctx, uint64_t pid)
+{
+    (void)ctx;
+    os_mutex_lock(&relay.lock);
+    enum err err = relay.handed_over ? ERR_IN_USE : ERR_OK;
+    if (err == ERR_OK) {
+        relay.handed_over = true;
+        log_notice("taken over by pid %" PRIu64
+                   ": it accepts from now on, the sessions of this "
+                   "relay may finish",
+                   pid);
+        if (relay.server != NULL && !server_hand_over(relay.server, HAND_OVER_MS))
+            log_warning("takeover: the listeners are not closed yet");
+        if (relay.stops == 0)
+            relay.stops = 1;
+    }
+    os_cond_wake_all(&relay.changed);
+    os_mutex_unlock(&relay.lock);
+    return err;
 }
 
 static enum err reopen(void *ctx)
@@ -179,7 +205,7 @@ static void report_failures(const struct str *why, bool also_stderr)
     }
 }
 
-static struct server *start_server(struct conf *conf)
+static struct server *start_server(struct conf *conf, struct door *door, bool takeover)
 {
     bool to_file = conf->log_file[0] != '\0';
     os_mutex_lock(&relay.lock);
@@ -188,42 +214,19 @@ static struct server *start_server(struct conf *conf)
     struct server *server = NULL;
     struct str why;
     str_init(&why);
-    enum err err = server_start(&server, conf, &why);
+    enum err err = door_open(door, conf, takeover, &why);
+    if (err == ERR_OK)
+        err = server_start_with(&server, conf, &door->server, &why);
     if (err != ERR_OK) {
         if (why.len == 0)
             str_add(&why, err_text(err));
+        door_failed(door, &why);
         report_failures(&why, to_file);
         log_error("not started");
         server = NULL;
     }
     str_free(&why);
     return server;
-}
-
-static struct endpoint *start_endpoint(const struct conf *conf, const struct console *console)
-{
-    if (conf->console == CONF_CONSOLE_NONE)
-        return NULL;
-    char path[LOCAL_NAME_MAX];
-    struct endpoint *endpoint = NULL;
-    enum err err = local_path(conf->console_name, path);
-    if (err == ERR_OK)
-        err = endpoint_start(&endpoint, path, console);
-    else
-        str_format(path, sizeof path, "%s", conf->console_name);
-    if (err == ERR_OK) {
-        log_notice("console: 'pairport console' reaches this relay at %s", path);
-        return endpoint;
-    }
-    if (err == ERR_IN_USE)
-        log_warning("console: %s is in use by another relay; 'pairport console' cannot reach "
-                    "this one until [console] has another 'name'",
-                    path);
-    else
-        log_warning("console: %s cannot be opened: %s; 'pairport console' cannot reach this "
-                    "relay; set another 'name' in [console], or 'listen = none'",
-                    path, err_text(err));
-    return NULL;
 }
 
 static void log_to_prompt(void *ctx, const char *lines, size_t len)
@@ -256,6 +259,14 @@ static void wait_for_stop_request(void)
     os_mutex_unlock(&relay.lock);
 }
 
+static bool is_handed_over(void)
+{
+    os_mutex_lock(&relay.lock);
+    bool handed_over = relay.handed_over;
+    os_mutex_unlock(&relay.lock);
+    return handed_over;
+}
+
 static bool is_quick(void)
 {
     os_mutex_lock(&relay.lock);
@@ -264,11 +275,21 @@ static bool is_quick(void)
     return quick;
 }
 
-static void wait_stopped(struct server *server)
+/* Whoever has taken over opens the endpoint now, under the same name. */
+static void release_endpoint(struct endpoint **endpoint)
+{
+    if (*endpoint != NULL && is_handed_over()) {
+        endpoint_stop(*endpoint);
+        *endpoint = NULL;
+    }
+}
+
+static void wait_stopped(struct server *server, struct endpoint **endpoint)
 {
     uint64_t begun = os_mono_ms(), told = 0;
     char human[STR_HUMAN_MAX];
     do {
+        release_endpoint(endpoint);
         uint64_t now = os_mono_ms();
         if (is_quick() && now - begun >= QUICK_STOP_MS)
             server_stop(server, true);
@@ -299,7 +320,7 @@ static void publish(struct server *server)
     os_mutex_unlock(&relay.lock);
 }
 
-static void run_server(struct server *server, const char *greeting)
+static void run_server(struct server *server, struct door *door, const char *greeting)
 {
     const struct conf *conf = server_conf(server);
     char config_path[CONF_PATH_MAX] = "", log_path[CONF_PATH_MAX] = "";
@@ -315,13 +336,17 @@ static void run_server(struct server *server, const char *greeting)
         .log_path = log_path,
         .shutdown = on_shutdown,
         .reopen = reopen,
+        .hand_over = on_hand_over,
     };
 
     relay.config_path = config_path;
     publish(server);
     start_log_routes(server);
+    bool took_over = door_passed(door);
+    door_close(door);
+    manager_notify("READY=1");
     server_hold(server); /* a signal may reload already */
-    struct endpoint *endpoint = start_endpoint(server_conf(server), &console);
+    struct endpoint *endpoint = own_endpoint_start(server_conf(server), &console, took_over);
     server_release(server);
     if (greeting != NULL) {
         log_output_flush(STUCK_MS); /* what is told next stands below the log lines */
@@ -331,7 +356,9 @@ static void run_server(struct server *server, const char *greeting)
     struct relay_prompt *prompt = start_prompt(&console);
 
     wait_for_stop_request();
-    wait_stopped(server);
+    if (!is_handed_over())
+        manager_notify("STOPPING=1");
+    wait_stopped(server, &endpoint);
 
     publish(NULL);
     if (endpoint != NULL)
@@ -350,24 +377,30 @@ static void run_server(struct server *server, const char *greeting)
     server_free(server);
 }
 
-int foreground_run(struct conf *conf, const char *greeting, const char *hint)
+/* The exit code. */
+static int run(struct conf *conf, const struct foreground_options *options)
+{
+    struct door door = {.takeover = NULL};
+    struct server *server = start_server(conf, &door, options->takeover);
+    if (server == NULL)
+        conf_free(conf);
+    else
+        run_server(server, &door, options->greeting);
+    door_close(&door);
+    return server == NULL ? 1 : 0;
+}
+
+int foreground_run(struct conf *conf, const struct foreground_options *options)
 {
     if (!start_log(conf)) {
         conf_free(conf);
         return 1;
     }
     start_log_program(conf);
-    int code = 0;
-    struct server *server = start_server(conf);
-    if (server == NULL) {
-        conf_free(conf);
-        code = 1;
-    } else {
-        run_server(server, greeting);
-    }
+    int code = run(conf, options);
     log_output_stop(STUCK_MS);
-    if (server == NULL && hint != NULL)
-        fputs(hint, stderr); /* below the log lines that say what it is about */
+    if (code != 0 && options->hint != NULL)
+        fputs(options->hint, stderr); /* below the log lines that say what it is about */
     signals_stopped();
     return code;
 }

@@ -5,6 +5,8 @@
 #ifndef PAIRPORT_SERVICE_FOREGROUND_H
 #define PAIRPORT_SERVICE_FOREGROUND_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "config/conf.h"
 
@@ -12,9 +14,14 @@
  * before foreground_run() are kept for it. */
 enum err foreground_take_signals(void);
 
-/* Relays until stopped. Takes over `conf`. `greeting` (may be NULL) is printed to stdout when
- * the relay runs; `hint` (may be NULL) to stderr when it could not start. Returns the exit
+struct foreground_options {
+    const char *greeting; /* printed to stdout when the relay runs; may be NULL */
+    const char *hint;     /* printed to stderr when it could not start; may be NULL */
+    bool takeover;        /* takes the door of the relay that runs; see door.h */
+};
+
+/* Relays until stopped, or taken over by another relay. Takes over `conf`. Returns the exit
  * code. */
-int foreground_run(struct conf *conf, const char *greeting, const char *hint);
+int foreground_run(struct conf *conf, const struct foreground_options *options);
 
 #endif

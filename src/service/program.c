@@ -33,7 +33,7 @@ static int run(const struct arguments *arguments)
         conf_free(conf);
         return 1;
     }
-    return foreground_run(conf, NULL, NULL);
+    return foreground_run(conf, &(struct foreground_options){.takeover = arguments->takeover});
 }
 
 static int version(void)

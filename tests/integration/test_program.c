@@ -114,13 +114,15 @@ static void wrong_usage_ends_with_2_and_says_what_is_right(void **state)
                "pairport: 'check' does not know the option '-x'; usage: pairport check [-c "
                "FILE]\nTry 'pairport help'.\n");
     expect_run(ARGS("run", "--name", "x"), 2, "",
-               "pairport: 'run' takes no option '--name'; usage: pairport [run] [-c FILE]\n"
+               "pairport: 'run' takes no option '--name'; usage: pairport [run] [-c FILE] "
+               "[--takeover]\n"
                "Try 'pairport help'.\n");
     expect_run(ARGS("check", "-c"), 2, "",
                "pairport: --config needs FILE\nTry 'pairport help'.\n");
-    expect_run(ARGS("-c", "pairport.ini", "more"), 2, "",
-               "pairport: 'run' does not take 'more'; usage: pairport [run] [-c FILE]\n"
-               "Try 'pairport help'.\n");
+    expect_run(
+        ARGS("-c", "pairport.ini", "more"), 2, "",
+        "pairport: 'run' does not take 'more'; usage: pairport [run] [-c FILE] [--takeover]\n"
+        "Try 'pairport help'.\n");
     expect_run(ARGS("help", "nothing"), 2, "",
                "pairport: there is no command 'nothing'; 'pairport help' lists them\n");
     expect_run(ARGS("demo", "--listen", "anywhere"), 2, "",

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "os/listening.h"
+
 static const char config[] = "[relay]\n"
                              "workers = 2\n"
                              "max_sessions = 5000\n"
@@ -199,6 +201,35 @@ struct server_session_info *fake_server_add(struct server *server, uint64_t id, 
 }
 
 /* ---- relay/server.h ---- */
+
+enum err server_copy_sockets(struct server *server, struct server_socket **out, size_t *count)
+{
+    if (server->fail != ERR_OK)
+        return server->fail;
+    struct server_socket *sockets = calloc(server->socket_count + 1, sizeof *sockets);
+    if (sockets == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < server->socket_count; i++) {
+        sockets[i] = server->sockets[i];
+        sockets[i].sock = SOCK_NONE;
+        enum err err = listening_copy(server->sockets[i].sock, &sockets[i].sock);
+        if (err != ERR_OK) {
+            server_free_sockets(sockets, i);
+            return err;
+        }
+    }
+    *out = sockets;
+    *count = server->socket_count;
+    return ERR_OK;
+}
+
+void server_free_sockets(struct server_socket *sockets, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sockets[i].sock != SOCK_NONE)
+            sock_close(sockets[i].sock, SOCK_CLOSE_NORMAL);
+    free(sockets);
+}
 
 enum err server_start(struct server **out, struct conf *conf, struct str *why)
 {

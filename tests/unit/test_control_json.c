@@ -137,6 +137,8 @@ static void what_has_no_limit_is_null(void **state)
     server->info.descriptors_limit = UINT64_MAX;
     json_t *root = run("show info json");
     assert_true(json_is_null(at(root, "descriptors_max")));
+    assert_true(json_is_null(at(root, "memory_max_bytes")));
+    assert_true(json_is_null(at(root, "backlog_drops_total")));
     json_decref(root);
 }
 

@@ -118,6 +118,7 @@ static void what_the_system_does_not_tell_is_said(void **state)
     server->info.resident_bytes = 0;
     assert_has("show info", "descriptors  not told by this system, no limit\n");
     assert_has("show info", "memory       unknown resident\n");
+    assert_has("show info", "backlog      drops are not told by this system\n");
 }
 
 static void info_shows_the_program(void **state)
@@ -132,6 +133,15 @@ static void info_shows_the_program(void **state)
     assert_has("show info", "sessions     3 open, peak 12, at most 5000\n");
     assert_has("show info", "descriptors  41 open, at most 1048576\n");
     assert_has("show info", "memory       12.3 MB resident\n");
+    server->info.memory_limit = UINT64_C(2) << 30;
+    assert_has("show info", "memory       12.3 MB resident, at most 2.00 GB\n");
+    server->info.backlog_known = true;
+    server->info.backlog_drops_total = 12;
+    server->info.backlog_overflows_total = 7;
+    server->info.backlog_drops_per_s = 3;
+    assert_has("show info",
+               "backlog      12 connects dropped by this machine, 3 a second now, 7 "
+               "because a backlog was full\n");
     assert_has("show info", "buffers      2 in use, 96.0 KB held\n");
     assert_has("show info", "processor    1.2s used, busy 0.0 %\n");
     assert_has("show info", "config       /etc/pairport/pairport.ini\n");

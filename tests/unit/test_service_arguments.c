@@ -69,6 +69,19 @@ static void options_are_written_in_every_usual_way(void **state)
     assert_string_equal(arguments.listen, "8000");
 }
 
+static void a_takeover_is_asked_for_without_a_value(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"run --takeover -c my.ini", "-c my.ini --takeover"};
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        assert_true(parse(lines[i]));
+        assert_true(arguments.takeover);
+        assert_string_equal(arguments.config, "my.ini");
+    }
+    assert_true(parse("run -c my.ini"));
+    assert_false(arguments.takeover);
+}
+
 static void what_stands_behind_the_options_is_the_consoles_command(void **state)
 {
     (void)state;
@@ -118,15 +131,23 @@ static void mistakes_say_what_would_be_right(void **state)
     } lines[] = {
         {"rnu", "unknown command 'rnu'; did you mean 'run'?"},
         {"frobnicate", "unknown command 'frobnicate'"},
-        {"run extra", "'run' does not take 'extra'; usage: pairport [run] [-c FILE]"},
+        {"run extra",
+         "'run' does not take 'extra'; usage: pairport [run] [-c FILE] [--takeover]"},
         {"check --name x", "'check' takes no option '--name'; usage: pairport check [-c FILE]"},
         {"check --fast", "'check' does not know the option '--fast'; usage: pairport check [-c "
                          "FILE]"},
-        {"-x", "'run' does not know the option '-x'; usage: pairport [run] [-c FILE]"},
+        {"-x",
+         "'run' does not know the option '-x'; usage: pairport [run] [-c FILE] [--takeover]"},
         {"run -c", "--config needs FILE"},
         {"run --config=", "--config needs FILE"},
         {"console --name", "--name needs NAME"},
         {"demo --listen", "--listen needs ADDRESS:PORT"},
+        {"run --takeover=yes", "--takeover takes no value"},
+        {"run --takeover yes", "'run' does not take 'yes'; usage: pairport [run] [-c FILE] "
+                               "[--takeover]"},
+        {"demo --takeover",
+         "'demo' takes no option '--takeover'; usage: pairport demo [--listen "
+         "ADDRESS:PORT]"},
     };
     for (size_t i = 0; i < COUNT(lines); i++) {
         assert_false(parse(lines[i].line));
@@ -164,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(without_a_command_it_runs),
         TEST(options_are_written_in_every_usual_way),
+        TEST(a_takeover_is_asked_for_without_a_value),
         TEST(what_stands_behind_the_options_is_the_consoles_command),
         TEST(help_and_version_have_their_usual_names),
         TEST(mistakes_say_what_would_be_right),

@@ -15,8 +15,7 @@
 #include "base/str.h"
 #include "os/os.h"
 #include "os/posix/error.h"
-
-enum { WRITE_PATIENCE_MS = 10000 };
+#include "os/posix/local_private.h"
 
 struct local_listener {
     int fd;
@@ -24,11 +23,6 @@ struct local_listener {
     struct sockaddr_un addr;
     dev_t device; /* with inode: the file that is ours to remove */
     ino_t inode;
-};
-
-struct local_conn {
-    int fd;
-    int stop; /* as above */
 };
 
 /* ---- names ---- */
@@ -224,8 +218,7 @@ static void set_stop(int stop)
     (void)!write(stop, &one, sizeof one); /* fails only when it is far from zero already */
 }
 
-/* Waits until `fd` has one of `events`, or timeout_ms are over, or `stop` is set. */
-static enum err wait_for(int fd, short events, int stop, uint32_t timeout_ms)
+enum err local_wait(int fd, short events, int stop, uint32_t timeout_ms)
 {
     uint64_t end = os_mono_ms() + timeout_ms;
     for (;;) {
@@ -265,7 +258,7 @@ static enum err make_conn(int fd, struct local_conn **out)
 enum err local_accept(struct local_listener *listener, struct local_conn **out)
 {
     for (;;) {
-        enum err err = wait_for(listener->fd, POLLIN, listener->stop, UINT32_MAX);
+        enum err err = local_wait(listener->fd, POLLIN, listener->stop, UINT32_MAX);
         if (err != ERR_OK)
             return err;
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -341,7 +334,7 @@ enum err local_read(struct local_conn *conn, void *buf, size_t size, uint32_t ti
                     size_t *got)
 {
     for (;;) {
-        enum err err = wait_for(conn->fd, POLLIN, conn->stop, timeout_ms);
+        enum err err = local_wait(conn->fd, POLLIN, conn->stop, timeout_ms);
         if (err != ERR_OK)
             return err;
         ssize_t len = recv(conn->fd, buf, size, 0);
@@ -368,7 +361,7 @@ enum err local_write(struct local_conn *conn, const void *buf, size_t len)
         if (sent >= 0) {
             done += (size_t)sent;
         } else if (errno == EAGAIN) {
-            enum err err = wait_for(conn->fd, POLLOUT, conn->stop, WRITE_PATIENCE_MS);
+            enum err err = local_wait(conn->fd, POLLOUT, conn->stop, WRITE_PATIENCE_MS);
             if (err != ERR_OK)
                 return err;
         } else if (errno == EPIPE || errno == ECONNRESET) {

@@ -120,13 +120,14 @@ static inline void queue_splice(struct queue *to, struct queue *from)
 /* ---- records ---- */
 
 enum {
-    OPEN = 1,        /* between attach and close */
-    READABLE = 2,    /* no receive or accept has come up empty since the last edge */
-    WRITABLE = 4,    /* an edge said so, and no send has looked since */
-    ENDED = 8,       /* FIN, reset or an error was seen: a short receive is not the end */
-    URGENT = 16,     /* so it is with urgent data, at which a receive stops short */
-    WATCHED = 32,    /* registered with epoll */
-    WATCHED_OUT = 64 /* registered for EPOLLOUT as well */
+    OPEN = 1,         /* between attach and close */
+    READABLE = 2,     /* no receive or accept has come up empty since the last edge */
+    WRITABLE = 4,     /* an edge said so, and no send has looked since */
+    ENDED = 8,        /* FIN, reset or an error was seen: a short receive is not the end */
+    URGENT = 16,      /* so it is with urgent data, at which a receive stops short */
+    WATCHED = 32,     /* registered with epoll */
+    WATCHED_OUT = 64, /* registered for EPOLLOUT as well */
+    ACCEPTS = 128     /* a listening socket that is registered */
 };
 
 struct record {

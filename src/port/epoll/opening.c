@@ -157,8 +157,10 @@ void accept_start(struct port *port, struct worker *worker, struct record *recor
     }
     /* Clients that wait already come as an edge. */
     int code = record_watch(port, record, op->sock, false);
-    if (code == 0)
+    if (code == 0) {
+        record->flags |= ACCEPTS;
         queue_push(&record->accepts, op);
+    }
     os_mutex_unlock(&record->lock);
     if (code != 0)
         worker_finish(port, worker, op, record_watch_error(code), code);

@@ -79,10 +79,15 @@ void port_close_socket(struct port *port, sock_t sock, enum sock_close_how how)
     assert((record->flags & OPEN) && "attached, and closed once");
     assert(record->reader == NULL && record->writer == NULL && record->accepts.head == NULL &&
            "nothing is in flight");
+    bool stays_watched = (record->flags & ACCEPTS) != 0;
     record->flags = 0;
     record->generation++;
     os_mutex_unlock(&record->lock);
 
+    /* A listening socket may be that of another process, too: its registration would then wake
+     * this one for every client of the other. */
+    if (stays_watched)
+        (void)epoll_ctl(port->epoll_fd, EPOLL_CTL_DEL, (int)sock, NULL);
     /* Closing the descriptor takes it out of epoll. If a copy of it lives on for a moment (a
      * child process between fork and exec), so does its registration; what it then reports
      * has an old generation. A system call more for every socket would gain nothing. */

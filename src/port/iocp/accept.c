@@ -60,7 +60,8 @@ enum outcome accept_start(struct port *port, struct op *op)
 {
     assert(op->buf != NULL);
     const struct sock_record *listener = socks_find(&port->socks, op->sock);
-    bool skip = listener->skip;
+    bool foreign = listener->foreign;
+    bool skip = listener->skip || foreign; /* an event is no packet */
     enum addr_family family = (enum addr_family)listener->family;
 
     /* The socket is made and stored before the call: the packet may be taken by another worker
@@ -75,11 +76,20 @@ enum outcome accept_start(struct port *port, struct op *op)
     /* No bytes are received along with the client: that would wait for the first of them, and
      * clients that stay silent would use up all ACCEPTs. */
     DWORD received = 0;
+    OVERLAPPED *overlapped = iocp_begin(op);
+    struct waiter *waiter = foreign ? foreign_begin(port, op, overlapped) : NULL;
+    if (foreign && waiter == NULL)
+        return give_up(op, SOCK_CLOSE_NORMAL, ERR_NOMEM, WSAENOBUFS);
     BOOL success = provider_functions(port, family)
                        ->accept((SOCKET)op->sock, (SOCKET)op->accepted, op->buf, 0,
-                                ADDRESS_ROOM, ADDRESS_ROOM, &received, iocp_begin(op));
+                                ADDRESS_ROOM, ADDRESS_ROOM, &received, overlapped);
     int code = 0;
-    switch (iocp_called(success, skip, &code)) {
+    enum call call = iocp_called(success, skip, &code);
+    if (waiter != NULL && call == CALL_PENDING)
+        foreign_wait(waiter);
+    else if (waiter != NULL)
+        foreign_end(waiter);
+    switch (call) {
     case CALL_PENDING: return OUTCOME_PENDING;
     case CALL_DONE: complete(port, op); return OUTCOME_KNOWN;
     case CALL_FAILED: break;

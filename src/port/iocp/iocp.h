@@ -19,7 +19,7 @@
  * from the socket's record before the call.
  *
  * Files: port.c (open, workers, waiting), submit.c (the way in, cancel), accept.c, connect.c,
- * read.c, write.c, ready.c (lists of results), socks.c (records of sockets),
+ * foreign.c (listening sockets of another process's port), read.c, write.c, ready.c (lists of results), socks.c (records of sockets),
  * provider.c (Winsock's catalogue and extension functions), status.c (NTSTATUS), counts.c.
  *
  * Threads: as port.h says, except where a function says otherwise.
@@ -82,6 +82,7 @@ struct sock_record {
     _Atomic uint32_t cancels; /* calls of port_cancel(), ever */
     atomic_bool attached;     /* written by attach and close, read by the socket's user */
     bool skip;                /* skip-on-success is set: a known result has no packet */
+    bool foreign;             /* a listening socket that another process's port has */
     uint8_t family;           /* enum addr_family */
 };
 
@@ -163,6 +164,10 @@ struct port {
     struct op *overflow_first;
     struct op *overflow_last;
 
+    struct os_mutex waiters_lock; /* guards the two lists */
+    struct waiter *waiters;       /* owned: all there are; see foreign.c */
+    struct waiter *waiters_idle;
+
     struct os_mutex lock; /* guards what follows, and loading of extensions */
     struct list workers;
     uint64_t counts_left[COUNT_TOTAL]; /* of workers that have left */
@@ -177,6 +182,20 @@ struct worker *iocp_worker(const struct port *port);
 enum err provider_load(struct port *port, sock_t sock, enum addr_family family);
 /* They, for a family that has had an attached socket. */
 const struct extensions *provider_functions(const struct port *port, enum addr_family family);
+
+/* ---- ACCEPTs of a socket that another process's port has ---- */
+
+struct waiter; /* opaque */
+
+/* A waiter for the ACCEPT whose start call comes next, with its event in the OVERLAPPED. NULL: no
+ * memory for one. */
+struct waiter *foreign_begin(struct port *port, struct op *op, OVERLAPPED *overlapped);
+/* The start call is pending: the result will come out of the port. */
+void foreign_wait(struct waiter *waiter);
+/* The start call has a result. */
+void foreign_end(struct waiter *waiter);
+/* Needs: no ACCEPT in flight. */
+void foreign_close(struct port *port);
 
 /* ---- the kinds of operations ----
  * start: makes the call. finish: takes the packet of a started operation and puts the result

@@ -57,6 +57,7 @@ void port_close(struct port *port)
     for (int kind = 0; kind <= OP_WAKE; kind++)
         assert(counts_sum(port, (enum count)(COUNT_SUBMITS + kind)) ==
                counts_sum(port, (enum count)(COUNT_COMPLETIONS + kind)));
+    foreign_close(port);
     socks_free(&port->socks);
     CloseHandle(port->handle);
     free(port);

@@ -83,11 +83,16 @@ enum err port_attach(struct port *port, sock_t sock)
     err = provider_load(port, sock, family);
     if (err != ERR_OK)
         return err;
-    if (CreateIoCompletionPort((HANDLE)sock, port->handle, KEY_SOCKET, 0) == NULL)
+    /* What else could be wrong with the parameters was asked for above: this port has not had
+     * the socket, so another has ("CreateIoCompletionPort function"). */
+    bool associated = CreateIoCompletionPort((HANDLE)sock, port->handle, KEY_SOCKET, 0) != NULL;
+    if (!associated && GetLastError() != ERROR_INVALID_PARAMETER)
         return error_last();
 
     /* Nothing below may fail: a socket cannot be taken off a completion port again. */
-    record->skip = ifs && port->may_skip && !iocp_faults.no_skip && set_skip(sock);
+    record->foreign = !associated;
+    record->skip =
+        associated && ifs && port->may_skip && !iocp_faults.no_skip && set_skip(sock);
     record->family = (uint8_t)family;
     atomic_store(&record->attached, true);
     return ERR_OK;

@@ -1,0 +1,44 @@
+/* door.h - where the listening sockets of a start come from: systemd, the relay that ran before,
+ * or nowhere.
+ *
+ * Sockets that no listen line wants are closed, and named in the log.
+ *
+ * Threads: the main thread.
+ */
+#ifndef PAIRPORT_SERVICE_DOOR_H
+#define PAIRPORT_SERVICE_DOOR_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "config/conf.h"
+#include "relay/server.h"
+
+struct takeover;
+
+struct door {
+    struct server_door server; /* for server_start_with() */
+    struct takeover *takeover; /* owned; NULL: no relay runs, or none is to be asked */
+    struct server_socket
+        *managed; /* owned: where those of systemd are bound, without sockets */
+    size_t managed_count;
+    bool gone; /* the old relay has closed its door */
+};
+
+/* Takes what systemd has passed and, if `takeover`, the sockets of the relay that runs. It is a
+ * wish: no relay there is no error. An error: there is one, but it did not give; `why` has a
+ * line, and nothing was taken from it. */
+enum err door_open(struct door *door, const struct conf *conf, bool takeover, struct str *why);
+
+/* The server runs: says what has become of the sockets, closes those that are left. True when it
+ * has taken over from another relay. */
+bool door_passed(struct door *door);
+
+/* The server could not be started: adds a line about the relay that was to be taken over, if
+ * that one goes on. */
+void door_failed(const struct door *door, struct str *why);
+
+/* Frees everything; after door_open() has succeeded. May be called again. */
+void door_close(struct door *door);
+
+#endif

@@ -1,0 +1,277 @@
+/* A new relay and an old one that dies, hangs or talks nonsense at some step of the takeover: the
+ * test plays the old one, whose sockets it really has. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/str.h"
+#include "os/local.h"
+#include "os/os.h"
+#include "relay_run.h"
+#include "session.h"
+#include "support/net.h"
+
+/* The old relay. */
+static struct old {
+    struct addr at; /* where it listens */
+    sock_t listener;
+    struct local_listener *endpoint;
+    struct local_conn *conn; /* of the new one */
+    uint64_t new_pid;
+    sock_t upstream;
+} old;
+
+static struct relay_run *start(void **state)
+{
+    struct relay_run *relay = calloc(1, sizeof *relay);
+    char text[512], name[40], path[LOCAL_NAME_MAX], listen[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
+    struct addr upstream;
+    assert_non_null(relay);
+    *state = relay;
+    assert_int_equal(test_make_dir(relay->dir), ERR_OK);
+    relay_path(relay, "relay.ini", relay->config);
+    memset(&old, 0, sizeof old);
+    old.upstream = upstream_listen(ADDR_IPV4, &upstream);
+    old.at = net_loopback(ADDR_IPV4, net_free_port());
+    assert_int_equal(sock_listen(&old.at, false, 16, &old.listener), ERR_OK);
+    str_format(name, sizeof name, "test-%016" PRIx64, os_random());
+    assert_int_equal(local_path(name, path), ERR_OK);
+    assert_int_equal(local_listen(path, &old.endpoint), ERR_OK);
+    str_format(text, sizeof text,
+               "[console]\nname = %s\n[route test]\nlisten = %s\nupstream = %s\n", name,
+               addr_format(&old.at, listen), addr_format(&upstream, to));
+    assert_int_equal(test_write_file(relay->config, text), ERR_OK);
+
+    const char *args[] = {"run", "-c", relay->config, "--takeover", NULL};
+    relay->process = start_pairport(relay->dir, "relay", args, false);
+    relay->addr = old.at;
+    assert_int_equal(local_accept(old.endpoint, &old.conn), ERR_OK);
+    return relay;
+}
+
+static void finish(void)
+{
+    net_close(old.upstream);
+    if (old.listener != SOCK_NONE)
+        sock_close(old.listener, SOCK_CLOSE_NORMAL);
+    if (old.conn != NULL)
+        local_conn_close(old.conn);
+    if (old.endpoint != NULL)
+        local_listener_close(old.endpoint);
+}
+
+/* ---- what the old one does ---- */
+
+/* Takes a line that begins like this. */
+static void hear(const char *want, char line[256])
+{
+    size_t len = 0;
+    while (len == 0 || line[len - 1] != '\n') {
+        size_t got;
+        assert_in_range(len, 0, 254);
+        assert_int_equal(local_read(old.conn, line + len, 1, NET_PATIENCE_MS, &got), ERR_OK);
+        len += got;
+    }
+    line[len] = '\0';
+    assert_int_equal(strncmp(line, want, strlen(want)), 0);
+}
+
+static void hear_request(void)
+{
+    char line[256];
+    hear("takeover 1 ", line);
+    old.new_pid = strtoull(line + strlen("takeover 1 "), NULL, 10);
+}
+
+static void say(const char *status, const char *body)
+{
+    char text[512];
+    size_t len = str_format(text, sizeof text, "%s %zu\n%s", status, strlen(body), body);
+    assert_int_equal(local_write(old.conn, text, len), ERR_OK);
+}
+
+static void offer(unsigned count)
+{
+    char body[256], text[ADDR_TEXT_MAX];
+    size_t len = str_format(body, sizeof body, "pairport 9.9 pid 1 sockets %u\n", count);
+    for (unsigned i = 0; i < count; i++)
+        len += str_format(body + len, sizeof body - len, "%s single\n",
+                          addr_format(&old.at, text));
+    say("ok", body);
+}
+
+static void give(void)
+{
+    char line[256];
+    hear_request();
+    offer(1);
+    hear("sockets 0 1\n", line);
+    assert_int_equal(local_send_sockets(old.conn, &old.listener, 1, old.new_pid), ERR_OK);
+    hear("go\n", line);
+}
+
+static void die(void)
+{
+    local_conn_close(old.conn);
+    old.conn = NULL;
+    local_listener_close(old.endpoint);
+    old.endpoint = NULL;
+    sock_close(old.listener, SOCK_CLOSE_NORMAL);
+    old.listener = SOCK_NONE;
+}
+
+/* ---- what becomes of the new one ---- */
+
+static void expect_gives_up(struct relay_run *relay, const char *why)
+{
+    int code = -1;
+    expect_log(relay, "%s", why);
+    assert_true(process_wait(relay->process, NET_PATIENCE_MS, &code));
+    assert_int_equal(code, 1);
+    relay->ended = true;
+}
+
+static void expect_serves(struct relay_run *relay)
+{
+    expect_log(relay, "reaches this relay at");
+    expect_log(relay, "took 1 of 1 listening sockets over from pairport 9.9, pid 1");
+    struct session session = session_open(&relay->addr, old.upstream);
+    session_check(&session);
+    session_end(&session);
+    relay_end(relay);
+}
+
+/* ---- before go the new one gives up ---- */
+
+static void an_old_relay_that_dies_before_it_answers_is_an_error(void **state)
+{
+    struct relay_run *relay = start(state);
+    hear_request();
+    die();
+    expect_gives_up(relay, "takeover: the relay that runs cannot be asked: ");
+    finish();
+}
+
+static void an_old_relay_that_hangs_is_an_error_in_the_end(void **state)
+{
+    struct relay_run *relay = start(state);
+    hear_request(); /* and no more */
+    expect_gives_up(relay, "takeover: the relay that runs cannot be asked: ");
+    finish();
+}
+
+static void an_old_relay_that_dies_with_its_sockets_is_an_error(void **state)
+{
+    char line[256];
+    struct relay_run *relay = start(state);
+    hear_request();
+    offer(1);
+    hear("sockets 0 1\n", line);
+    die();
+    expect_gives_up(relay, "takeover: the listening sockets of pid 1 did not come: ");
+    finish();
+}
+
+static void bytes_in_the_place_of_sockets_are_an_error(void **state)
+{
+    char line[256], bytes[2000];
+    struct relay_run *relay = start(state);
+    hear_request();
+    offer(1);
+    hear("sockets 0 1\n", line);
+    memset(bytes, 's', sizeof bytes);
+    assert_int_equal(local_write(old.conn, bytes, sizeof bytes), ERR_OK);
+    expect_gives_up(relay, "takeover: the listening sockets of pid 1 did not come: ");
+    finish();
+}
+
+static void an_answer_that_is_none_is_an_error(void **state)
+{
+    struct relay_run *relay = start(state);
+    hear_request();
+    say("ok", "pairport 9.9 pid 1 sockets 2\n127.0.0.1:1 single\n");
+    expect_gives_up(relay, "takeover: the relay that runs cannot be asked: ");
+    finish();
+}
+
+/* An older pairport does not know the word. */
+static void a_refusal_is_passed_on(void **state)
+{
+    struct relay_run *relay = start(state);
+    hear_request();
+    say("error", "unknown command 'takeover'\n");
+    expect_gives_up(relay, "takeover: the relay that runs says: unknown command 'takeover'");
+    finish();
+}
+
+static void another_who_was_faster_is_an_error(void **state)
+{
+    struct relay_run *relay = start(state);
+    give();
+    say("error", "another pairport has taken over already\n");
+    expect_gives_up(relay, "says: another pairport has taken over already");
+    finish();
+}
+
+/* ---- from go on the door is the new one's ---- */
+
+static void an_old_relay_that_dies_at_go_is_replaced(void **state)
+{
+    struct relay_run *relay = start(state);
+    give();
+    die();
+    expect_log(relay, "takeover: pid 1 is gone without an answer");
+    expect_serves(relay);
+    finish();
+}
+
+static void an_old_relay_that_hangs_at_go_is_replaced(void **state)
+{
+    struct relay_run *relay = start(state);
+    give();
+    expect_log(relay, "takeover: pid 1 does not answer");
+    die(); /* at last */
+    expect_serves(relay);
+    finish();
+}
+
+static void an_old_relay_that_keeps_its_name_is_replaced(void **state)
+{
+    struct relay_run *relay = start(state);
+    give();
+    say("ok", "");
+    expect_log(relay, "took 1 of 1 listening sockets over");
+    expect_log(relay, "is in use by another relay"); /* of the console, after some patience */
+    struct session session = session_open(&relay->addr, old.upstream);
+    session_check(&session);
+    session_end(&session);
+    relay_end(relay);
+    finish();
+}
+
+int main(void)
+{
+    os_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(an_old_relay_that_dies_before_it_answers_is_an_error,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(an_old_relay_that_hangs_is_an_error_in_the_end,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(an_old_relay_that_dies_with_its_sockets_is_an_error,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(bytes_in_the_place_of_sockets_are_an_error, relay_teardown),
+        cmocka_unit_test_teardown(an_answer_that_is_none_is_an_error, relay_teardown),
+        cmocka_unit_test_teardown(a_refusal_is_passed_on, relay_teardown),
+        cmocka_unit_test_teardown(another_who_was_faster_is_an_error, relay_teardown),
+        cmocka_unit_test_teardown(an_old_relay_that_dies_at_go_is_replaced, relay_teardown),
+        cmocka_unit_test_teardown(an_old_relay_that_hangs_at_go_is_replaced, relay_teardown),
+        cmocka_unit_test_teardown(an_old_relay_that_keeps_its_name_is_replaced, relay_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
