@@ -84,6 +84,21 @@ static void a_limit_holds_from_then_on(void **state)
     end();
 }
 
+static void an_access_list_holds_from_then_on_for_new_clients(void **state)
+{
+    start(state);
+    struct session session = session_open(&rig.relay->addr, rig.listeners[0]);
+    reload(ONE_ROUTE "deny = 127.0.0.0/8\n", 0, ": deny = 127.0.0.0/8, was (empty)");
+    expect_refused_client(&rig.relay->addr, NULL);
+    session_check(&session);
+    reload(ONE_ROUTE, 0, ": deny = (empty), was 127.0.0.0/8");
+    struct session another = session_open(&rig.relay->addr, rig.listeners[0]);
+    session_check(&another);
+    session_end(&another);
+    session_end(&session);
+    end();
+}
+
 /* ---- routes and ports ---- */
 
 static void a_new_route_listens_and_relays(void **state)
@@ -290,6 +305,8 @@ int main(void)
         cmocka_unit_test_teardown(sessions_and_counters_of_a_route_that_changes_go_on,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_limit_holds_from_then_on, relay_teardown),
+        cmocka_unit_test_teardown(an_access_list_holds_from_then_on_for_new_clients,
+                                  relay_teardown),
         cmocka_unit_test_teardown(a_new_route_listens_and_relays, relay_teardown),
         cmocka_unit_test_teardown(a_removed_route_stops_to_listen_and_its_sessions_go_on,
                                   relay_teardown),

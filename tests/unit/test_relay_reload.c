@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "relay/listener.h"
+#include "relay/pace.h"
 #include "relay/reload.h"
 #include "relay_fixture.h"
 #include "support/random.h"
@@ -223,6 +224,27 @@ static void a_removed_route_that_comes_back_is_the_same(void **state)
     assert_int_equal(atomic_load(&more->quota.used), 1);
     assert_int_equal(more->index, 0);
     reload(fix, THE_SAME MORE);
+    fixture_kill_latest(fix);
+}
+
+/* Nobody could name it to resume it. */
+static void a_removed_route_is_neither_paused_nor_frozen(void **state)
+{
+    struct fixture *fix = *state;
+    static const struct addr from = {.family = ADDR_IPV4, .port = 1, .ip = {1, 1, 1, 1}};
+    reload(fix, THE_SAME MORE);
+    struct relay_route *more = fix->relay.routes[1];
+    fake_port_finish_accept(fixture_op(more->listeners[0]->sock, OP_ACCEPT), &from);
+    fixture_pump(fix);
+    fixture_connect(fix);
+    assert_true(gate_pause(more, "test", fix->worker->now_ms));
+    pace_freeze(more);
+    reload(fix, THE_SAME MORE); /* is no reason to resume it */
+    assert_true(gate_is_paused(&more->gate));
+    assert_true(pace_is_frozen(more));
+    reload(fix, THE_SAME);
+    assert_false(gate_is_paused(&more->gate));
+    assert_false(pace_is_frozen(more));
     fixture_kill_latest(fix);
 }
 
@@ -496,6 +518,7 @@ int main(void)
         TEST(a_client_that_was_accepted_for_a_removed_route_is_reset),
         TEST(sessions_of_a_removed_route_go_on_until_it_is_forgotten),
         TEST(a_removed_route_that_comes_back_is_the_same),
+        TEST(a_removed_route_is_neither_paused_nor_frozen),
         TEST(limits_hold_at_once),
         TEST(an_upstream_keeps_its_slot_and_what_it_has_counted),
         TEST(a_slot_is_given_away_when_its_last_session_is_over),
