@@ -104,6 +104,10 @@ void port_cancel(struct port *port, sock_t sock);
 /* Queues a WAKE operation; it comes out in some worker. Also from signal-handling threads. */
 void port_post(struct port *port, struct op *op);
 
+/* The calling worker will be away from port_wait() for a while: one that sleeps takes its place
+ * right now, if there is one. */
+void port_step_aside(struct port *port);
+
 /* Waits up to timeout_ms (-1: for ever, 0: not at all) and fills `ops` with at most `max`
  * finished operations. 0: the time is over, or nothing after all. Bounded: a caller is never
  * handed more than `max`, and no socket can keep the others from being served. */

@@ -72,10 +72,12 @@ void standstill_park(struct worker *worker)
     os_mutex_lock(&still->lock);
     uint64_t number = still->number;
     bool last = ++still->parked == relay->worker_count;
-    if (last)
+    if (last) {
         os_cond_wake_all(&still->changed);
-    else
+    } else {
         port_post(relay->port, &still->message);
+        port_step_aside(relay->port); /* so that the next one wakes up for it at once */
+    }
     while (still->closed && still->number == number)
         os_cond_wait(&still->changed, &still->lock, UINT32_MAX);
     os_mutex_unlock(&still->lock);

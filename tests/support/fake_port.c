@@ -495,6 +495,11 @@ void port_submit(struct port *port, struct op *op)
     start(op);
 }
 
+void port_step_aside(struct port *port)
+{
+    (void)port; /* there is one worker */
+}
+
 void port_post(struct port *port, struct op *op)
 {
     use_port(port);

@@ -266,6 +266,12 @@ void reserve_leave_post(struct port *port)
         set_watch(port);
 }
 
+void port_step_aside(struct port *port)
+{
+    if (port->shared)
+        call_one(port);
+}
+
 void reserve_call(struct port *port)
 {
     if (atomic_load(&port->serving) < port->half)

@@ -87,3 +87,8 @@ void port_cancel(struct port *port, sock_t sock)
     (void)CancelIoEx((HANDLE)sock, NULL);
     os_mutex_unlock(&record->resend);
 }
+
+void port_step_aside(struct port *port)
+{
+    (void)port; /* the system runs another thread of the port when one of them blocks */
+}
