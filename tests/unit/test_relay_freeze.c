@@ -188,6 +188,23 @@ static void other_deadlines_of_the_client_do_not_run_while_frozen(void **state)
     assert_int_equal(fixture_reasons(fix, REASON_MIN_RATE), 1);
 }
 
+static void a_window_of_min_rate_begins_anew_after_a_thaw(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.min_rate = (struct conf_min_rate){.bytes_per_s = 10, .over_ms = 5000};
+    open_session(fix);
+    fixture_pass(fix, 2000);
+    pace_freeze(the_route(fix));
+    fixture_pass(fix, 20000);
+    pace_thaw(the_route(fix));
+    fixture_pass(fix, 4900);
+    assert_false(latest(fix)->closing);
+    fixture_pass(fix, 200);
+    assert_true(latest(fix)->closing);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_reasons(fix, REASON_MIN_RATE), 1);
+}
+
 static void max_session_time_runs_while_frozen(void **state)
 {
     struct fixture *fix = *state;
@@ -337,6 +354,7 @@ int main(void)
         FREEZE_TEST(idle_timeout_does_not_run_while_frozen_and_begins_anew_after),
         FREEZE_TEST(half_close_timeout_does_not_run_while_frozen),
         FREEZE_TEST(other_deadlines_of_the_client_do_not_run_while_frozen),
+        FREEZE_TEST(a_window_of_min_rate_begins_anew_after_a_thaw),
         FREEZE_TEST(max_session_time_runs_while_frozen),
         FREEZE_TEST(a_reset_while_frozen_is_passed_on_within_half_close_timeout),
         FREEZE_TEST(a_reset_while_frozen_follows_its_bytes_when_the_thaw_comes_in_time),

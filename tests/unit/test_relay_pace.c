@@ -404,6 +404,26 @@ static void a_flow_that_waits_goes_on_when_its_rate_is_raised(void **state)
     fix->relay.routes[0]->conf = &fix->route_conf;
 }
 
+/* The last one would have its turn in five seconds by the old rate. */
+static void a_queue_for_a_slow_rate_is_over_when_the_rate_is_raised(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.rate_up_per_route = (struct conf_pace){.bytes_per_s = 4, .burst_bytes = 1};
+    struct session sessions[20];
+    for (size_t i = 0; i < 20; i++) {
+        sessions[i] = open_session(fix);
+        arrive_much(fix, sessions[i].client, 100);
+    }
+    struct conf_route faster = fix->route_conf;
+    faster.rate_up_per_route = pace;
+    fix->relay.routes[0].conf = &faster;
+    pace_reconfigured(&fix->relay.routes[0], &fix->route_conf);
+    fixture_pass(fix, 200);
+    for (size_t i = 0; i < 20; i++)
+        expect_moved(sessions[i].upstream, 100, 0);
+    fix->relay.routes[0].conf = &fix->route_conf;
+}
+
 static void another_configuration_with_the_same_rates_gives_nothing_away(void **state)
 {
     struct fixture *fix = *state;
@@ -475,6 +495,7 @@ int main(void)
         PACE_TEST(a_session_that_waits_for_its_pace_is_not_idle),
         PACE_TEST(a_pace_that_is_turned_on_and_off_counts_from_the_next_byte_on),
         PACE_TEST(a_flow_that_waits_goes_on_when_its_rate_is_raised),
+        PACE_TEST(a_queue_for_a_slow_rate_is_over_when_the_rate_is_raised),
         PACE_TEST(another_configuration_with_the_same_rates_gives_nothing_away),
         BUFFER_TEST(messages_into_the_buffer_count),
     };
