@@ -66,7 +66,8 @@ static enum err on_hand_over(void *ctx, uint64_t pid)
     enum err err = relay.handed_over ? ERR_IN_USE : ERR_OK;
     if (err == ERR_OK) {
         relay.handed_over = true;
-        log_notice("taken over by pid %" PRIu64 ": it accepts from now on, the sessions of this "
+        log_notice("taken over by pid %" PRIu64
+                   ": it accepts from now on, the sessions of this "
                    "relay may finish",
                    pid);
         if (relay.server != NULL && !server_hand_over(relay.server, HAND_OVER_MS))
