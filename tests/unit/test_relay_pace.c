@@ -416,12 +416,12 @@ static void a_queue_for_a_slow_rate_is_over_when_the_rate_is_raised(void **state
     }
     struct conf_route faster = fix->route_conf;
     faster.rate_up_per_route = pace;
-    fix->relay.routes[0].conf = &faster;
-    pace_reconfigured(&fix->relay.routes[0], &fix->route_conf);
+    fix->relay.routes[0]->conf = &faster;
+    pace_reconfigured(fix->relay.routes[0], &fix->route_conf);
     fixture_pass(fix, 200);
     for (size_t i = 0; i < 20; i++)
         expect_moved(sessions[i].upstream, 100, 0);
-    fix->relay.routes[0].conf = &fix->route_conf;
+    fix->relay.routes[0]->conf = &fix->route_conf;
 }
 
 static void another_configuration_with_the_same_rates_gives_nothing_away(void **state)
