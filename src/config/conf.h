@@ -49,7 +49,7 @@ struct conf_upstream {
     uint32_t slow_start_ms; /* its share grows over this time after it came back; 0: at once */
     bool backup;            /* is used only while no other upstream of the route is up */
     bool disabled;          /* takes no sessions until it is enabled on the console */
-    bool removed;           /* a reload has taken it out; its last sessions go on, see slots.h */
+    bool removed; /* a reload has taken it out; its last sessions go on, see slots.h */
     unsigned line;
 };
 

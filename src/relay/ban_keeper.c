@@ -10,6 +10,7 @@
 #include "relay/guard.h"
 #include "relay/relay.h"
 #include "relay/sessions.h"
+#include "relay/standstill.h"
 
 #define PERIOD_MS 1000 /* between two looks, and between two writes */
 #define WRITE_LOG_MS                                                                           \
@@ -150,7 +151,10 @@ static void end_sessions(struct ban_keeper *keeper)
 {
     const struct session_filter banned = {.banned = true};
     size_t ended = 0;
-    if (sessions_end(keeper->relay, &banned, REASON_BAN, &ended) != ERR_OK) {
+    standstill_enter(keeper->relay); /* what is exempt stands in the configuration */
+    enum err err = sessions_end(keeper->relay, &banned, REASON_BAN, &ended);
+    standstill_leave(keeper->relay);
+    if (err != ERR_OK) {
         ban_keeper_wake(keeper, true); /* once more */
         return;
     }
@@ -244,6 +248,14 @@ void ban_keeper_hand_over(struct ban_keeper *keeper)
     save(keeper, true);
     os_mutex_lock(&keeper->file_lock);
     atomic_store(&keeper->handed_over, true);
+    os_mutex_unlock(&keeper->file_lock);
+}
+
+void ban_keeper_take_over(struct ban_keeper *keeper)
+{
+    os_mutex_lock(&keeper->file_lock);
+    if (is_kept(keeper))
+        read_file(keeper);
     os_mutex_unlock(&keeper->file_lock);
 }
 

@@ -32,6 +32,9 @@ void ban_keeper_wake(struct ban_keeper *keeper, bool sweep);
 /* Writes the file a last time, and never again: it belongs to another process from here on. */
 void ban_keeper_hand_over(struct ban_keeper *keeper);
 
+/* Reads the file once more: the process that had it has handed it over since the start. */
+void ban_keeper_take_over(struct ban_keeper *keeper);
+
 struct ban_keeper_info {
     char path[CONF_PATH_MAX]; /* absolute; "": bans are not kept */
     enum err err;             /* not ERR_OK: the file can't be written */

@@ -51,9 +51,6 @@ static const struct {
                            "(ulimit -n, LimitNOFILE) or lower max_sessions"},
     [GAUGE_SESSIONS] = {"sessions", false,
                         "further clients will be refused; max_sessions is the limit"},
-    [GAUGE_CLIENTS] = {"client table", false,
-                       "the least useful entries will be forgotten; client_table in [relay] is "
-                       "the limit"},
     [GAUGE_MEMORY] = {"memory", true,
                       "the system may end this process; give it more, or lower max_sessions or "
                       "buffer_size"},
@@ -116,12 +113,28 @@ static void note_backlog(struct gauges *gauges, const struct gauge_readings *rea
     gauges->backlog_next_ms = now_ms + GAUGE_QUIET_MS;
 }
 
+/* How full the table is says nothing, since what is not needed stays until its place is. */
+static void note_clients(struct gauges *gauges, const struct gauge_readings *readings,
+                         uint64_t now_ms)
+{
+    uint64_t lost = readings->clients_lost;
+    if (lost <= gauges->told_lost || now_ms < gauges->clients_next_ms)
+        return;
+    log_warning("client table: %" PRIu64
+                " clients were forgotten although limits still counted for them, or not "
+                "remembered at all; raise 'client_table' in [relay]",
+                lost - gauges->told_lost);
+    gauges->told_lost = lost;
+    gauges->clients_next_ms = now_ms + GAUGE_QUIET_MS;
+}
+
 void gauges_note(struct gauges *gauges, const struct gauge_readings *readings, uint64_t now_ms)
 {
     for (int kind = 0; kind < GAUGE_KINDS; kind++)
         say(&gauges->each[kind], (enum gauge_kind)kind, &readings->each[kind], "", now_ms);
     if (readings->backlog_known)
         note_backlog(gauges, readings, now_ms);
+    note_clients(gauges, readings, now_ms);
     gauges->begun = true;
 }
 
@@ -153,7 +166,10 @@ static struct gauge_use quota_use(const struct quota *quota)
 void gauges_look(struct relay *relay, uint64_t now_ms)
 {
     struct gauge_readings readings = {.each[GAUGE_SESSIONS] = quota_use(&relay->quota)};
+    struct clients_info clients;
     read_system(&relay->gauges, &readings, now_ms);
+    clients_get_info(relay->guard.clients, &clients);
+    readings.clients_lost = clients.evicted_total + clients.unremembered_total;
     gauges_note(&relay->gauges, &readings, now_ms);
     for (size_t i = 0; i < relay->route_count; i++) {
         struct relay_route *route = relay->routes[i];

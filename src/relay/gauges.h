@@ -34,13 +34,7 @@ enum gauge_news gauge_look(struct gauge *gauge, uint64_t used, uint64_t limit, u
 
 /* ---- all of them ---- */
 
-enum gauge_kind {
-    GAUGE_DESCRIPTORS,
-    GAUGE_SESSIONS,
-    GAUGE_CLIENTS, /* the table of clients that limits and bans go by */
-    GAUGE_MEMORY,
-    GAUGE_KINDS
-};
+enum gauge_kind { GAUGE_DESCRIPTORS, GAUGE_SESSIONS, GAUGE_MEMORY, GAUGE_KINDS };
 
 struct gauge_use {
     uint64_t used;
@@ -51,6 +45,7 @@ struct gauge_readings {
     struct gauge_use each[GAUGE_KINDS];
     bool backlog_known;
     uint64_t backlog_drops, backlog_overflows; /* see os_backlog_drops() */
+    uint64_t clients_lost; /* that found no place in the table, or lost theirs too soon */
 };
 
 struct gauges { /* zero-initialised is ready */
@@ -61,6 +56,8 @@ struct gauges { /* zero-initialised is ready */
     uint64_t base_drops, base_overflows; /* at the start */
     uint64_t told_overflows;             /* since the start, as the log has it */
     uint64_t backlog_next_ms;            /* when the log may tell again */
+    uint64_t told_lost;                  /* clients, as the log has it */
+    uint64_t clients_next_ms;            /* when the log may tell again */
     _Atomic bool backlog_known;
     _Atomic uint64_t drops, overflows; /* since the start */
     _Atomic uint64_t drops_per_s;      /* in the last second */

@@ -321,6 +321,9 @@ void server_free_bans(struct server_bans *bans);
 
 /* Writes the state file a last time: from here on it belongs to a process that takes over. */
 void server_hand_state_over(struct server *server);
+/* The process that had the state file until now has handed it over: reads what it has written
+ * since the start. */
+void server_take_state_over(struct server *server);
 
 struct server_client_info {
     size_t route; /* index in server_get_routes() */

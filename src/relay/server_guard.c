@@ -117,6 +117,11 @@ void server_hand_state_over(struct server *server)
     ban_keeper_hand_over(server->relay.guard.keeper);
 }
 
+void server_take_state_over(struct server *server)
+{
+    ban_keeper_take_over(server->relay.guard.keeper);
+}
+
 /* ---- clients ---- */
 
 /* SIZE_MAX: the route is gone. */

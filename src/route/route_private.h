@@ -68,7 +68,7 @@ struct route {
     const struct conf_route *conf; /* not owned */
     struct upstream *upstreams;    /* owned */
     size_t upstream_count;
-    size_t *order; /* owned: the indices of the upstreams in file order */
+    size_t *order;   /* owned: the indices of the upstreams in file order */
     uint64_t now_ms; /* the latest time that a caller has told */
     uint64_t random; /* state of mix_next() */
     uint32_t last_generation;

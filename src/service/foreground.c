@@ -85,6 +85,8 @@ static enum err on_hand_over(void *ctx, uint64_t pid)
                    ": it accepts from now on, the sessions of this "
                    "relay may finish",
                    pid);
+        if (relay.server != NULL)
+            server_hand_state_over(relay.server);
         if (relay.server != NULL && !server_hand_over(relay.server, HAND_OVER_MS))
             log_warning("takeover: the listeners are not closed yet");
         if (relay.stops == 0)
@@ -343,6 +345,8 @@ static void run_server(struct server *server, struct door *door, const char *gre
     publish(server);
     start_log_routes(server);
     bool took_over = door_passed(door);
+    if (took_over)
+        server_take_state_over(server);
     door_close(door);
     manager_notify("READY=1");
     server_hold(server); /* a signal may reload already */

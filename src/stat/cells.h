@@ -35,8 +35,8 @@ struct stat_scope {
     struct histogram connect_us;
     struct histogram length_ms;
     _Atomic uint64_t samples[STAT_SAMPLES][RATED]; /* a ring, in step with stat.sample_ms */
-    void *memory;             /* what is freed with the scope */
-    struct stat_cell cells[]; /* one for each worker */
+    void *memory;                                  /* what is freed with the scope */
+    struct stat_cell cells[];                      /* one for each worker */
 };
 
 struct stat {
@@ -52,8 +52,7 @@ struct stat {
 /* Calls for each route's scope, that of the gone ones first. */
 #define STAT_EACH_ROUTE(scope, stat)                                                           \
     for (size_t at_ = 0; at_ <= (stat)->scope_count; at_++)                                    \
-        for (struct stat_scope *scope =                                                        \
-                 at_ == 0 ? (stat)->gone : (stat)->scopes[at_ - 1];                            \
+        for (struct stat_scope *scope = at_ == 0 ? (stat)->gone : (stat)->scopes[at_ - 1];     \
              scope != NULL && scope->kind == STAT_ROUTE; scope = NULL)
 
 #endif

@@ -9,8 +9,8 @@
 static struct stat_scope *open_scope(unsigned workers, enum stat_kind kind)
 {
     size_t align = _Alignof(struct stat_scope);
-    void *memory = calloc(1, sizeof(struct stat_scope) + workers * sizeof(struct stat_cell) +
-                                 align - 1);
+    void *memory =
+        calloc(1, sizeof(struct stat_scope) + workers * sizeof(struct stat_cell) + align - 1);
     if (memory == NULL)
         return NULL;
     struct stat_scope *scope =

@@ -22,8 +22,8 @@ static void sample_scope(const struct stat *stat, struct stat_scope *scope, size
     for (size_t i = 0; i < RATED; i++) {
         uint64_t sum = 0;
         for (unsigned w = 0; w < stat->workers; w++)
-            sum += atomic_load_explicit(&scope->cells[w].counters[rated[i]],
-                                        memory_order_relaxed);
+            sum +=
+                atomic_load_explicit(&scope->cells[w].counters[rated[i]], memory_order_relaxed);
         atomic_store_explicit(&scope->samples[slot][i], sum, memory_order_release);
     }
 }

@@ -117,7 +117,6 @@ static void each_says_what_runs_out_and_what_helps(void **state)
     struct gauge_readings readings = {
         .each = {[GAUGE_DESCRIPTORS] = {850, 1000},
                  [GAUGE_SESSIONS] = {81, 100},
-                 [GAUGE_CLIENTS] = {90000, 100000},
                  [GAUGE_MEMORY] = {UINT64_C(15) << 26, UINT64_C(1) << 30}}};
     fixture_gather_log();
     gauges_note(&gauges, &readings, 1000);
@@ -126,7 +125,6 @@ static void each_says_what_runs_out_and_what_helps(void **state)
         "be taken; raise the limit of open files");
     fixture_expect_log(
         "warning sessions: 81 of 100 in use (81 %); further clients will be refused");
-    fixture_expect_log("warning client table: 90000 of 100000 in use (90 %)");
     fixture_expect_log("warning memory: 960 MB of 1.00 GB in use (93 %)");
     fixture_gather_log();
     gauges_note(&gauges, &readings, 2000);
@@ -177,6 +175,28 @@ static void drops_are_counted_from_the_start_on(void **state)
     fixture_expect_log("backlog: 11 connects"); /* with those that were not told */
 }
 
+static void clients_that_are_forgotten_too_soon_are_told_now_and_then(void **state)
+{
+    (void)state;
+    struct gauges gauges = {.begun = false};
+    struct gauge_readings readings = {.clients_lost = 0};
+    fixture_gather_log();
+    gauges_note(&gauges, &readings, 1000);
+    fixture_expect_no_log("client table");
+    readings.clients_lost = 7;
+    gauges_note(&gauges, &readings, 2000);
+    fixture_expect_log("warning client table: 7 clients were forgotten");
+    fixture_gather_log();
+    readings.clients_lost = 20;
+    gauges_note(&gauges, &readings, 3000);
+    fixture_expect_no_log("client table");
+    gauges_note(&gauges, &readings, 2000 + MINUTES_10);
+    fixture_expect_log("client table: 13 clients were forgotten");
+    fixture_gather_log();
+    gauges_note(&gauges, &readings, 2000 + 2 * MINUTES_10);
+    fixture_expect_no_log("client table");
+}
+
 static void a_system_that_does_not_count_drops_is_unknown(void **state)
 {
     (void)state;
@@ -198,6 +218,7 @@ int main(void)
         cmocka_unit_test(whatever_goes_up_and_down_the_promises_hold),
         cmocka_unit_test(each_says_what_runs_out_and_what_helps),
         cmocka_unit_test(drops_are_counted_from_the_start_on),
+        cmocka_unit_test(clients_that_are_forgotten_too_soon_are_told_now_and_then),
         cmocka_unit_test(a_system_that_does_not_count_drops_is_unknown),
     };
     return cmocka_run_group_tests_name("relay_gauges", tests, NULL, NULL);
