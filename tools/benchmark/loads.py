@@ -34,12 +34,11 @@ class Load:
     per_second: int = 0  # not a time but a number of connections for each asked second
     figures: tuple = ()  # columns of the table
     budgets: tuple = ()
-    spin: bool = False  # meet due times exactly
+    spin: bool = False  # meet due times exactly, on a processor of the generator's own
 
     def command(self, pairload, port, seconds):
-        # Who spins must leave the processors to relay and server whenever these have work.
-        before, after = (["chrt", "--idle", "0"], ["--spin"]) if self.spin else ([], [])
-        argv = [*before, pairload, self.mode, f"127.0.0.1:{port}", *self.args, *after]
+        argv = [pairload, self.mode, f"127.0.0.1:{port}", *self.args]
+        argv += ["--spin"] if self.spin else []
         argv += ["--connections", self.connections, "--timeout", "20s", "--json"]
         if self.per_second:
             return [*argv, "--count", self.count(seconds)]

@@ -211,17 +211,29 @@ class Bench:
                 return tries[-1]
         return min(tries, key=lambda sample: sample["others_share"])
 
+    def _cpus(self, load):
+        """The processors of server, relay and load generator; None: any.
+
+        A generator that spins has one for itself: beside others it would either take the time
+        of relay and server or wait for a turn, and count that as their latency.
+        """
+        every = sorted(os.sched_getaffinity(0))
+        if load.spin and len(every) > 1 and self.relay_cpus is None:
+            return every[:-1], every[:-1], every[-1:]
+        return self.load_cpus, self.relay_cpus, self.load_cpus
+
     def _run_once(self, relay, load):
         place = self.place
-        echo, upstream = start_echo(place, [self.build / "pairload"], cpus=self.load_cpus)
+        server_cpus, relay_cpus, load_cpus = self._cpus(load)
+        echo, upstream = start_echo(place, [self.build / "pairload"], cpus=server_cpus)
         child = flood = None
         try:
             child, port = relay.start(
-                place, upstream, self.workers, self.build, self.relay_cpus
+                place, upstream, self.workers, self.build, relay_cpus
             )
             if relay.flooder:
                 flood = self._start_flood(port, relay.flooder)
-            return self._run(load, child, port)
+            return self._run(load, child, port, load_cpus)
         except (BenchError, Refused) as refusal:
             return {"figures": {}, "refused": str(refusal)}
         finally:
@@ -234,7 +246,7 @@ class Bench:
         argv += ["--connections", 32, "--duration", f"{GRACE_S}s"]
         return self.place.start("flood", argv, cpus=self.load_cpus)
 
-    def _run(self, load, child, port):
+    def _run(self, load, child, port, load_cpus):
         pids = [pid for one in [child, *self.helpers] if one for pid in one.pids()]
         before_bytes = memory_of(pids)
         marks = []
@@ -249,7 +261,7 @@ class Bench:
             load.seconds(self.seconds),
             at_start=mark,
             at_end=mark,
-            cpus=self.load_cpus,
+            cpus=load_cpus,
         )
         if len(marks) != 2:
             return {"figures": {}, "refused": "the load did not come to be measured"}
