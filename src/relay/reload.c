@@ -10,8 +10,9 @@
 #include "relay/sessions.h"
 #include "relay/worker.h"
 
-#define LOOK_MS     1     /* at what is still closing */
-#define PATIENCE_MS 10000 /* until it is said that something does not close */
+#define LOOK_MS             1     /* at what is still closing */
+#define RESOLVE_PATIENCE_MS 3000  /* for the names of new upstreams, as at a start */
+#define PATIENCE_MS         10000 /* until it is said that something does not close */
 
 /* ---- routes ---- */
 
@@ -78,7 +79,10 @@ static enum err prepare_resolver(const struct reload *reload)
         return ERR_OK; /* as in tests */
     for (size_t i = 0; i < reload->conf->route_count; i++)
         upstreams += reload->conf->routes[i].upstream_count;
-    return resolver_prepare(reload->relay->resolver, upstreams);
+    enum err err = resolver_prepare(reload->relay->resolver, upstreams);
+    return err == ERR_OK
+               ? resolver_foresee(reload->relay->resolver, reload->conf, RESOLVE_PATIENCE_MS)
+               : err;
 }
 
 enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *conf,

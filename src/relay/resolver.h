@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 
+struct conf;
 struct relay;
 struct relay_route;
 struct resolver; /* opaque */
@@ -31,8 +32,13 @@ void resolver_stop(struct resolver *resolver); /* NULL is fine */
 /* The relay is about to get other upstreams: makes room for the names of so many, and has a
  * thread ready for them. ERR_NOMEM and the errors of os_thread_start() change nothing. */
 enum err resolver_prepare(struct resolver *resolver, size_t upstreams);
-/* The relay has other upstreams; at a standstill. New addresses are known at once, new names are
- * asked for soon, and those that stay keep what is known of them. */
+/* Asks for the names of `conf` that are new to the relay, and waits for the answers, but not
+ * longer than `patience_ms`; by the thread that is about to reload, after resolver_prepare().
+ * ERR_NOMEM: nothing is asked. */
+enum err resolver_foresee(struct resolver *resolver, const struct conf *conf,
+                          uint32_t patience_ms);
+/* The relay has other upstreams; at a standstill. New addresses are known at once, new names as
+ * far as they were foreseen, others are asked for soon, and those that stay keep what is known of them. */
 void resolver_reload(struct resolver *resolver);
 
 /* Has the name of an upstream resolved as soon as possible; false: it is an address. NULL is
