@@ -108,15 +108,15 @@ static void nobody_moves_at_random(void **state)
     struct conf_route now = make_route("a");
     for (int round = 0; round < 2000; round++) {
         char wanted[27] = "";
-        for (char letter = 'a'; letter <= 'z'; letter++)
+        for (int letter = 'a'; letter <= 'z'; letter++)
             if (random_chance(&dice, 30))
-                wanted[strlen(wanted)] = letter;
+                wanted[strlen(wanted)] = (char)letter;
         if (wanted[0] == '\0')
             continue;
         char empty[8] = "";
-        for (char slot = '0'; slot < '6'; slot++)
+        for (int slot = '0'; slot < '6'; slot++)
             if (random_chance(&dice, 50))
-                empty[strlen(empty)] = slot;
+                empty[strlen(empty)] = (char)slot;
         struct conf_route next = make_route(wanted);
         assert_int_equal(slots_arrange(&next, &now, is_listed, empty), ERR_OK);
         size_t there = 0;
