@@ -248,10 +248,47 @@ static void a_name_that_never_resolved_takes_no_session_and_others_do(void **sta
 
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void a_name_that_a_reload_brings_is_known_before_it(void **state)
+{
+    struct fixture *fix = start(state);
+    struct resolver *resolver = fix->relay.resolver;
+    char *host = fix->upstream_confs[0].host;
+    know("10.0.0.2");
+    str_format(host, CONF_HOST_MAX, "other.test");
+    assert_int_equal(resolver_prepare(resolver, 2), ERR_OK);
+    assert_int_equal(resolver_foresee(resolver, fix->relay.conf, PATIENCE_MS), ERR_OK);
+    assert_int_equal(asked(), 2);
+    expect_server(fix, "10.0.0.1:9000"); /* nothing has changed yet */
+    know(NULL);
+    resolver_reload(resolver);
+    expect_server(fix, "10.0.0.2:9000");
+    assert_int_equal(info_of(fix).resolved_ms, atomic_load(&now_ms));
+    settle();
+    assert_int_equal(asked(), 2); /* it is due as any other */
+    pass(INTERVAL_MS);
+    assert_int_equal(asked(), 3);
+}
+
+static void what_is_not_known_before_a_reload_is_asked_for_after_it(void **state)
+{
+    struct fixture *fix = start(state);
+    struct resolver *resolver = fix->relay.resolver;
+    know(NULL);
+    str_format(fix->upstream_confs[0].host, CONF_HOST_MAX, "other.test");
+    assert_int_equal(resolver_prepare(resolver, 2), ERR_OK);
+    assert_int_equal(resolver_foresee(resolver, fix->relay.conf, PATIENCE_MS), ERR_OK);
+    know("10.0.0.3");
+    resolver_reload(resolver);
+    settle();
+    expect_server(fix, "10.0.0.3:9000");
+}
+
 int main(void)
 {
     os_init();
     const struct CMUnitTest tests[] = {
+        test(a_name_that_a_reload_brings_is_known_before_it),
+        test(what_is_not_known_before_a_reload_is_asked_for_after_it),
         test(names_and_addresses_are_there_when_it_has_started),
         test(a_name_is_asked_for_again_after_each_interval),
         test(with_interval_off_a_name_is_asked_for_at_the_start_or_when_hurried),
