@@ -21,21 +21,12 @@ struct route_plan {
 
 /* ---- what needs memory ---- */
 
-static size_t count_servers(const struct route *route)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < route->upstream_count; i++)
-        for (size_t slot = 0; slot < route->upstreams[i].slot_count; slot++)
-            count += route->upstreams[i].servers[slot] != NULL;
-    return count;
-}
-
 static bool prepare_servers(struct route_plan *plan, const struct route *route)
 {
     uint32_t failures = plan->conf->eject.count;
     if (failures == route->conf->eject.count)
         return true;
-    size_t count = count_servers(route);
+    size_t count = servers_count(route);
     plan->servers = calloc(count + 1, sizeof(struct server *));
     if (plan->servers == NULL)
         return false;

@@ -121,6 +121,11 @@ struct upstream upstream_as_configured(const struct conf_upstream *conf, uint64_
 /* Writes the indices of the upstreams into `order`, which has room for them, in file order. */
 void route_put_in_order(const struct conf_route *conf, size_t order[]);
 
+/* ---- servers.c ---- */
+
+/* Of all upstreams, those that are gone and still have sessions included. */
+size_t servers_count(const struct route *route);
+
 /* ---- admin.c ---- */
 
 /* The servers begin as new ones do: nobody has looked at them for a while. */

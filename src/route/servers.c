@@ -78,7 +78,7 @@ static void make_plan(const struct upstream *upstream, const struct addr *addrs,
 
 /* ---- memory ---- */
 
-static size_t count_servers(const struct route *route)
+size_t servers_count(const struct route *route)
 {
     size_t count = 0;
     for (size_t i = 0; i < route->upstream_count; i++)
@@ -99,7 +99,7 @@ static bool grow(struct server ***array, size_t size)
 
 static bool grow_lists(struct route *route, size_t more)
 {
-    size_t size = count_servers(route) + more;
+    size_t size = servers_count(route) + more;
     if (size <= route->ready_size)
         return true;
     if (!grow(&route->ready, size) || !grow(&route->choice, size))
@@ -161,7 +161,7 @@ static uint32_t free_number(const struct route *route)
     for (uint32_t number = 0; number < ROUTE_TRIED_MAX; number++)
         if (!taken[number])
             return number;
-    return (uint32_t)count_servers(route);
+    return (uint32_t)servers_count(route);
 }
 
 static void enter(struct route *route, struct upstream *upstream, struct server *server,
