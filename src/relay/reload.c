@@ -10,9 +10,8 @@
 #include "relay/sessions.h"
 #include "relay/worker.h"
 
-#define LOOK_MS             1     /* at what is still closing */
-#define RESOLVE_PATIENCE_MS 3000  /* for the names of new upstreams, as at a start */
-#define PATIENCE_MS         10000 /* until it is said that something does not close */
+#define LOOK_MS     1     /* at what is still closing */
+#define PATIENCE_MS 10000 /* until it is said that something does not close */
 
 /* ---- routes ---- */
 
@@ -72,19 +71,6 @@ void reload_abandon(struct reload *reload)
     reload_free(reload, true);
 }
 
-static enum err prepare_resolver(const struct reload *reload)
-{
-    size_t upstreams = 0;
-    if (reload->relay->resolver == NULL)
-        return ERR_OK; /* as in tests */
-    for (size_t i = 0; i < reload->conf->route_count; i++)
-        upstreams += reload->conf->routes[i].upstream_count;
-    enum err err = resolver_prepare(reload->relay->resolver, upstreams);
-    return err == ERR_OK
-               ? resolver_foresee(reload->relay->resolver, reload->conf, RESOLVE_PATIENCE_MS)
-               : err;
-}
-
 enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *conf,
                         struct str *why)
 {
@@ -99,8 +85,8 @@ enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *c
     reload->rules = calloc(conf->route_count, sizeof *reload->rules);
     bool got = reload->routes != NULL && reload->is_new != NULL && reload->rules != NULL;
     enum err err = got ? find_routes(reload) : ERR_NOMEM;
-    if (err == ERR_OK)
-        err = prepare_resolver(reload);
+    if (err == ERR_OK && relay->resolver != NULL) /* there is none in tests */
+        err = resolver_prepare(relay->resolver, conf, RESOLVE_PATIENCE_MS);
     if (err == ERR_OK)
         err = port_choices_make(&reload->ports, relay, conf, reload->routes, why);
     if (err != ERR_OK) {

@@ -23,28 +23,13 @@ struct name {
     struct resolver_info info;
 };
 
-struct answer {
-    enum err err;
-    struct addr addrs[ROUTE_SERVERS_MAX];
-    size_t count;
-    char why[RESOLVER_WHY_MAX];
-};
-
-/* A name that a reload is about to bring. */
-struct advance {
-    char host[CONF_HOST_MAX];
-    bool done; /* `answer` is there */
-    struct answer answer;
-};
-
 struct resolver {
     struct relay *relay; /* not owned */
     struct os_thread *thread;
     struct name *names; /* owned; they change at a standstill, and with the lock */
     size_t name_count;
-    struct name *spare;          /* owned: room for other names; NULL: none */
-    const struct advance *ready; /* at a standstill: what was asked in advance */
-    size_t ready_count;
+    struct name *spare;    /* owned: room for other names; NULL: none */
+    struct foreseen known; /* of the reload that goes on: what was asked in advance */
     uint64_t last_id;
 
     struct os_mutex lock; /* guards what follows and what changes in the names */
@@ -53,9 +38,8 @@ struct resolver {
     bool asking;     /* the thread waits for the system and touches nothing of the relay */
     bool ended;      /* it touches nothing any more */
     size_t answered; /* names that were tried at least once */
-    struct advance *advances; /* owned; NULL: none */
-    size_t advance_count;
-    uint64_t advance_number; /* of these, so that others are not taken for them */
+    struct foreseen foreseen; /* what is asked in advance */
+    uint64_t foreseen_number; /* of these, so that others are not taken for them */
 };
 
 static enum err set_addrs(struct relay_route *route, size_t upstream, const struct addr *addrs,
@@ -123,7 +107,8 @@ static void note(struct resolver *resolver, struct name *name, enum err err, con
 
 /* Asks the system, without the lock, which is held before and after. False: a stop came
  * meanwhile, and nothing of the relay may be left. */
-static bool ask(struct resolver *resolver, const struct name *asked, struct answer *answer)
+static bool ask(struct resolver *resolver, const struct name *asked,
+                struct resolver_answer *answer)
 {
     memset(answer, 0, sizeof *answer);
     resolver->asking = true;
@@ -144,7 +129,8 @@ static struct name *find_id(struct resolver *resolver, uint64_t id)
 }
 
 /* Without the lock, as a visitor: the names and the routes do not change meanwhile. */
-static void take_answer(struct resolver *resolver, uint64_t id, const struct answer *answer)
+static void take_answer(struct resolver *resolver, uint64_t id,
+                        const struct resolver_answer *answer)
 {
     struct name *name = find_id(resolver, id);
     if (name == NULL)
@@ -160,41 +146,22 @@ static void take_answer(struct resolver *resolver, uint64_t id, const struct ans
 
 /* ---- in advance ---- */
 
-static struct advance *first_open(const struct resolver *resolver)
-{
-    for (size_t i = 0; i < resolver->advance_count; i++)
-        if (!resolver->advances[i].done)
-            return &resolver->advances[i];
-    return NULL;
-}
-
 /* With the lock, as ask(). */
-static bool ask_in_advance(struct resolver *resolver, const struct advance *advance)
+static bool ask_in_advance(struct resolver *resolver, const struct foreseen_name *name)
 {
-    size_t index = (size_t)(advance - resolver->advances);
-    uint64_t number = resolver->advance_number;
+    size_t index = (size_t)(name - resolver->foreseen.names);
+    uint64_t number = resolver->foreseen_number;
     struct name asked = {.port = 0};
-    struct answer answer;
-    str_format(asked.host, sizeof asked.host, "%s", advance->host);
+    struct resolver_answer answer;
+    str_format(asked.host, sizeof asked.host, "%s", name->host);
     if (!ask(resolver, &asked, &answer))
         return false;
-    if (number == resolver->advance_number) {
-        resolver->advances[index].answer = answer;
-        resolver->advances[index].done = true;
+    if (number == resolver->foreseen_number) {
+        resolver->foreseen.names[index].answer = answer;
+        resolver->foreseen.names[index].done = true;
         os_cond_wake_all(&resolver->changed);
     }
     return true;
-}
-
-/* The good answer for a name that is new; NULL: there is none yet. */
-static const struct answer *find_advance(const struct resolver *resolver, const char *host)
-{
-    for (size_t i = 0; i < resolver->ready_count; i++) {
-        const struct advance *advance = &resolver->ready[i];
-        if (advance->done && advance->answer.err == ERR_OK && strcmp(advance->host, host) == 0)
-            return &advance->answer;
-    }
-    return NULL;
 }
 
 /* ---- the thread ---- */
@@ -214,9 +181,9 @@ static void run(void *arg)
     struct resolver *resolver = arg;
     os_mutex_lock(&resolver->lock);
     while (!resolver->stopping) {
-        const struct advance *advance = first_open(resolver);
-        if (advance != NULL) {
-            if (!ask_in_advance(resolver, advance))
+        const struct foreseen_name *open = foreseen_open_name(&resolver->foreseen);
+        if (open != NULL) {
+            if (!ask_in_advance(resolver, open))
                 break;
             continue;
         }
@@ -229,7 +196,7 @@ static void run(void *arg)
             continue;
         }
         struct name asked = *name;
-        struct answer answer;
+        struct resolver_answer answer;
         if (!ask(resolver, &asked, &answer))
             break;
         os_mutex_unlock(&resolver->lock);
@@ -313,7 +280,7 @@ static enum err take_upstream(struct resolver *resolver, struct relay_route *rou
     *name = (struct name){
         .id = ++resolver->last_id, .route = route, .upstream = index, .port = conf->port};
     str_format(name->host, sizeof name->host, "%s", conf->host);
-    const struct answer *answer = find_advance(resolver, conf->host);
+    const struct resolver_answer *answer = foreseen_find(&resolver->known, conf->host);
     if (answer != NULL && set_addrs(route, index, answer->addrs, answer->count) == ERR_OK) {
         name->tried_ms = name->info.resolved_ms = os_mono_ms();
         name->due_ms = next_due(name, route->conf->resolve_interval_ms, name->tried_ms);
@@ -346,23 +313,6 @@ static size_t count_upstreams(const struct relay *relay)
     return count;
 }
 
-enum err resolver_prepare(struct resolver *resolver, size_t upstreams)
-{
-    struct name *spare = calloc(upstreams + 1, sizeof *spare);
-    if (spare == NULL)
-        return ERR_NOMEM;
-    enum err err = ERR_OK;
-    if (resolver->thread == NULL)
-        err = os_thread_start(&resolver->thread, "resolver", run, resolver);
-    if (err != ERR_OK) {
-        free(spare);
-        return err;
-    }
-    free(resolver->spare);
-    resolver->spare = spare;
-    return ERR_OK;
-}
-
 /* The route has had this name, and an answer for it. */
 static bool is_known(const struct resolver *resolver, const char *route, const char *host)
 {
@@ -375,57 +325,65 @@ static bool is_known(const struct resolver *resolver, const char *route, const c
     return false;
 }
 
-static void add_advance(struct advance *advances, size_t *count, const char *host)
+/* Room for all that `conf` has, and in `foreseen` the names that are new. With the lock. */
+static enum err list_names(const struct resolver *resolver, const struct conf *conf,
+                           struct foreseen *foreseen, struct name **spare)
 {
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp(advances[i].host, host) == 0)
-            return;
-    str_format(advances[*count].host, sizeof advances[*count].host, "%s", host);
-    (*count)++;
-}
-
-/* Those of `conf` that are new, each once. With the lock. */
-static size_t list_advances(const struct resolver *resolver, const struct conf *conf,
-                            struct advance *advances)
-{
-    size_t count = 0;
+    size_t upstreams = 0;
     struct addr addr;
+    for (size_t r = 0; r < conf->route_count; r++)
+        upstreams += conf->routes[r].upstream_count;
+    if (foreseen_open(foreseen, upstreams) != ERR_OK)
+        return ERR_NOMEM;
+    *spare = calloc(upstreams + 1, sizeof **spare);
+    if (*spare == NULL) {
+        foreseen_close(foreseen);
+        return ERR_NOMEM;
+    }
     for (size_t r = 0; r < conf->route_count; r++) {
         const struct conf_route *route = &conf->routes[r];
         for (size_t i = 0; i < route->upstream_count; i++)
             if (addr_parse_ip(route->upstreams[i].host, &addr) != ERR_OK &&
                 !is_known(resolver, route->name, route->upstreams[i].host))
-                add_advance(advances, &count, route->upstreams[i].host);
+                foreseen_add(foreseen, route->upstreams[i].host);
     }
-    return count;
+    return ERR_OK;
 }
 
-static size_t count_names(const struct conf *conf)
+static void await_foreseen(struct resolver *resolver, uint32_t patience_ms)
 {
-    size_t count = 0;
-    struct addr addr;
-    for (size_t r = 0; r < conf->route_count; r++)
-        for (size_t i = 0; i < conf->routes[r].upstream_count; i++)
-            count += addr_parse_ip(conf->routes[r].upstreams[i].host, &addr) != ERR_OK;
-    return count;
+    uint64_t until = os_mono_ms() + patience_ms, now;
+    while (foreseen_open_name(&resolver->foreseen) != NULL && !resolver->stopping &&
+           (now = os_mono_ms()) < until)
+        os_cond_wait(&resolver->changed, &resolver->lock, (uint32_t)(until - now));
 }
 
-enum err resolver_foresee(struct resolver *resolver, const struct conf *conf,
+enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
                           uint32_t patience_ms)
 {
-    struct advance *advances = calloc(count_names(conf) + 1, sizeof *advances);
-    if (advances == NULL)
-        return ERR_NOMEM;
-    uint64_t until = os_mono_ms() + patience_ms, now;
+    struct foreseen foreseen = {.names = NULL};
+    struct name *spare;
     os_mutex_lock(&resolver->lock);
-    free(resolver->advances);
-    resolver->advance_number++;
-    resolver->advances = advances;
-    resolver->advance_count = list_advances(resolver, conf, advances);
+    enum err err = list_names(resolver, conf, &foreseen, &spare);
+    os_mutex_unlock(&resolver->lock);
+    if (err != ERR_OK)
+        return err;
+    if (resolver->thread == NULL)
+        err = os_thread_start(&resolver->thread, "resolver", run, resolver);
+    if (err != ERR_OK) {
+        free(spare);
+        foreseen_close(&foreseen);
+        return err;
+    }
+    free(resolver->spare);
+    resolver->spare = spare;
+    os_mutex_lock(&resolver->lock);
+    foreseen_close(&resolver->foreseen);
+    resolver->foreseen = foreseen;
+    resolver->foreseen_number++;
     os_cond_wake_all(&resolver->changed);
-    while (first_open(resolver) != NULL && !resolver->stopping && (now = os_mono_ms()) < until)
-        os_cond_wait(&resolver->changed, &resolver->lock, (uint32_t)(until - now));
-    bool missing = first_open(resolver) != NULL;
+    await_foreseen(resolver, patience_ms);
+    bool missing = foreseen_open_name(&resolver->foreseen) != NULL;
     os_mutex_unlock(&resolver->lock);
     if (missing)
         log_warning("reload: names of new upstreams are still being resolved; no session goes "
@@ -433,34 +391,22 @@ enum err resolver_foresee(struct resolver *resolver, const struct conf *conf,
     return ERR_OK;
 }
 
-/* The thread has nothing to do with them any more; the caller frees them. */
-static struct advance *take_advances(struct resolver *resolver)
-{
-    os_mutex_lock(&resolver->lock);
-    struct advance *advances = resolver->advances;
-    resolver->ready = advances;
-    resolver->ready_count = resolver->advance_count;
-    resolver->advances = NULL;
-    resolver->advance_count = 0;
-    resolver->advance_number++;
-    os_mutex_unlock(&resolver->lock);
-    return advances;
-}
-
 void resolver_reload(struct resolver *resolver)
 {
     struct name *names = resolver->spare;
     size_t count = 0;
-    struct advance *advances = take_advances(resolver);
+    os_mutex_lock(&resolver->lock); /* from here on the thread has nothing to do with them */
+    resolver->known = resolver->foreseen;
+    resolver->foreseen = (struct foreseen){.names = NULL};
+    resolver->foreseen_number++;
+    os_mutex_unlock(&resolver->lock);
     (void)take_upstreams(resolver, names, &count);
-    free(advances);
+    foreseen_close(&resolver->known);
     os_mutex_lock(&resolver->lock);
     free(resolver->names);
     resolver->names = names;
     resolver->name_count = count;
     resolver->spare = NULL;
-    resolver->ready = NULL;
-    resolver->ready_count = 0;
     os_cond_wake_all(&resolver->changed);
     os_mutex_unlock(&resolver->lock);
 }
@@ -533,7 +479,7 @@ void resolver_stop(struct resolver *resolver)
             return; /* what the thread still holds is left to it: the process is about to end */
         os_thread_join(resolver->thread);
     }
-    free(resolver->advances);
+    foreseen_close(&resolver->foreseen);
     free(resolver->spare);
     free(resolver->names);
     free(resolver);

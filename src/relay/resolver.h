@@ -17,8 +17,11 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "relay/foreseen.h"
 
-struct conf;
+/* A start and a reload wait so long for the first answers for upstreams' names. */
+#define RESOLVE_PATIENCE_MS 3000
+
 struct relay;
 struct relay_route;
 struct resolver; /* opaque */
@@ -29,13 +32,10 @@ struct resolver; /* opaque */
 enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t patience_ms);
 void resolver_stop(struct resolver *resolver); /* NULL is fine */
 
-/* The relay is about to get other upstreams: makes room for the names of so many, and has a
- * thread ready for them. ERR_NOMEM and the errors of os_thread_start() change nothing. */
-enum err resolver_prepare(struct resolver *resolver, size_t upstreams);
-/* Asks for the names of `conf` that are new to the relay, and waits for the answers, but not
- * longer than `patience_ms`; by the thread that is about to reload, after resolver_prepare().
- * ERR_NOMEM: nothing is asked. */
-enum err resolver_foresee(struct resolver *resolver, const struct conf *conf,
+/* The relay is about to get the upstreams of `conf`: has a thread ready for their names, asks for
+ * those that are new, and waits for the answers, but not longer than `patience_ms`. By the thread
+ * that reloads. ERR_NOMEM and the errors of os_thread_start() change nothing. */
+enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
                           uint32_t patience_ms);
 /* The relay has other upstreams; at a standstill. New addresses are known at once, new names as
  * far as they were foreseen, others are asked for soon, and those that stay keep what is known of them. */
@@ -46,7 +46,6 @@ void resolver_reload(struct resolver *resolver);
 bool resolver_hurry(struct resolver *resolver, const struct relay_route *route,
                     size_t upstream);
 
-#define RESOLVER_WHY_MAX 96
 struct resolver_info {
     uint64_t resolved_ms; /* monotonic, of the last good answer; 0: none yet */
     uint64_t failures_total;

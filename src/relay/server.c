@@ -14,9 +14,6 @@
 #include "relay/standstill.h"
 #include "relay/worker.h"
 
-/* A start waits so long for the first answers for upstreams' names. */
-#define RESOLVE_PATIENCE_MS 3000
-
 /* The listeners of one line. Of many that fail alike the first one tells. */
 static enum err open_range(struct relay_route *route, const struct conf_listen *conf,
                            struct listener **listeners, struct str *why)
