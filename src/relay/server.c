@@ -122,6 +122,7 @@ enum err server_copy_sockets(struct server *server, struct server_socket **out, 
 
 bool server_hand_over(struct server *server, uint32_t timeout_ms)
 {
+    ban_keeper_hand_over(server->relay.guard.keeper);
     return lifecycle_hand_over(&server->relay, timeout_ms);
 }
 

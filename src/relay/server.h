@@ -66,8 +66,8 @@ enum err server_copy_sockets(struct server *server, struct server_socket **out, 
 void server_free_sockets(struct server_socket *sockets, size_t count);
 
 /* As server_stop() without `now`, for when another process goes on with the listening sockets:
- * clients whose ACCEPT was in flight are served, not turned away. Waits until the server's own
- * listeners are closed; false: they are not after timeout_ms, but will be. */
+ * clients whose ACCEPT was in flight are served, not turned away. Writes the state file a last
+ * time: from here on it belongs to that process. Waits until the server's own listeners are closed; false: they are not after timeout_ms, but will be. */
 bool server_hand_over(struct server *server, uint32_t timeout_ms);
 
 /* Stops listening at once and lets the sessions finish for stop_timeout, then ends them. With
@@ -319,8 +319,6 @@ struct server_bans {
 enum err server_get_bans(struct server *server, struct server_bans *out);
 void server_free_bans(struct server_bans *bans);
 
-/* Writes the state file a last time: from here on it belongs to a process that takes over. */
-void server_hand_state_over(struct server *server);
 /* The process that had the state file until now has handed it over: reads what it has written
  * since the start. */
 void server_take_state_over(struct server *server);

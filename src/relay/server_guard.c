@@ -112,11 +112,6 @@ void server_free_bans(struct server_bans *bans)
     bans->bans = NULL;
 }
 
-void server_hand_state_over(struct server *server)
-{
-    ban_keeper_hand_over(server->relay.guard.keeper);
-}
-
 void server_take_state_over(struct server *server)
 {
     ban_keeper_take_over(server->relay.guard.keeper);

@@ -85,8 +85,6 @@ static enum err on_hand_over(void *ctx, uint64_t pid)
                    ": it accepts from now on, the sessions of this "
                    "relay may finish",
                    pid);
-        if (relay.server != NULL)
-            server_hand_state_over(relay.server);
         if (relay.server != NULL && !server_hand_over(relay.server, HAND_OVER_MS))
             log_warning("takeover: the listeners are not closed yet");
         if (relay.stops == 0)
