@@ -5,6 +5,11 @@
  * DACL admits its owner, administrators and SYSTEM, remote clients rejected, first instance
  * enforced ("Named Pipe Security and Access Rights").
  *
+ * Who is at the other end is what the system says, never what the other end says.
+ * local_connect() accepts only a server that runs as the caller's user or as an administrator.
+ * An administrator also accepts a service: on Linux the user who owns the directory of the
+ * socket, if nobody else but root can change the path to it; on Windows a service account.
+ *
  * Threads: one thread a connection; local_listener_stop() from any thread.
  */
 #ifndef PAIRPORT_OS_LOCAL_H
@@ -22,14 +27,26 @@
 struct local_listener; /* opaque */
 struct local_conn;     /* opaque */
 
-/* Where the endpoint of this name lives on this system: "/run/user/1000/pairport/NAME.sock"
- * (XDG_RUNTIME_DIR, else /run/pairport when root or /tmp/pairport-UID, a directory of mode
- * 0700 that must belong to the caller) or "\\.\pipe\pairport-NAME". A name that holds a slash
- * or backslash is a full path already and is copied. ERR_RANGE: it does not fit. */
+/* Where a process like the caller makes the endpoint of this name. Linux: NAME.sock in the first
+ * usable one of $XDG_RUNTIME_DIR/pairport, /run/pairport and /tmp/pairport-UID; usable is a
+ * directory that belongs to the caller and that only the caller can write, or that the caller
+ * may create. Windows: "\\.\pipe\pairport-NAME". A name that holds a slash or backslash is a full
+ * path already and is copied. ERR_RANGE: it does not fit. */
 enum err local_path(const char *name, char path[LOCAL_NAME_MAX]);
 
-/* Creates the endpoint (and the directory of local_path(), where that is missing). */
+/* Where the endpoint of this name is served: the places of local_path() are tried in that order.
+ * When nobody serves it, the same as local_path(). */
+enum err local_find(const char *name, char path[LOCAL_NAME_MAX]);
+
+/* Creates the endpoint (and the directory of local_path(), where that is missing). ERR_ACCESS:
+ * the system refuses it, or the directory is not safe; local_problem() says more. */
 enum err local_listen(const char *path, struct local_listener **out);
+
+/* Explains an ERR_ACCESS of local_listen() or local_connect(): "the directory /tmp/pairport-1000
+ * belongs to uid 1001, not to this user (uid 1000)". Looks again, so it may find that all is
+ * well by now. */
+#define LOCAL_PROBLEM_MAX 512
+void local_problem(const char *path, char text[LOCAL_PROBLEM_MAX]);
 
 /* Waits for the next client. ERR_CANCELLED after local_listener_stop(); any other error is
  * transient: wait a little and call again. */
@@ -38,8 +55,27 @@ void local_listener_stop(struct local_listener *listener); /* wakes local_accept
 void local_listener_close(
     struct local_listener *listener); /* removes the endpoint; no accept runs */
 
-/* ERR_NOT_FOUND: nobody listens there; ERR_ACCESS: not yours. */
+/* ERR_NOT_FOUND: nobody listens there; ERR_ACCESS: not yours, or the server is somebody who is
+ * not trusted (see above); local_problem() says more. */
 enum err local_connect(const char *path, struct local_conn **out);
+
+/* Who is at the other end: Linux SO_PEERCRED, which has the process that connected or called
+ * listen(), with its user at that time; Windows the token of the client or the owner of the pipe.
+ * On the side that accepts, call it after the first bytes were read: before that, Windows may
+ * not know yet. Any error: not known, to be treated as a stranger. */
+#define LOCAL_USER_MAX 192
+struct local_peer {
+    uint64_t pid;              /* of the process */
+    char user[LOCAL_USER_MAX]; /* "uid 1000", or a SID, for messages */
+    bool same_user;            /* as the calling process */
+    bool admin;                /* root; SYSTEM or, with its rights in force, an administrator */
+};
+enum err local_peer(const struct local_conn *conn, struct local_peer *out);
+
+/* Calls found() for each endpoint in the places of local_path() that somebody serves whom the
+ * caller trusts. */
+void local_each(void (*found)(void *ctx, const char *path, const struct local_peer *peer),
+                void *ctx);
 
 /* Reads what is there, 1..size bytes, waiting for it up to timeout_ms (UINT32_MAX: for ever).
  * ERR_CLOSED: the other end is gone; ERR_TIMEDOUT; ERR_CANCELLED after local_conn_stop(). */

@@ -396,6 +396,45 @@ static void stopping_wakes_a_writer_whose_reader_takes_nothing(void **state)
     local_conn_close(stalled.conn);
 }
 
+/* ---- who is there ---- */
+
+static void both_ends_learn_from_the_system_who_the_other_is(void **state)
+{
+    (void)state;
+    struct local_conn *client = connect_client();
+    struct local_conn *server = accept_client();
+    struct local_peer peer = {.pid = 0};
+    send_text(client, "x");
+    assert_receives(server, "x");
+    assert_int_equal(local_peer(server, &peer), ERR_OK);
+    assert_int_equal(peer.pid, os_process_id());
+    assert_true(peer.same_user);
+    assert_true(peer.user[0] != '\0');
+    peer = (struct local_peer){.pid = 0};
+    assert_int_equal(local_peer(client, &peer), ERR_OK);
+    assert_int_equal(peer.pid, os_process_id());
+    assert_true(peer.same_user);
+    local_conn_close(client);
+    local_conn_close(server);
+}
+
+static void look_for_endpoint(void *ctx, const char *path, const struct local_peer *peer)
+{
+    size_t *found = ctx;
+    if (strcmp(path, endpoint) == 0 && peer->pid == os_process_id())
+        ++*found;
+}
+
+static void all_that_are_served_are_listed_each_once(void **state)
+{
+    (void)state;
+    size_t found = 0;
+    if (test_on_wine())
+        skip(); /* it has no list of pipes */
+    local_each(look_for_endpoint, &found);
+    assert_int_equal(found, 1);
+}
+
 static void closed_connections_leave_no_descriptor(void **state)
 {
     (void)state;
@@ -467,6 +506,8 @@ int main(void)
         with_listener(a_read_of_nothing_ends_with_its_time_and_loses_nothing),
         with_listener(what_was_written_before_the_end_is_still_read),
         with_listener(writing_to_one_who_is_gone_says_closed),
+        with_listener(both_ends_learn_from_the_system_who_the_other_is),
+        with_listener(all_that_are_served_are_listed_each_once),
         with_listener(one_who_comes_and_goes_does_not_disturb_the_next),
         with_listener(many_clients_are_served_while_others_wait),
         with_listener(stopping_wakes_a_reader_and_every_later_one),

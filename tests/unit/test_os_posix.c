@@ -29,6 +29,7 @@
 #include "support/platform.h"
 
 enum { PATIENCE_MS = 60000 };
+enum { STRANGER = 12345 }; /* a user and group that nobody is */
 
 static char dir[TEST_PATH_MAX];
 
@@ -349,6 +350,16 @@ static void closing_does_not_remove_the_socket_of_a_successor(void **state)
     local_listener_close(second);
 }
 
+static void assert_refused(const char *path, const char *why)
+{
+    struct local_listener *listener;
+    char problem[LOCAL_PROBLEM_MAX];
+    assert_int_equal(local_listen(path, &listener), ERR_ACCESS);
+    local_problem(path, problem);
+    if (strstr(problem, why) == NULL)
+        fail_msg("no '%s' in '%s'", why, problem);
+}
+
 static void a_directory_that_others_can_write_is_refused(void **state)
 {
     (void)state;
@@ -356,14 +367,31 @@ static void a_directory_that_others_can_write_is_refused(void **state)
     char path[LOCAL_NAME_MAX];
     place(open_dir, "open");
     place(path, "open/relay.sock");
-    struct local_listener *listener;
     assert_int_equal(mkdir(open_dir, 0700), 0);
-    assert_int_equal(chmod(open_dir, 0777), 0);
-    assert_int_equal(local_listen(path, &listener), ERR_ACCESS);
-    assert_int_equal(chmod(open_dir, 01777), 0); /* as /tmp: files belong to their makers */
-    listener = listen_at(path);
-    local_listener_close(listener);
+    static const mode_t modes[] = {0777, 0770, 01777};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod(open_dir, modes[i]), 0);
+        assert_refused(path, "other users can write to the directory");
+    }
+    assert_int_equal(chmod(open_dir, 0755), 0);
+    local_listener_close(listen_at(path));
     assert_int_equal(rmdir(open_dir), 0);
+}
+
+static void a_directory_that_is_a_link_is_refused(void **state)
+{
+    (void)state;
+    char target[LOCAL_NAME_MAX];
+    char link[LOCAL_NAME_MAX];
+    char path[LOCAL_NAME_MAX];
+    place(target, "target");
+    place(link, "link");
+    place(path, "link/relay.sock");
+    assert_int_equal(mkdir(target, 0700), 0);
+    assert_int_equal(symlink(target, link), 0);
+    assert_refused(path, "is a symbolic link");
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(rmdir(target), 0);
 }
 
 static void a_directory_of_someone_else_is_refused(void **state)
@@ -372,25 +400,137 @@ static void a_directory_of_someone_else_is_refused(void **state)
     if (geteuid() != 0)
         skip(); /* only root can give a directory away */
     char foreign[LOCAL_NAME_MAX];
-    char link[LOCAL_NAME_MAX];
     char path[LOCAL_NAME_MAX];
     place(foreign, "foreign");
-    place(link, "link");
-    struct local_listener *listener;
-    assert_int_equal(mkdir(foreign, 0700), 0);
-    assert_int_equal(chown(foreign, 12345, 12345), 0);
     place(path, "foreign/relay.sock");
-    assert_int_equal(local_listen(path, &listener), ERR_ACCESS);
-
-    /* Their link to a directory of ours is no better; one of our own is. */
-    assert_int_equal(chown(foreign, 0, 0), 0);
-    assert_int_equal(symlink(foreign, link), 0);
-    place(path, "link/relay.sock");
-    local_listener_close(listen_at(path));
-    assert_int_equal(lchown(link, 12345, 12345), 0);
-    assert_int_equal(local_listen(path, &listener), ERR_ACCESS);
-    assert_int_equal(unlink(link), 0);
+    assert_int_equal(mkdir(foreign, 0700), 0);
+    assert_int_equal(chown(foreign, STRANGER, STRANGER), 0);
+    assert_refused(path, "belongs to uid 12345, not to this user (uid 0)");
     assert_int_equal(rmdir(foreign), 0);
+}
+
+/* ---- other users ---- */
+
+/* A process of another user that listens in a directory of its own. */
+struct stranger {
+    char directory[LOCAL_NAME_MAX];
+    char path[LOCAL_NAME_MAX];
+    pid_t pid;
+};
+
+static void play_stranger(const char *path)
+{
+    struct local_listener *listener;
+    if (setgid(STRANGER) != 0 || setuid(STRANGER) != 0 ||
+        local_listen(path, &listener) != ERR_OK)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static void start_stranger(struct stranger *stranger, const char *parent)
+{
+    str_format(stranger->directory, LOCAL_NAME_MAX, "%s/stranger-%d", parent, (int)getpid());
+    size_t len =
+        str_format(stranger->path, LOCAL_NAME_MAX, "%s/relay.sock", stranger->directory);
+    assert_true(len < LOCAL_NAME_MAX);
+    assert_int_equal(mkdir(stranger->directory, 0700), 0);
+    assert_int_equal(chown(stranger->directory, STRANGER, STRANGER), 0);
+    fflush(NULL);
+    stranger->pid = fork();
+    assert_true(stranger->pid >= 0);
+    if (stranger->pid == 0)
+        play_stranger(stranger->path);
+    uint64_t until = os_mono_ms() + PATIENCE_MS;
+    while (access(stranger->path, F_OK) != 0 && os_mono_ms() < until)
+        os_sleep_ms(1);
+}
+
+/* Between its bind() and its listen() it is not there yet. */
+static enum err connect_stranger(const struct stranger *stranger, struct local_conn **out)
+{
+    uint64_t until = os_mono_ms() + PATIENCE_MS;
+    enum err err;
+    while ((err = local_connect(stranger->path, out)) == ERR_NOT_FOUND && os_mono_ms() < until)
+        os_sleep_ms(1);
+    return err;
+}
+
+static void end_stranger(const struct stranger *stranger)
+{
+    int status;
+    kill(stranger->pid, SIGKILL);
+    assert_int_equal(waitpid(stranger->pid, &status, 0), stranger->pid);
+    unlink(stranger->path);
+    assert_int_equal(rmdir(stranger->directory), 0);
+}
+
+static void root_does_not_believe_a_server_that_others_can_have_put_there(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* only root can start a process of another user */
+    struct stranger stranger;
+    struct local_conn *conn;
+    char problem[LOCAL_PROBLEM_MAX];
+    start_stranger(&stranger, "/tmp");
+    assert_int_equal(connect_stranger(&stranger, &conn), ERR_ACCESS);
+    local_problem(stranger.path, problem);
+    assert_non_null(strstr(problem, "runs as another user (uid 12345, pid "));
+    end_stranger(&stranger);
+}
+
+static void root_reaches_a_service_in_its_own_directory(void **state)
+{
+    (void)state;
+    struct stat parent;
+    if (geteuid() != 0 || stat("/run", &parent) != 0 || parent.st_uid != 0 ||
+        (parent.st_mode & 022) != 0)
+        skip();
+    struct stranger stranger;
+    struct local_conn *conn;
+    struct local_peer peer;
+    start_stranger(&stranger, "/run");
+    assert_int_equal(connect_stranger(&stranger, &conn), ERR_OK);
+    assert_int_equal(local_peer(conn, &peer), ERR_OK);
+    assert_int_equal(peer.pid, stranger.pid);
+    assert_string_equal(peer.user, "uid 12345");
+    assert_false(peer.same_user);
+    assert_false(peer.admin);
+    local_conn_close(conn);
+
+    /* Not when others can change what is found there. */
+    assert_int_equal(chmod(stranger.directory, 0777), 0);
+    assert_int_equal(local_connect(stranger.path, &conn), ERR_ACCESS);
+    end_stranger(&stranger);
+}
+
+/* ---- places ---- */
+
+static void a_relay_is_found_in_the_place_where_another_environment_made_it(void **state)
+{
+    (void)state;
+    char name[64], here[LOCAL_NAME_MAX], there[LOCAL_NAME_MAX], found[LOCAL_NAME_MAX];
+    char made[TEST_PATH_MAX + 16];
+    str_format(name, sizeof name, "test-%d", (int)getpid());
+    str_format(there, sizeof there, "/tmp/pairport-%u/%s.sock", (unsigned)geteuid(), name);
+    str_format(made, sizeof made, "%s/pairport", dir);
+    assert_int_equal(local_path(name, here), ERR_OK);
+    assert_string_not_equal(here, there);
+    assert_int_equal(local_find(name, found), ERR_OK);
+    assert_string_equal(found, here); /* nobody is there: where one would be made */
+
+    struct local_listener *second = listen_at(there);
+    assert_int_equal(local_find(name, found), ERR_OK);
+    assert_string_equal(found, there);
+    struct local_listener *first = listen_at(here);
+    assert_int_equal(local_find(name, found), ERR_OK);
+    assert_string_equal(found, here);
+    local_listener_close(first);
+    local_listener_close(second);
+    assert_int_equal(rmdir(made), 0);
+    str_format(made, sizeof made, "/tmp/pairport-%u", (unsigned)geteuid());
+    (void)rmdir(made); /* unless others use it */
 }
 
 static void a_path_too_long_for_a_socket_is_refused(void **state)
@@ -439,7 +579,11 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
         cmocka_unit_test(closing_does_not_remove_the_socket_of_a_successor),
         cmocka_unit_test(a_directory_that_others_can_write_is_refused),
+        cmocka_unit_test(a_directory_that_is_a_link_is_refused),
         cmocka_unit_test(a_directory_of_someone_else_is_refused),
+        cmocka_unit_test(root_does_not_believe_a_server_that_others_can_have_put_there),
+        cmocka_unit_test(root_reaches_a_service_in_its_own_directory),
+        cmocka_unit_test(a_relay_is_found_in_the_place_where_another_environment_made_it),
         cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
     };
     os_init();

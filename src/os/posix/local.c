@@ -1,12 +1,10 @@
 #include "os/local.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,35 +23,7 @@ struct local_listener {
     ino_t inode;
 };
 
-/* ---- names ---- */
-
-enum err local_path(const char *name, char path[LOCAL_NAME_MAX])
-{
-    /* A file name that fits here may still be too long for a socket address. */
-    enum { LONGEST = sizeof((struct sockaddr_un *)NULL)->sun_path };
-    char text[LOCAL_NAME_MAX];
-    _Static_assert(LONGEST < LOCAL_NAME_MAX, "a cut text is seen as too long");
-
-    if (name[0] == '\0')
-        return ERR_INVALID;
-    const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
-    size_t len;
-    if (strpbrk(name, "/\\") != NULL)
-        len = str_format(text, sizeof text, "%s", name);
-    else if (runtime_dir != NULL && runtime_dir[0] == '/')
-        len = str_format(text, sizeof text, "%s/pairport/%s.sock", runtime_dir, name);
-    else if (geteuid() == 0)
-        len = str_format(text, sizeof text, "/run/pairport/%s.sock", name);
-    else
-        len = str_format(text, sizeof text, "/tmp/pairport-%u/%s.sock", (unsigned)geteuid(),
-                         name);
-    if (len >= LONGEST)
-        return ERR_RANGE;
-    memcpy(path, text, len + 1);
-    return ERR_OK;
-}
-
-static enum err socket_address(const char *path, struct sockaddr_un *addr)
+enum err local_address(const char *path, struct sockaddr_un *addr)
 {
     memset(addr, 0, sizeof *addr);
     addr->sun_family = AF_UNIX;
@@ -66,60 +36,9 @@ static enum err socket_address(const char *path, struct sockaddr_un *addr)
     return ERR_OK;
 }
 
-/* ---- the directory ----
- * Whoever may rename files in it may put a socket of his own in the place of ours. */
-
-static bool is_trusted(uid_t owner)
-{
-    return owner == 0 || owner == geteuid();
-}
-
-static bool is_safe_directory(const struct stat *stat)
-{
-    bool others_write = (stat->st_mode & (S_IWGRP | S_IWOTH)) != 0;
-    bool sticky = (stat->st_mode & S_ISVTX) != 0;
-    return S_ISDIR(stat->st_mode) && is_trusted(stat->st_uid) && (!others_write || sticky);
-}
-
-/* Opens the directory of the socket, made first where it is missing and `create` says so. */
-static enum err open_directory(const char *path, bool create, int *out)
-{
-    struct sockaddr_un name; /* a copy to cut; the length was checked */
-    enum err err = socket_address(path, &name);
-    if (err != ERR_OK)
-        return err;
-    char *slash = strrchr(name.sun_path, '/');
-    const char *directory = slash == NULL ? "." : slash == name.sun_path ? "/" : name.sun_path;
-    if (slash != NULL && slash != name.sun_path)
-        *slash = '\0';
-
-    if (create && mkdir(directory, 0700) != 0 && errno != EEXIST)
-        return error_last();
-    struct stat stat;
-    if (lstat(directory, &stat) != 0)
-        return error_last();
-    if (S_ISLNK(stat.st_mode) && !is_trusted(stat.st_uid))
-        return ERR_ACCESS; /* someone else says where our socket shall be */
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return error_last();
-    if (fstat(fd, &stat) != 0 || !is_safe_directory(&stat)) {
-        close(fd);
-        return ERR_ACCESS;
-    }
-    /* Two starting relays must not both find the same stale socket. Where others can lock the
-     * directory too we do without, rather than let them hold us up. */
-    if (create && stat.st_uid == geteuid() && (stat.st_mode & (S_IRWXG | S_IRWXO)) == 0) {
-        while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {
-        }
-    }
-    *out = fd;
-    return ERR_OK;
-}
-
 /* ---- listen ---- */
 
-static enum err open_socket(int *out)
+enum err local_open_socket(int *out)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -138,7 +57,7 @@ static enum err remove_stale(const struct sockaddr_un *addr)
     if (!S_ISSOCK(stat.st_mode))
         return ERR_EXISTS;
     int probe = -1;
-    enum err err = open_socket(&probe);
+    enum err err = local_open_socket(&probe);
     if (err != ERR_OK)
         return err;
     int failed = connect(probe, (const struct sockaddr *)addr, sizeof *addr);
@@ -181,7 +100,7 @@ enum err local_listen(const char *path, struct local_listener **out)
     struct local_listener *listener = calloc(1, sizeof *listener);
     if (listener == NULL)
         return ERR_NOMEM;
-    enum err err = socket_address(path, &listener->addr);
+    enum err err = local_address(path, &listener->addr);
     if (err != ERR_OK)
         goto free_listener;
     listener->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -189,11 +108,11 @@ enum err local_listen(const char *path, struct local_listener **out)
         err = error_last();
         goto free_listener;
     }
-    err = open_socket(&listener->fd);
+    err = local_open_socket(&listener->fd);
     if (err != ERR_OK)
         goto close_stop;
     int directory;
-    err = open_directory(path, true, &directory);
+    err = local_open_directory(path, &directory);
     if (err != ERR_OK)
         goto close_fd;
     err = bind_socket(listener);
@@ -292,24 +211,14 @@ void local_listener_close(struct local_listener *listener)
 
 /* ---- connections ---- */
 
-/* True when the one who listens is us or root; root itself may talk to anyone. */
-static bool peer_is_trusted(int fd)
-{
-    struct ucred cred;
-    socklen_t len = sizeof cred;
-    if (geteuid() == 0)
-        return true;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && is_trusted(cred.uid);
-}
-
 enum err local_connect(const char *path, struct local_conn **out)
 {
     struct sockaddr_un addr;
-    enum err err = socket_address(path, &addr);
+    enum err err = local_address(path, &addr);
     if (err != ERR_OK)
         return err;
     int fd = -1;
-    err = open_socket(&fd);
+    err = local_open_socket(&fd);
     if (err != ERR_OK)
         return err;
     if (connect(fd, (struct sockaddr *)&addr, sizeof addr) != 0) {
@@ -317,7 +226,7 @@ enum err local_connect(const char *path, struct local_conn **out)
         err = errno == ECONNREFUSED ? ERR_NOT_FOUND : error_last();
         goto close_fd;
     }
-    if (!peer_is_trusted(fd)) {
+    if (!local_is_trusted(fd, path)) {
         err = ERR_ACCESS;
         goto close_fd;
     }

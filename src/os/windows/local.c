@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "os/os.h"
 #include "os/windows/error.h"
+#include "os/windows/local_private.h"
 #include "os/windows/wide.h"
 #include "os/windows/windows_api.h"
 
@@ -22,13 +23,6 @@ struct local_listener {
     HANDLE stop;      /* manual reset; stays set */
     HANDLE connected; /* manual reset, of the overlapped connect */
     HANDLE next;      /* the instance that waits for a client, INVALID_HANDLE_VALUE if none */
-};
-
-struct local_conn {
-    HANDLE pipe;
-    HANDLE stop;    /* manual reset; stays set */
-    HANDLE read;    /* manual reset, of the overlapped read */
-    HANDLE written; /* manual reset, of the overlapped write */
 };
 
 enum err local_path(const char *name, char path[LOCAL_NAME_MAX])
@@ -164,12 +158,13 @@ static enum err finish(HANDLE pipe, OVERLAPPED *overlapped, HANDLE stop, uint32_
 
 /* ---- connections ---- */
 
-static enum err make_conn(HANDLE pipe, struct local_conn **out)
+static enum err make_conn(HANDLE pipe, bool accepted, struct local_conn **out)
 {
     struct local_conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL)
         return ERR_NOMEM;
     conn->pipe = pipe;
+    conn->accepted = accepted;
     enum err err = open_event(&conn->stop);
     if (err != ERR_OK)
         goto free_conn;
@@ -223,7 +218,7 @@ enum err local_accept(struct local_listener *listener, struct local_conn **out)
     listener->next = INVALID_HANDLE_VALUE;
     /* At once, so that the next client finds the name; if not, the next call tries. */
     (void)open_instance(listener, false);
-    err = make_conn(pipe, out);
+    err = make_conn(pipe, true, out);
     if (err != ERR_OK)
         CloseHandle(pipe);
     return err;
@@ -254,7 +249,7 @@ enum err local_connect(const char *path, struct local_conn **out)
     free(wide);
     if (pipe == INVALID_HANDLE_VALUE)
         return err;
-    err = make_conn(pipe, out);
+    err = local_is_trusted(pipe) ? make_conn(pipe, false, out) : ERR_ACCESS;
     if (err != ERR_OK)
         CloseHandle(pipe);
     return err;
