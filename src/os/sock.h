@@ -33,6 +33,13 @@ enum err sock_bind(sock_t sock, const struct addr *source);
 enum err sock_local_addr(sock_t sock, struct addr *out); /* normalised */
 enum err sock_peer_addr(sock_t sock, struct addr *out);  /* normalised */
 
+/* True when a socket that has just connected to `peer_port` is connected to itself. The system
+ * may choose the port of the destination as the local one; where nobody listens there, the
+ * socket's SYN then meets the socket itself (RFC 9293 3.5, simultaneous open). Such a socket is
+ * set to be reset when it is closed, however it is closed: an orderly end would keep the port in
+ * TIME_WAIT and a server from binding it. One system call as a rule. */
+bool sock_refuse_itself(sock_t sock, uint16_t peer_port);
+
 /* Options are wishes: a system that lacks one leaves the socket usable. */
 void sock_set_nodelay(sock_t sock, bool on);
 /* True where accepted sockets have their listener's TCP_NODELAY (Linux). */

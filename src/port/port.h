@@ -10,7 +10,8 @@
  *             (ERR_ABORTED, ERR_NO_DESCRIPTORS, ERR_NOMEM); the listener lives on and the
  *             operation can be submitted again. Several may be in flight on one listener.
  *  - CONNECT  completes when the connection stands (getpeername and shutdown work) or with an
- *             error; the socket is then of no use but to be closed.
+ *             error; the socket is then of no use but to be closed. One that got connected to
+ *             itself fails with ERR_REFUSED, as if nobody listened, which is so.
  *  - READ     with len 0 completes with ERR_OK when something can be received: bytes, FIN or,
  *             where the system tells, an error; it may complete without cause. With len > 0
  *             it completes with 1..len bytes, with 0 bytes for FIN, or with an error.

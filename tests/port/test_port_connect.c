@@ -90,6 +90,36 @@ static void a_port_without_listener_refuses(void **state)
     }
 }
 
+/* The local port is chosen by the system as a rule; here it is bound to the destination's. */
+static void connect_to_itself(struct rig *rig, enum addr_family family, const char *source)
+{
+    struct addr addr = net_loopback(family, net_free_port());
+    assert_int_not_equal(addr.port, 0);
+    if (source != NULL) {
+        uint16_t port = addr.port;
+        assert_ok(addr_parse_ip(source, &addr));
+        addr.port = port;
+    }
+    for (int i = 0; i < 3; i++) {
+        sock_t sock = rig_open(rig->port, family), server;
+        assert_ok(sock_bind(sock, &addr));
+        struct op connect = rig_connect_op(sock, &addr);
+        assert_err(rig_do(rig, &connect), ERR_REFUSED);
+        assert_int_not_equal(connect.raw, 0);
+        port_close_socket(rig->port, sock, i % 2 ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
+        assert_ok(net_listen(&addr, 1, &server, NULL)); /* nothing of it keeps a server away */
+        net_close(server);
+    }
+}
+
+static void a_connection_to_itself_is_refused_and_leaves_the_port_free(void **state)
+{
+    connect_to_itself(*state, ADDR_IPV4, NULL);
+    connect_to_itself(*state, ADDR_IPV4, "127.0.0.9");
+    if (net_has_ipv6())
+        connect_to_itself(*state, ADDR_IPV6, NULL);
+}
+
 /* The limited broadcast address has no route for TCP on any system, so nothing leaves the
  * machine. */
 static void an_address_without_route_fails(void **state)
@@ -240,6 +270,7 @@ int main(void)
         rig_test(a_connection_over_ipv6_stands_too),
         rig_test(bytes_sent_at_once_by_the_other_end_are_there),
         rig_test(a_port_without_listener_refuses),
+        rig_test(a_connection_to_itself_is_refused_and_leaves_the_port_free),
         rig_test(an_address_without_route_fails),
         rig_test(an_address_of_the_wrong_family_fails),
         rig_test(a_connect_that_nobody_answers_waits_until_it_is_cancelled),

@@ -21,6 +21,13 @@ static enum err connect_error(int code)
     }
 }
 
+static void finish_connect(struct port *port, struct worker *worker, struct op *op, int code)
+{
+    if (code == 0 && sock_refuse_itself(op->sock, op->addr.port))
+        code = ECONNREFUSED;
+    worker_finish(port, worker, op, connect_error(code), code);
+}
+
 void connect_start(struct port *port, struct worker *worker, struct record *record,
                    struct op *op, uint32_t cancels)
 {
@@ -32,7 +39,7 @@ void connect_start(struct port *port, struct worker *worker, struct record *reco
     else if (connect((int)op->sock, (struct sockaddr *)&to, len) != 0)
         code = errno;
     if (code != EINPROGRESS && code != EINTR) { /* interrupted it goes on, see connect(2) */
-        worker_finish(port, worker, op, connect_error(code), code);
+        finish_connect(port, worker, op, code);
         return;
     }
 
@@ -63,7 +70,7 @@ void connect_end(struct port *port, struct worker *worker, struct op *op, uint32
     if ((events & (EPOLLERR | EPOLLHUP)) &&
         getsockopt((int)op->sock, SOL_SOCKET, SO_ERROR, &code, &len) != 0)
         code = errno;
-    worker_finish(port, worker, op, connect_error(code), code);
+    finish_connect(port, worker, op, code);
 }
 
 /* ---- ACCEPT ---- */

@@ -80,6 +80,8 @@ static enum outcome complete(struct op *op)
 {
     if (setsockopt((SOCKET)op->sock, SOL_SOCKET, SO_UPDATE_CONNECT_CONTEXT, NULL, 0) != 0)
         return iocp_known(op, ERR_RESET, WSAGetLastError());
+    if (sock_refuse_itself(op->sock, op->addr.port))
+        return iocp_known(op, ERR_REFUSED, WSAECONNREFUSED);
     return iocp_known(op, ERR_OK, 0);
 }
 
