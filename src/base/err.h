@@ -25,6 +25,7 @@
     X(ERR_IN_USE, "in_use", "the address or name is already in use")                           \
     X(ERR_NO_ADDRESS, "no_address", "the address does not belong to this machine")             \
     X(ERR_ACCESS, "access", "permission denied")                                               \
+    X(ERR_UNSAFE, "unsafe", "it is a symbolic link, and others could have put it there")       \
     X(ERR_NOT_FOUND, "not_found", "no such file or name")                                      \
     X(ERR_EXISTS, "exists", "the file or name exists already")                                 \
     X(ERR_NO_SPACE, "no_space", "no space is left on the disk")                                \

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "config/diff.h"
+#include "config/file.h"
 #include "control/reload_text.h"
 #include "os/os.h"
 
@@ -46,6 +47,11 @@ static bool load(struct attempt *attempt, struct server *server, const char *pat
 {
     *attempt = (struct attempt){.server = server, .path = path};
     str_init(&attempt->messages);
+    if (!file_is_plain(path)) { /* reading it could wait for ever */
+        str_addf(&attempt->messages, "%s: this is a pipe or a device; a reload needs a file\n",
+                 path);
+        return false;
+    }
     enum err err = conf_load(path, &attempt->conf, &attempt->messages);
     return err == ERR_OK && compare(attempt) == ERR_OK;
 }

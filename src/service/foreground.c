@@ -26,19 +26,25 @@
 #define PROGRESS_MS   5000 /* between two lines about a stop under way */
 #define HAND_OVER_MS  5000 /* what closing the listeners may take */
 #define STUCK_MS      2000 /* how long a terminal or disk that stands still may hold the end */
+#define START_STOP_MS 3000 /* what a start may take to its end when it is to stop */
+#define END_MS        8000 /* what may hold the end when no session is left */
 
 static struct {
     struct os_mutex lock; /* guards all below */
     struct os_cond changed;
-    struct server *server;   /* NULL before it runs and after it has stopped */
-    bool starting;           /* names are being resolved, which may take long */
-    unsigned stops;          /* how often a stop was asked for */
-    bool now;                /* at once */
-    bool quick;              /* within QUICK_STOP_MS */
-    uint64_t over_ms;        /* sessions are ended evenly over this time; 0: in stop_timeout */
-    bool reloading;          /* by a signal; the server stays until it is over */
-    const char *config_path; /* absolute; "": there is no file */
-    bool handed_over;        /* another relay goes on with the listening sockets */
+    struct server *server; /* NULL before it runs and after it has stopped */
+    bool starting;         /* there is no server yet; names and disks may take long */
+    unsigned stops;        /* how often a stop was asked for */
+    bool now;              /* at once */
+    bool quick;            /* within QUICK_STOP_MS */
+    uint64_t over_ms;      /* sessions are ended evenly over this time; 0: in stop_timeout */
+    bool reloading;        /* by a signal; the server stays until it is over */
+    unsigned hangups;      /* signals to open the log and reload that are not done yet */
+    struct os_thread *hangup_thread; /* does them, or has; NULL: there was none */
+    bool hanging_up;                 /* it has not come to its end */
+    bool ended;                      /* nothing is left to be waited for */
+    const char *config_path;         /* absolute; "": there is no file */
+    bool handed_over;                /* another relay goes on with the listening sockets */
 } relay;
 
 /* ---- stop requests, from any thread ---- */
@@ -48,6 +54,20 @@ static void give_up_starting(void)
 {
     fputs("pairport: stopped while starting\n", stderr);
     _Exit(1);
+}
+
+/* A start that takes its time, for names that don't resolve or a disk that doesn't answer, is
+ * given up: at once when it was asked for again. With the lock held. */
+static void wait_for_start(void)
+{
+    uint64_t deadline = os_mono_ms() + START_STOP_MS;
+    unsigned asked = relay.stops;
+    while (relay.starting) {
+        uint64_t now = os_mono_ms();
+        if (asked > 1 || relay.stops > asked || now >= deadline)
+            give_up_starting();
+        os_cond_wait(&relay.changed, &relay.lock, (uint32_t)(deadline - now));
+    }
 }
 
 /* With the lock held. */
@@ -66,8 +86,7 @@ static void request_stop(bool now, bool quick, uint64_t over_ms)
     relay.now = relay.now || now || relay.stops > 1;
     relay.quick = relay.quick || quick;
     relay.over_ms = over_ms;
-    if (relay.starting && relay.stops > 1)
-        give_up_starting();
+    wait_for_start();
     if (relay.server != NULL)
         stop_server();
     os_cond_wake_all(&relay.changed);
@@ -104,8 +123,8 @@ static enum err reopen(void *ctx)
     else if (err == ERR_OK)
         log_notice("log file opened again");
     else if (err == ERR_TIMEDOUT)
-        log_warning("log file opened again, but the old one takes no more: what waits for it "
-                    "will follow");
+        log_warning("log file is not open again yet: the disk or who reads the old one does "
+                    "not answer; it will be as soon as that ends");
     else
         log_error("log file could not be opened again: %s; the old one stays in use",
                   err_text(err));
@@ -139,8 +158,45 @@ static void reload_by_signal(void)
     os_mutex_unlock(&relay.lock);
 }
 
+/* ---- SIGHUP ----
+ * In a thread of its own: opening the log and reading the configuration may take as long as a disk
+ * does, and the thread that takes signals must be there for the next one. */
+
+static void run_hangups(void *arg)
+{
+    (void)arg;
+    os_mutex_lock(&relay.lock);
+    while (relay.hangups > 0) {
+        relay.hangups = 0; /* one reload is enough for all that came before it */
+        os_mutex_unlock(&relay.lock);
+        reopen(NULL);
+        reload_by_signal();
+        os_mutex_lock(&relay.lock);
+    }
+    relay.hanging_up = false;
+    os_mutex_unlock(&relay.lock);
+}
+
+static void on_hangup(void)
+{
+    enum err err = ERR_OK;
+    os_mutex_lock(&relay.lock);
+    relay.hangups++;
+    if (!relay.hanging_up) {
+        if (relay.hangup_thread != NULL)
+            os_thread_join(relay.hangup_thread);
+        relay.hangup_thread = NULL;
+        err = os_thread_start(&relay.hangup_thread, "hangup", run_hangups, NULL);
+        relay.hanging_up = err == ERR_OK;
+    }
+    os_mutex_unlock(&relay.lock);
+    if (err != ERR_OK)
+        log_error("reload: no thread for it: %s; nothing was changed", err_text(err));
+}
+
 static void on_signal(enum signal_kind kind, void *ctx)
 {
+    (void)ctx;
     switch (kind) {
     case SIGNAL_STOP:
         log_notice("stop signal received");
@@ -150,10 +206,7 @@ static void on_signal(enum signal_kind kind, void *ctx)
         log_notice("the console or the system is closing");
         request_stop(false, true, 0);
         break;
-    case SIGNAL_REOPEN:
-        reopen(ctx);
-        reload_by_signal();
-        break;
+    case SIGNAL_REOPEN: on_hangup(); break;
     }
 }
 
@@ -189,7 +242,8 @@ static bool start_log(const struct conf *conf)
     if (err == ERR_OK)
         return true;
     fprintf(stderr, "pairport: log_file %s cannot be opened: %s\n",
-            conf->log_file[0] == '\0' ? "(stderr)" : conf->log_file, err_text(err));
+            conf->log_file[0] == '\0' ? "(stderr)" : conf->log_file,
+            err == ERR_TIMEDOUT ? "its disk does not answer" : err_text(err));
     return false;
 }
 
@@ -208,9 +262,6 @@ static void report_failures(const struct str *why, bool also_stderr)
 static struct server *start_server(struct conf *conf, struct door *door, bool takeover)
 {
     bool to_file = conf->log_file[0] != '\0';
-    os_mutex_lock(&relay.lock);
-    relay.starting = true;
-    os_mutex_unlock(&relay.lock);
     struct server *server = NULL;
     struct str why;
     str_init(&why);
@@ -317,7 +368,48 @@ static void publish(struct server *server)
     relay.starting = false;
     if (server != NULL && relay.stops > 0)
         stop_server();
+    os_cond_wake_all(&relay.changed);
     os_mutex_unlock(&relay.lock);
+}
+
+/* ---- the end ----
+ * No session is left, but threads that wait for a disk may hold what has to be freed. */
+
+static void guard_end(void *arg)
+{
+    (void)arg;
+    uint64_t deadline = os_mono_ms() + END_MS;
+    os_mutex_lock(&relay.lock);
+    for (uint64_t now = os_mono_ms(); !relay.ended && now < deadline; now = os_mono_ms())
+        os_cond_wait(&relay.changed, &relay.lock, (uint32_t)(deadline - now));
+    bool ended = relay.ended;
+    os_mutex_unlock(&relay.lock);
+    if (ended)
+        return;
+    log_error("a disk does not answer: this process ends without waiting for it; the last "
+              "changes of the state file may be lost");
+    log_output_stop(STUCK_MS);
+    signals_stopped();
+    _Exit(0);
+}
+
+/* NULL: there is no thread for it, and the end waits as long as it must. */
+static struct os_thread *start_end_guard(void)
+{
+    struct os_thread *thread = NULL;
+    if (os_thread_start(&thread, "end", guard_end, NULL) != ERR_OK)
+        return NULL;
+    return thread;
+}
+
+static void stop_end_guard(struct os_thread *thread)
+{
+    os_mutex_lock(&relay.lock);
+    relay.ended = true;
+    os_cond_wake_all(&relay.changed);
+    os_mutex_unlock(&relay.lock);
+    if (thread != NULL)
+        os_thread_join(thread);
 }
 
 static void run_server(struct server *server, struct door *door, const char *greeting)
@@ -362,6 +454,7 @@ static void run_server(struct server *server, struct door *door, const char *gre
         manager_notify("STOPPING=1");
     wait_stopped(server, &endpoint);
 
+    struct os_thread *end_guard = start_end_guard();
     publish(NULL);
     if (endpoint != NULL)
         endpoint_stop(endpoint);
@@ -377,6 +470,7 @@ static void run_server(struct server *server, struct door *door, const char *gre
         }
     }
     server_free(server);
+    stop_end_guard(end_guard);
 }
 
 /* The exit code. */
@@ -392,14 +486,24 @@ static int run(struct conf *conf, const struct foreground_options *options)
     return server == NULL ? 1 : 0;
 }
 
+static void set_starting(bool starting)
+{
+    os_mutex_lock(&relay.lock);
+    relay.starting = starting;
+    os_cond_wake_all(&relay.changed);
+    os_mutex_unlock(&relay.lock);
+}
+
 int foreground_run(struct conf *conf, const struct foreground_options *options)
 {
+    set_starting(true); /* until there is a server to stop */
     if (!start_log(conf)) {
         conf_free(conf);
         return 1;
     }
     start_log_program(conf);
     int code = run(conf, options);
+    set_starting(false);
     log_output_stop(STUCK_MS);
     if (code != 0 && options->hint != NULL)
         fputs(options->hint, stderr); /* below the log lines that say what it is about */

@@ -13,10 +13,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "config/conf.h"
+#include "os/file.h"
 #include "os/os.h"
 
 #define QUEUE_BYTES    (512 * 1024)
-#define RETRY_MS       1000 /* between tries to write what was not taken */
+#define RETRY_FIRST_MS 20   /* between tries to write what was not taken; it doubles */
+#define RETRY_LAST_MS  1000 /* until it is this */
+#define OPEN_WAIT_MS   5000 /* for the first opening of the file */
 #define REOPEN_WAIT_MS 2000
 
 static struct {
@@ -26,7 +29,10 @@ static struct {
     bool stopping;
     char path[CONF_PATH_MAX]; /* "" : stderr */
     FILE *file;               /* the thread's while it runs; NULL: stderr */
-    FILE *next_file;          /* to be used instead of `file` from now on; NULL: none */
+    unsigned opens_asked;     /* how often `path` was to be opened */
+    unsigned opens_done;      /* how often it was tried; less: the thread is to open it */
+    enum err open_err;        /* of the last try */
+    bool open_untold;         /* who asked does not wait any more: the thread tells */
     log_output_write *divert;
     void *divert_ctx;
     bool writing;   /* the thread has lines that are not in `filling` any more */
@@ -60,15 +66,62 @@ static size_t write_bytes(FILE *file, const char *bytes, size_t len)
 
 /* ---- the thread ---- */
 
-static void take_next_file(void)
+/* Opens the file and goes on there; one that can't be opened leaves the old one in use. With the
+ * lock held, released while the system may take its time. */
+static void open_again(void)
 {
-    if (output.next_file == NULL)
-        return;
-    if (output.file != NULL)
-        fclose(output.file);
-    output.file = output.next_file;
-    output.next_file = NULL;
+    char path[CONF_PATH_MAX];
+    FILE *file = NULL, *old = NULL;
+    unsigned asked = output.opens_asked;
+    str_format(path, sizeof path, "%s", output.path);
+    os_mutex_unlock(&output.lock);
+    enum err err = path[0] == '\0' ? ERR_OK : os_log_open(&file, path);
+    os_mutex_lock(&output.lock);
+    if (err == ERR_OK) {
+        old = output.file;
+        output.file = file;
+    }
+    output.open_err = err;
+    output.opens_done = asked;
+    bool tell = output.open_untold;
+    output.open_untold = false;
     os_cond_wake_all(&output.changed);
+    os_mutex_unlock(&output.lock);
+    if (old != NULL)
+        fclose(old);
+    if (tell && err == ERR_OK)
+        log_notice("log file opened again");
+    else if (tell)
+        log_error("log file could not be opened again: %s; the old one stays in use",
+                  err_text(err));
+    os_mutex_lock(&output.lock);
+}
+
+static bool is_open_wanted(void)
+{
+    return output.opens_done != output.opens_asked;
+}
+
+/* One write of `len` bytes; returns how many were taken. With the lock held, released while
+ * writing. */
+static size_t write_some(const char *at, size_t len)
+{
+    log_output_write *divert = output.file == NULL ? output.divert : NULL;
+    void *ctx = output.divert_ctx;
+    FILE *file = output.file;
+    size_t done = len;
+    output.diverting = divert != NULL;
+    os_mutex_unlock(&output.lock);
+    if (divert != NULL)
+        divert(ctx, at, len);
+    else
+        done = write_bytes(file, at, len);
+    os_mutex_lock(&output.lock);
+    if (output.diverting) {
+        output.diverting = false;
+        os_cond_wake_all(&output.changed);
+    }
+    return done;
 }
 
 /* Writes `len` bytes of the drained buffer; with the lock held, released while writing. Gives
@@ -76,33 +129,25 @@ static void take_next_file(void)
 static void drain(size_t len)
 {
     const char *at = output.draining;
+    uint32_t retry_ms = RETRY_FIRST_MS;
     while (len > 0) {
-        log_output_write *divert = output.file == NULL ? output.divert : NULL;
-        void *ctx = output.divert_ctx;
-        FILE *file = output.file;
-        output.diverting = divert != NULL;
-        os_mutex_unlock(&output.lock);
-        size_t done = len;
-        if (divert != NULL)
-            divert(ctx, at, len);
-        else
-            done = write_bytes(file, at, len);
-        os_mutex_lock(&output.lock);
-        if (output.diverting) {
-            output.diverting = false;
-            os_cond_wake_all(&output.changed);
-        }
+        size_t done = write_some(at, len);
         at += done;
         len -= done;
         if (len == 0)
             return;
         if (output.stopping && done == 0)
             break;
-        if (done == 0)
-            os_cond_wait(&output.changed, &output.lock, RETRY_MS);
-        if (output.next_file != NULL) { /* free of the old one's trouble */
-            take_next_file();
-            for (; at > output.draining && at[-1] != '\n'; at--)
+        if (done == 0) {
+            os_cond_wait(&output.changed, &output.lock, retry_ms);
+            retry_ms = retry_ms * 2 < RETRY_LAST_MS ? retry_ms * 2 : RETRY_LAST_MS;
+        } else {
+            retry_ms = RETRY_FIRST_MS;
+        }
+        if (is_open_wanted()) { /* free of the old one's trouble */
+            FILE *old = output.file;
+            open_again();
+            for (; output.file != old && at > output.draining && at[-1] != '\n'; at--)
                 len++; /* a line that was torn is whole in the new file */
         }
     }
@@ -117,8 +162,10 @@ static void run(void *arg)
     (void)arg;
     os_mutex_lock(&output.lock);
     for (;;) {
-        if (output.filled == 0)
-            take_next_file();
+        if (output.filled == 0 && is_open_wanted()) {
+            open_again();
+            continue; /* the lock was released: it may have been asked for once more */
+        }
         if (output.filled == 0 && output.stopping)
             break;
         if (output.filled == 0) {
@@ -173,52 +220,6 @@ static void put_line(void *ctx, enum log_level level, const char *line, size_t l
 
 /* ---- start, stop ---- */
 
-static enum err open_file(const char *path, FILE **out)
-{
-    FILE *file;
-    enum err err = os_file_open(&file, path, "ab");
-    if (err != ERR_OK)
-        return err;
-    setvbuf(file, NULL, _IONBF, 0); /* what was written is in the file */
-    *out = file;
-    return ERR_OK;
-}
-
-enum err log_output_start(const char *path)
-{
-    FILE *file = NULL;
-    if (*path != '\0') {
-        enum err err = open_file(path, &file);
-        if (err != ERR_OK)
-            return err;
-    }
-    /* Not every C library leaves stderr unbuffered when it is no terminal: Wine's does not. */
-    setvbuf(stderr, NULL, _IONBF, 0);
-    /* A signal may already ask for the file to be opened again. */
-    os_mutex_lock(&output.lock);
-    if (output.file != NULL)
-        fclose(output.file); /* of an earlier run, for lines that came late */
-    str_format(output.path, sizeof output.path, "%s", path);
-    output.file = file;
-    output.stopping = false;
-    output.filling = output.buffers[0];
-    output.draining = output.buffers[1];
-    output.running = true;
-    enum err err = os_thread_start(&output.thread, "log", run, NULL);
-    if (err != ERR_OK) {
-        output.running = false;
-        output.file = NULL;
-        if (file != NULL)
-            fclose(file);
-    }
-    os_mutex_unlock(&output.lock);
-    if (err != ERR_OK)
-        return err;
-    log_set_output(
-        &(struct log_output){.now_us = os_wall_us, .mono_ms = os_mono_ms, .write = put_line});
-    return ERR_OK;
-}
-
 /* Waits, with the lock held, for something to change. False: the time is over. */
 static bool wait_change(uint64_t deadline)
 {
@@ -229,29 +230,70 @@ static bool wait_change(uint64_t deadline)
     return true;
 }
 
-enum err log_output_reopen(void)
+/* Has the thread open `path`, and waits for it. With the lock held. */
+static enum err ask_to_open(uint32_t timeout_ms)
 {
-    char path[CONF_PATH_MAX];
-    os_mutex_lock(&output.lock);
-    str_format(path, sizeof path, "%s", output.path);
+    uint64_t deadline = os_mono_ms() + timeout_ms;
+    unsigned mine = ++output.opens_asked;
+    os_cond_wake_all(&output.changed);
+    while ((int)(output.opens_done - mine) < 0 && wait_change(deadline))
+        continue;
+    return (int)(output.opens_done - mine) < 0 ? ERR_TIMEDOUT : output.open_err;
+}
+
+/* With the lock held. The thread is left alone when it does not come back. */
+static void give_up_start(bool returns)
+{
+    output.stopping = true;
+    os_cond_wake_all(&output.changed);
+    struct os_thread *thread = output.thread;
+    output.thread = NULL;
+    if (!returns)
+        return;
     os_mutex_unlock(&output.lock);
-    if (path[0] == '\0')
-        return ERR_UNSUPPORTED;
-    FILE *file;
-    enum err err = open_file(path, &file);
+    os_thread_join(thread);
+    os_mutex_lock(&output.lock);
+}
+
+enum err log_output_start(const char *path)
+{
+    /* Not every C library leaves stderr unbuffered when it is no terminal: Wine's does not. */
+    setvbuf(stderr, NULL, _IONBF, 0);
+    /* A signal may already ask for the file to be opened again. */
+    os_mutex_lock(&output.lock);
+    str_format(output.path, sizeof output.path, "%s", path);
+    output.stopping = false;
+    output.filling = output.buffers[0];
+    output.draining = output.buffers[1];
+    output.filled = 0;
+    output.running = true;
+    enum err err = os_thread_start(&output.thread, "log", run, NULL);
+    if (err != ERR_OK) {
+        output.running = false;
+    } else {
+        /* By the thread: a file system that does not answer holds nobody else. */
+        err = ask_to_open(OPEN_WAIT_MS);
+        if (err != ERR_OK)
+            give_up_start(err != ERR_TIMEDOUT);
+    }
+    os_mutex_unlock(&output.lock);
     if (err != ERR_OK)
         return err;
-    uint64_t deadline = os_mono_ms() + REOPEN_WAIT_MS;
+    log_set_output(
+        &(struct log_output){.now_us = os_wall_us, .mono_ms = os_mono_ms, .write = put_line});
+    return ERR_OK;
+}
+
+enum err log_output_reopen(void)
+{
     os_mutex_lock(&output.lock);
-    if (output.next_file != NULL)
-        fclose(output.next_file);
-    output.next_file = file;
-    if (!output.running)
-        take_next_file();
-    os_cond_wake_all(&output.changed);
-    while (output.next_file == file && wait_change(deadline))
-        continue;
-    err = output.next_file == file ? ERR_TIMEDOUT : ERR_OK;
+    enum err err = ERR_CLOSED;
+    if (output.path[0] == '\0')
+        err = ERR_UNSUPPORTED;
+    else if (output.running)
+        err = ask_to_open(REOPEN_WAIT_MS);
+    if (err == ERR_TIMEDOUT)
+        output.open_untold = true;
     os_mutex_unlock(&output.lock);
     return err;
 }

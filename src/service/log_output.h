@@ -1,9 +1,10 @@
 /* log_output.h - where log lines go: stderr, a file, or above the prompt.
  *
  * Lines are put into a queue of bounded size and written by a thread of its own, so that a full
- * disk, a pipe nobody reads or a terminal that stands still never holds a worker. What cannot
- * be written is tried again; lines that find the queue full are lost, counted, and the count is
- * logged as soon as writing goes on. Before log_output_start() and after log_output_stop()
+ * disk, a pipe nobody reads or a terminal that stands still never holds a worker. The same thread
+ * opens and closes the file, so that a file system that does not answer (NFS) holds nobody either:
+ * who asks for it waits for a bounded time. What cannot be written is tried again; lines that find
+ * the queue full are lost, counted, and the count is logged as soon as writing goes on. Before log_output_start() and after log_output_stop()
  * lines are written at once by whoever logs.
  *
  * Threads: log_output_start() and _stop() by one owner, log_output_reopen() and _divert() by
@@ -18,13 +19,15 @@
 
 #include "base/err.h"
 
-/* Opens `path` for appending ("": stderr) and makes it the log's output. On an error the log
- * goes where it went before. */
+/* Opens `path` for appending ("": stderr) and makes it the log's output; see os_log_open(). On an
+ * error the log goes where it went before. ERR_TIMEDOUT: the system did not answer within 5 s; the
+ * thread that waits for it stays, and the output can't be started again. */
 enum err log_output_start(const char *path);
 
 /* Opens the same path again and goes on there; what was logged before is in the old file. On an
- * error the old file stays in use. ERR_UNSUPPORTED: the log goes to stderr. ERR_TIMEDOUT: the
- * old file does not take what is waiting; the new one is used as soon as it does. */
+ * error the old file stays in use. ERR_UNSUPPORTED: the log goes to stderr. ERR_TIMEDOUT: it was
+ * not open within 2 s, since the old file does not take what is waiting or the system does not
+ * answer; the new one is used as soon as that ends. ERR_CLOSED: the output has stopped. */
 enum err log_output_reopen(void);
 
 /* Waits until what was logged before is written. False: it was not within timeout_ms. */

@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/str.h"
+#include "os/file.h"
 #include "os/os.h"
 #include "support/platform.h"
 
@@ -121,6 +122,45 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_int_equal(os_file_open(&file, *state, "r"), ERR_INVALID); /* a directory */
     assert_int_equal(os_file_open(&file, path, "?"), ERR_INVALID);
     assert_null(file);
+}
+
+static void a_whole_file_takes_the_place_of_the_old_one(void **state)
+{
+    char path[TEST_PATH_MAX], left[TEST_PATH_MAX];
+    FILE *file;
+    join(path, *state, "whole");
+    assert_int_equal(os_file_write_whole(path, "one\n", 4), ERR_OK);
+    assert_holds(path, "one\n");
+    assert_int_equal(os_file_write_whole(path, "two", 3), ERR_OK);
+    assert_int_equal(os_plain_open(&file, path), ERR_OK);
+    fclose(file);
+    assert_holds(path, "two");
+
+    join(left, *state, "whole.0123456789abcdef.new");
+    write_text(left, "wb", "half");
+    os_file_clean_up(path);
+    assert_int_equal(os_file_open(&file, left, "rb"), ERR_NOT_FOUND);
+    assert_holds(path, "two");
+    join(left, *state, "no such directory/file");
+    assert_int_equal(os_file_write_whole(left, "x", 1), ERR_NOT_FOUND);
+    assert_int_equal(os_file_remove(path), ERR_OK);
+}
+
+static void a_locked_file_tells_its_holder_until_it_is_unlocked(void **state)
+{
+    char path[TEST_PATH_MAX];
+    struct os_file_lock *first, *second;
+    uint64_t holder = 0;
+    join(path, *state, "locked");
+    assert_int_equal(os_file_lock(&first, path, &holder), ERR_OK);
+    assert_int_equal(os_file_lock(&second, path, &holder), ERR_IN_USE);
+    assert_int_equal(holder, os_process_id());
+    assert_int_equal(os_file_write_whole(path, "x", 1), ERR_OK);
+    assert_int_equal(os_file_lock(&second, path, &holder), ERR_IN_USE);
+    os_file_unlock(first);
+    assert_int_equal(os_file_lock(&second, path, &holder), ERR_OK);
+    os_file_unlock(second);
+    assert_int_equal(os_file_remove(path), ERR_OK);
 }
 
 static void the_error_of_a_failed_library_call_is_kept(void **state)
@@ -290,6 +330,8 @@ int main(void)
         cmocka_unit_test(appending_goes_to_the_end_whoever_else_wrote),
         cmocka_unit_test(an_open_log_can_be_renamed_and_replaced),
         cmocka_unit_test(what_cannot_be_opened_says_why),
+        cmocka_unit_test(a_whole_file_takes_the_place_of_the_old_one),
+        cmocka_unit_test(a_locked_file_tells_its_holder_until_it_is_unlocked),
         cmocka_unit_test(the_error_of_a_failed_library_call_is_kept),
         cmocka_unit_test(a_path_of_many_directories_may_be_long),
         cmocka_unit_test(a_relative_path_becomes_absolute),

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "os/file.h"
 #include "os/os.h"
 #include "service/log_output.h"
 #include "support/platform.h"
@@ -153,6 +154,52 @@ static void lines_of_a_full_disk_are_counted(void **state)
         log_notice("line %d", i);
     assert_true(log_output_stop(PATIENCE_MS));
     assert_int_equal(log_lost_total(), lost + 10);
+}
+
+/* ---- a disk that does not answer ---- */
+
+static struct {
+    struct os_mutex lock;
+    struct os_cond changed;
+    bool stuck;
+} disk;
+
+static void set_disk(bool stuck)
+{
+    os_mutex_lock(&disk.lock);
+    disk.stuck = stuck;
+    os_cond_wake_all(&disk.changed);
+    os_mutex_unlock(&disk.lock);
+}
+
+enum err __real_os_log_open(FILE **out, const char *file);
+enum err __wrap_os_log_open(FILE **out, const char *file);
+
+enum err __wrap_os_log_open(FILE **out, const char *file)
+{
+    os_mutex_lock(&disk.lock);
+    while (disk.stuck)
+        os_cond_wait(&disk.changed, &disk.lock, UINT32_MAX);
+    os_mutex_unlock(&disk.lock);
+    return __real_os_log_open(out, file);
+}
+
+static void a_disk_that_does_not_answer_holds_nobody_and_is_used_when_it_does(void **state)
+{
+    (void)state;
+    assert_int_equal(log_output_start(path), ERR_OK);
+    log_notice("before");
+    assert_true(log_output_flush(PATIENCE_MS));
+    assert_int_equal(os_file_replace(path, moved), ERR_OK);
+    set_disk(true);
+    assert_int_equal(log_output_reopen(), ERR_TIMEDOUT);
+    log_notice("meanwhile");
+    assert_false(log_output_flush(10));
+    assert_false(log_output_stop(10));
+    set_disk(false);
+    assert_true(log_output_stop(PATIENCE_MS));
+    assert_file(moved, "before\n");
+    assert_file(path, "meanwhile\nlog file opened again\n");
 }
 
 /* ---- somewhere else than stderr ---- */
@@ -311,6 +358,7 @@ int main(void)
         TEST(reopen_that_fails_keeps_the_old_file),
         TEST(there_is_nothing_to_reopen_on_stderr),
         TEST(lines_of_a_full_disk_are_counted),
+        TEST(a_disk_that_does_not_answer_holds_nobody_and_is_used_when_it_does),
         TEST(diverted_lines_go_to_the_function),
         TEST(a_file_is_not_diverted),
         TEST(an_output_that_stands_still_holds_nobody_and_loses_with_a_number),

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "os/local.h"
 #include "os/os.h"
@@ -209,14 +211,43 @@ static void judge_directory(const char *directory, const struct stat *stat,
                    directory, (unsigned)(stat->st_mode & 07777));
 }
 
+/* The process that holds a flock() on this file; 0: it is not known. See proc_locks(5). */
+static long find_holder(int fd)
+{
+    struct stat stat;
+    FILE *file = fstat(fd, &stat) == 0 ? fopen("/proc/locks", "re") : NULL;
+    if (file == NULL)
+        return 0;
+    char line[256];
+    long found = 0;
+    while (found == 0 && fgets(line, sizeof line, file) != NULL) {
+        char kind[16];
+        long pid;
+        unsigned long long inode;
+        if (sscanf(line, "%*[^:]: %15s %*s %*s %ld %*x:%*x:%llu", kind, &pid, &inode) == 3 &&
+            strcmp(kind, "FLOCK") == 0 && inode == stat.st_ino)
+            found = pid;
+    }
+    fclose(file);
+    return found;
+}
+
 /* Two starting relays must not both find the same stale socket. Whoever holds the lock for long
  * is not starting, but stopped: then this one goes on without. */
-static void lock(int directory)
+static void lock(int fd, const char *directory)
 {
     uint64_t until = os_mono_ms() + LOCK_MS;
-    while (flock(directory, LOCK_EX | LOCK_NB) != 0 &&
-           (errno == EINTR || errno == EWOULDBLOCK) && os_mono_ms() < until)
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EINTR && errno != EWOULDBLOCK)
+            return; /* the file system has no locks */
+        if (os_mono_ms() >= until) {
+            log_warning("the directory %s is locked by pid %ld, which does not let go of it; "
+                        "going on without the lock",
+                        directory, find_holder(fd));
+            return;
+        }
         os_sleep_ms(LOCK_AGAIN_MS);
+    }
 }
 
 enum err local_open_directory(const char *path, int *out)
@@ -240,7 +271,7 @@ enum err local_open_directory(const char *path, int *out)
         return err;
     }
     if (stat.st_uid == geteuid())
-        lock(fd);
+        lock(fd, directory);
     *out = fd;
     return ERR_OK;
 }

@@ -41,6 +41,11 @@ void os_init(void)
         perror("cannot ignore SIGPIPE");
         exit(1);
     }
+    /* A file at its limit (ulimit -f, LimitFSIZE) is as good as a full disk: EFBIG. */
+    if (sigaction(SIGXFSZ, &ignore, NULL) != 0) {
+        perror("cannot ignore SIGXFSZ");
+        exit(1);
+    }
 }
 
 /* ---- memory ---- */

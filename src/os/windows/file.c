@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "os/file.h"
 #include "os/os.h"
 #include "os/windows/error.h"
 #include "os/windows/wide.h"
@@ -51,7 +52,47 @@ static bool is_directory(const wchar_t *path)
            (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
 }
 
-enum err os_file_open(FILE **out, const char *path, const char *mode)
+/* True for a symbolic link or a mount point; other reparse points (a file kept in the cloud) are
+ * files. */
+static bool is_link(const wchar_t *path)
+{
+    WIN32_FIND_DATAW found;
+    HANDLE search = FindFirstFileW(path, &found);
+    if (search == INVALID_HANDLE_VALUE)
+        return false;
+    FindClose(search);
+    return (found.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0 &&
+           IsReparseTagNameSurrogate(found.dwReserved0);
+}
+
+static enum err open_wide(FILE **out, const wchar_t *path, const struct file_mode *how,
+                          const char *mode)
+{
+    /* As on other systems an open file can be renamed or removed: so a log can be rotated. */
+    HANDLE handle =
+        CreateFileW(path, how->access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                    NULL, how->disposition, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (handle == INVALID_HANDLE_VALUE) {
+        enum err err = error_last();
+        return err == ERR_ACCESS && is_directory(path) ? ERR_INVALID : err;
+    }
+    int fd = _open_osfhandle((intptr_t)handle, how->flags | _O_NOINHERIT);
+    if (fd < 0) {
+        enum err err = os_last_error();
+        CloseHandle(handle);
+        return err;
+    }
+    FILE *file = _fdopen(fd, mode);
+    if (file == NULL) {
+        enum err err = os_last_error();
+        _close(fd); /* and the handle */
+        return err;
+    }
+    *out = file;
+    return ERR_OK;
+}
+
+static enum err open_file(FILE **out, const char *path, const char *mode, bool links)
 {
     struct file_mode how;
     if (!read_mode(mode, &how))
@@ -60,32 +101,48 @@ enum err os_file_open(FILE **out, const char *path, const char *mode)
     enum err err = wide_path(path, &wide);
     if (err != ERR_OK)
         return err;
+    err = !links && is_link(wide) ? ERR_UNSAFE : open_wide(out, wide, &how, mode);
+    free(wide);
+    return err;
+}
 
-    /* As on other systems an open file can be renamed or removed: so a log can be rotated. */
-    HANDLE handle =
-        CreateFileW(wide, how.access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                    NULL, how.disposition, FILE_ATTRIBUTE_NORMAL, NULL);
-    if (handle == INVALID_HANDLE_VALUE) {
-        err = error_last();
-        if (err == ERR_ACCESS && is_directory(wide))
-            err = ERR_INVALID;
-        goto free_wide;
-    }
-    int fd = _open_osfhandle((intptr_t)handle, how.flags | _O_NOINHERIT);
-    if (fd < 0) {
-        err = os_last_error();
-        CloseHandle(handle);
-        goto free_wide;
-    }
-    FILE *file = _fdopen(fd, mode);
-    if (file == NULL) {
-        err = os_last_error();
-        _close(fd); /* and the handle */
-        goto free_wide;
+enum err os_file_open(FILE **out, const char *path, const char *mode)
+{
+    return open_file(out, path, mode, true);
+}
+
+enum err os_log_open(FILE **out, const char *path)
+{
+    enum err err = open_file(out, path, "ab", false);
+    if (err == ERR_OK)
+        setvbuf(*out, NULL, _IONBF, 0); /* what was written is in the file */
+    return err;
+}
+
+enum err os_plain_open(FILE **out, const char *path)
+{
+    FILE *file;
+    enum err err = open_file(&file, path, "rb", false);
+    if (err != ERR_OK)
+        return err;
+    if (GetFileType((HANDLE)_get_osfhandle(_fileno(file))) != FILE_TYPE_DISK) {
+        fclose(file);
+        return ERR_INVALID;
     }
     *out = file;
+    return ERR_OK;
+}
 
-free_wide:
+enum err os_file_settle(const char *path, char *out, size_t size)
+{
+    wchar_t *wide;
+    enum err err = wide_path(path, &wide);
+    if (err != ERR_OK)
+        return err;
+    if (is_link(wide))
+        err = ERR_UNSAFE;
+    else
+        os_full_path(path, out, size);
     free(wide);
     return err;
 }
