@@ -47,6 +47,7 @@ static void compare_key(struct making *making, const struct key *key, const void
     change->route = route;
     change->key = key->name;
     change->restart = !key->reloadable;
+    change->new_only = route != NULL && key->reloadable && !key_reaches_open(key);
     value_write(key, before, &change->from);
     value_write(key, after, &change->to);
     note_failure(making, change);
@@ -120,6 +121,7 @@ static void add_upstream(struct making *making, enum diff_kind kind,
     if (change == NULL)
         return;
     change->route = route->name;
+    change->new_only = kind == DIFF_UPSTREAM_CHANGED;
     change->upstream = after != NULL ? after->name : before->name;
     if (before != NULL)
         upstream_write(before, &change->from);

@@ -35,7 +35,8 @@ struct diff_change {
     /* Values as written, which look the same where a file that they name is another one now; of a
      * route that is added or removed its addresses. */
     struct str from, to;
-    bool restart; /* takes effect only with a restart */
+    bool restart;  /* takes effect only with a restart */
+    bool new_only; /* open sessions go on as before; only new ones see it */
 };
 
 struct diff {

@@ -239,6 +239,34 @@ static_assert(sizeof keys / sizeof keys[0] <= KEYS_MAX, "KEYS_MAX has room for e
 static_assert(LOG_FILE_MAX < CONF_PATH_MAX && STATE_FILE_MAX < CONF_PATH_MAX,
               "the fields have room for the name");
 
+bool key_reaches_open(const struct key *key)
+{
+    static const char *const names[] = {
+        "on_down",
+        "on_remove",
+        "first_byte_timeout",
+        "min_rate",
+        "max_backlog_age",
+        "max_session_time",
+        "rate_up",
+        "rate_down",
+        "rate_up_per_client",
+        "rate_down_per_client",
+        "rate_up_per_route",
+        "rate_down_per_route",
+        "idle_timeout",
+        "half_close_timeout",
+        "keepalive",
+        "keepalive_interval",
+        "nodelay",
+        "buffer_size",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(key->name, names[i]) == 0)
+            return key->section == KEY_ROUTE;
+    return false;
+}
+
 const char *key_section_word(enum key_section section)
 {
     switch (section) {

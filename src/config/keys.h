@@ -61,6 +61,10 @@ struct key {
 extern const struct key keys[];
 extern const size_t key_count;
 
+/* True when sessions that are open already get a changed value of this key of a route, too; false:
+ * it matters only for what comes later, as a rule for new sessions. Of keys that are reloadable. */
+bool key_reaches_open(const struct key *key);
+
 const char *key_section_word(enum key_section section); /* "[relay]", "[route NAME]" */
 
 /* NULL when there is none. */

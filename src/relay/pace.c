@@ -37,6 +37,13 @@ static bool same_paces(const struct conf_route *a, const struct conf_route *b)
            same_pace(&a->rate_down_per_route, &b->rate_down_per_route);
 }
 
+/* Those of the sockets; see look_at_options() in pair_look.c. */
+static bool same_options(const struct conf_route *a, const struct conf_route *b)
+{
+    return a->nodelay == b->nodelay && a->keepalive_idle_ms == b->keepalive_idle_ms &&
+           a->keepalive_interval_ms == b->keepalive_interval_ms;
+}
+
 void pace_reconfigured(struct relay_route *route, const struct conf_route *before)
 {
     if (!same_paces(route->conf, before)) {
@@ -45,6 +52,8 @@ void pace_reconfigured(struct relay_route *route, const struct conf_route *befor
         clients_fill(route->relay->guard.clients, route->guard.number);
         atomic_fetch_add(&route->repaced, 1);
     }
+    if (!same_options(route->conf, before))
+        atomic_fetch_add(&route->options, 1);
     table_wake(&route->relay->table, &route->relay->timers, route);
 }
 

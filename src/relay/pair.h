@@ -100,6 +100,7 @@ struct pair {
     uint64_t connect_due_ms; /* deadline of the header or of the running try; or when to try
                                 again, if `waits` */
     bool keepalive;          /* was set on both sockets */
+    uint32_t options_seen;   /* route->options when the sockets got their options last */
     uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
     uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
 

@@ -138,16 +138,29 @@ static void look_at_sinks(struct pair *pair, struct worker *worker)
         (void)pair_look_at_unsent(pair, worker, &pair->client, &unsent);
 }
 
-/* Only a session that lasts needs it: most of the system calls of a short one would be these. */
-static void set_keepalive(struct pair *pair)
+static void set_options(const struct pair *pair, sock_t sock, bool nodelay, bool keepalive)
 {
     const struct conf_route *conf = pair->route->conf;
-    if (pair->keepalive)
+    if (sock != SOCK_NONE && nodelay)
+        sock_set_nodelay(sock, conf->nodelay);
+    if (sock != SOCK_NONE && keepalive)
+        sock_set_keepalive(sock, conf->keepalive_idle_ms, conf->keepalive_interval_ms);
+}
+
+/* Only a session that lasts needs keepalive: most of the system calls of a short one would be
+ * these. A reload that changed an option reaches the session here, and also one whose client was
+ * in the backlog at that time, with the options that the listener had before. */
+static void look_at_options(struct pair *pair, bool lasts)
+{
+    uint32_t options = atomic_load_explicit(&pair->route->options, memory_order_relaxed);
+    bool changed = pair->options_seen != options;
+    bool keepalive = pair->keepalive ? changed : lasts;
+    if (!changed && !keepalive)
         return;
-    pair->keepalive = true;
-    sock_set_keepalive(pair->client.sock, conf->keepalive_idle_ms, conf->keepalive_interval_ms);
-    sock_set_keepalive(pair->upstream.sock, conf->keepalive_idle_ms,
-                       conf->keepalive_interval_ms);
+    pair->options_seen = options;
+    pair->keepalive = pair->keepalive || lasts;
+    set_options(pair, pair->client.sock, changed, keepalive);
+    set_options(pair, pair->upstream.sock, changed, keepalive);
 }
 
 /* While connected: the next look, or the end. */
@@ -177,7 +190,7 @@ static bool may_miss_a_reset(const struct flow *flow)
 
 static void look_at_data(struct pair *pair, struct worker *worker)
 {
-    set_keepalive(pair);
+    look_at_options(pair, true);
     flow_look(&pair->up, worker);
     flow_look(&pair->down, worker);
     uint64_t next = LOOK_DATA_MS;
@@ -251,6 +264,7 @@ static void wake(struct pair *pair, struct worker *worker)
     bool went_on = false;
     if (is_repaced(pair))
         forget_pace(pair);
+    look_at_options(pair, false);
     if (!pair->end_wanted) {
         went_on |= go_on(pair, worker, &pair->up);
         went_on |= go_on(pair, worker, &pair->down);

@@ -65,10 +65,11 @@ struct relay_route {
     struct listener *
         *listeners;        /* owned, one for each port of each of conf->listens, in order */
     size_t listener_count; /* 0 once it was removed */
-    struct log_limit refuse_log;      /* refused clients */
-    _Atomic bool frozen;              /* see pace.h */
-    _Atomic uint32_t repaced;         /* how often its rates were changed */
-    _Atomic uint32_t thaws;           /* how often it was thawed */
+    struct log_limit refuse_log; /* refused clients */
+    _Atomic bool frozen;         /* see pace.h */
+    _Atomic uint32_t repaced;    /* how often its rates were changed */
+    _Atomic uint32_t options;    /* how often keepalive, its interval or nodelay were changed */
+    _Atomic uint32_t thaws;      /* how often it was thawed */
     struct bucket pace_up, pace_down; /* what all its sessions may move together */
     struct gauge sessions_gauge;
 };

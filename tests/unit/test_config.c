@@ -293,6 +293,10 @@ static void every_key_is_found_by_its_section_and_name(void **state)
         assert_ptr_equal(key_find(keys[i].section, keys[i].name), &keys[i]);
     assert_null(key_find(KEY_RELAY, "backlog"));
     assert_null(key_find(KEY_ROUTE, ""));
+    size_t reach = 0;
+    for (size_t i = 0; i < key_count; ++i)
+        reach += key_reaches_open(&keys[i]);
+    assert_int_equal(reach, 18); /* each name in its list is a key */
     assert_string_equal(key_section_word(KEY_RELAY), "[relay]");
     assert_string_equal(key_section_word(KEY_CONSOLE), "[console]");
     assert_string_equal(key_section_word(KEY_ROUTE), "[route NAME]");
