@@ -73,7 +73,8 @@ bool reload_plan(struct server *server, const char *path, bool json, struct str 
 {
     struct attempt attempt;
     os_mutex_lock(&one_at_a_time);
-    bool good = load(&attempt, server, path);
+    bool good = load(&attempt, server, path) &&
+                server_try_listens(server, attempt.conf, &attempt.messages) == ERR_OK;
     write_attempt(&attempt, good ? RELOAD_WOULD : RELOAD_CANNOT, json, out);
     free_attempt(&attempt);
     os_mutex_unlock(&one_at_a_time);
@@ -107,10 +108,14 @@ static bool carry_out(struct attempt *attempt, bool json, struct str *out)
     str_init(&logged);
     write_attempt(attempt, RELOAD_DID, json, &done);
     reload_as_text(&attempt->diff, attempt->counts, attempt->path, RELOAD_DID, "", &logged);
+    size_t told = attempt->messages.len;
     bool good = server_reload(attempt->server, attempt->conf, &attempt->messages) == ERR_OK;
     if (good) {
         attempt->conf = NULL;
-        str_add(out, done.data);
+        if (json)
+            reload_add_messages(done.data, attempt->messages.data + told, out);
+        else
+            str_addf(out, "%s%s", attempt->messages.data + told, done.data);
         log_lines(LOG_WARNING, attempt->messages.data);
         log_lines(LOG_NOTICE, logged.data);
     }

@@ -39,6 +39,10 @@ static struct reload_count count_sessions(const struct diff_change *change,
     } else if (change->kind == DIFF_KEY && strcmp(change->key, "listen") != 0) {
         count.sessions = route->totals.sessions_open;
     }
+    if (change->new_only) {
+        count.untouched = count.sessions;
+        count.sessions = 0;
+    }
     return count;
 }
 
@@ -76,6 +80,9 @@ static void add_sessions(const struct diff_change *change, const struct reload_c
     const char *plural = count->sessions == 1 ? "" : "s";
     const char *will = would ? "would " : "";
     bool goes = change->kind == DIFF_ROUTE_REMOVED || change->kind == DIFF_UPSTREAM_REMOVED;
+    if (count->untouched > 0)
+        str_addf(out, " (for new sessions; %" PRIu32 " open go%s on as before)",
+                 count->untouched, count->untouched == 1 ? "es" : "");
     if (count->sessions == 0)
         return;
     if (!goes)
@@ -196,17 +203,23 @@ static json_t *change_as_json(struct json_build *build, const struct diff_change
     json_build_bool(build, object, "needs_restart", change->restart);
     json_build_u64(build, object, "sessions", count->sessions);
     json_build_bool(build, object, "ends_sessions", count->ends_them);
+    json_build_bool(build, object, "new_sessions_only", change->new_only);
     return object;
 }
 
-static void put_messages(struct json_build *build, json_t *root, const char *messages)
+static void push_lines(struct json_build *build, json_t *array, const char *messages)
 {
-    json_t *array = json_build_array(build);
     while (*messages != '\0') {
         size_t len = strcspn(messages, "\n");
         json_build_push(build, array, json_stringn(messages, len));
         messages += len + (messages[len] == '\n');
     }
+}
+
+static void put_messages(struct json_build *build, json_t *root, const char *messages)
+{
+    json_t *array = json_build_array(build);
+    push_lines(build, array, messages);
     json_build_put(build, root, "messages", array);
 }
 
@@ -224,5 +237,17 @@ void reload_as_json(const struct diff *diff, const struct reload_count *counts,
     for (size_t i = 0; tense != RELOAD_CANNOT && i < diff->count; i++)
         json_build_push(&build, array, change_as_json(&build, &diff->changes[i], &counts[i]));
     json_build_put(&build, root, "changes", array);
+    json_build_write(&build, root, out);
+}
+
+void reload_add_messages(const char *done, const char *messages, struct str *out)
+{
+    struct json_build build = {false};
+    json_t *root = *messages == '\0' ? NULL : json_loads(done, 0, NULL);
+    if (root == NULL) {
+        str_add(out, done);
+        return;
+    }
+    push_lines(&build, json_object_get(root, "messages"), messages);
     json_build_write(&build, root, out);
 }

@@ -19,7 +19,8 @@ enum reload_tense {
 /* What a change touches. */
 struct reload_count {
     uint32_t sessions;
-    bool ends_them; /* the route's on_remove is kill */
+    uint32_t untouched; /* open ones, of a change that is for new ones only */
+    bool ends_them;     /* the route's on_remove is kill */
 };
 
 /* One for each change. Within server_hold(). ERR_NOMEM leaves nothing. */
@@ -34,5 +35,8 @@ void reload_as_text(const struct diff *diff, const struct reload_count *counts,
 void reload_as_json(const struct diff *diff, const struct reload_count *counts,
                     const char *path, enum reload_tense tense, const char *messages,
                     struct str *out);
+
+/* Adds `done`, which reload_as_json() has written, with more messages in it. */
+void reload_add_messages(const char *done, const char *messages, struct str *out);
 
 #endif

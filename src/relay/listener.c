@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "config/listen.h"
+#include "os/beside.h"
+#include "os/holder.h"
 #include "relay/listener_socket.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
@@ -11,6 +14,8 @@
 
 #define BACK_OFF_FIRST_MS 50
 #define BACK_OFF_MAX_MS   1000
+
+#define LINGER_MS 250 /* for those who have begun to connect: a round trip */
 
 #define MANY_ACCEPTS                                                                           \
     64 /* posted by the listeners of one line together, if more than one each */
@@ -101,6 +106,10 @@ static void on_retry(struct timer *timer, struct worker *worker)
 {
     struct listener *listener =
         (struct listener *)((char *)timer - offsetof(struct listener, retry));
+    if (listener->lingers) { /* never changes once it is set */
+        listener_stop(listener, worker);
+        return;
+    }
     os_mutex_lock(&listener->lock);
     if (!listener->stopping && atomic_load(&listener->starved)) {
         recover(listener);
@@ -132,6 +141,8 @@ static bool must_rest(enum err err)
  * because serving it may exhaust the machine, too. */
 static enum err take_client(struct listener *listener, struct worker *worker, struct op *op)
 {
+    if (op->err == ERR_OK && listener->lingers)
+        beside_accepted(op->accepted);
     if (op->err == ERR_OK)
         return pair_begin(worker, listener->route, op->accepted, &op->addr,
                           listener->port_offset);
@@ -180,15 +191,15 @@ static unsigned slots_for(unsigned ports)
     return slots;
 }
 
-enum err listener_open(struct listener **out, struct relay_route *route,
-                       const struct conf_listen *conf, uint16_t port_offset)
+/* Without a socket. NULL: no memory. */
+static struct listener *make(struct relay_route *route, const struct conf_listen *conf,
+                             uint16_t port_offset)
 {
-    struct relay *relay = route->relay;
     unsigned slots = slots_for(conf->port_count);
     struct listener *listener = calloc(1, sizeof *listener + slots * sizeof listener->slots[0]);
     if (listener == NULL)
-        return ERR_NOMEM;
-    listener->relay = relay;
+        return NULL;
+    listener->relay = route->relay;
     listener->route = route;
     listener->addr = conf->addr;
     listener->addr.port = (uint16_t)(conf->addr.port + port_offset);
@@ -201,15 +212,88 @@ enum err listener_open(struct listener **out, struct relay_route *route,
         listener->slots[i].op.owner = listener;
         listener->slots[i].resting = true;
     }
+    return listener;
+}
 
-    enum err err = listener_socket_open(listener);
+static enum err begin(struct listener *listener, enum err err, struct listener **out)
+{
     if (err != ERR_OK) {
         free(listener);
         return err;
     }
-    lifecycle_part_begins(relay);
+    lifecycle_part_begins(listener->relay);
     *out = listener;
     return ERR_OK;
+}
+
+enum err listener_open(struct listener **out, struct relay_route *route,
+                       const struct conf_listen *conf, uint16_t port_offset)
+{
+    struct listener *listener = make(route, conf, port_offset);
+    return listener == NULL ? ERR_NOMEM : begin(listener, listener_socket_open(listener), out);
+}
+
+enum err listener_open_again(struct listener **out, struct relay_route *route,
+                             const struct conf_listen *conf, uint16_t port_offset)
+{
+    struct listener *listener = make(route, conf, port_offset);
+    if (listener == NULL)
+        return ERR_NOMEM;
+    listener->again = true;
+    return begin(listener, listener_socket_open(listener), out);
+}
+
+enum err listener_open_beside(struct listener **out, struct relay_route *route,
+                              const struct conf_listen *conf, uint16_t port_offset,
+                              const sock_t others[], size_t other_count)
+{
+    struct listener *listener = make(route, conf, port_offset);
+    if (listener == NULL)
+        return ERR_NOMEM;
+    return begin(listener, listener_socket_bind(listener, others, other_count), out);
+}
+
+enum err listener_listen(struct listener *listener)
+{
+    return beside_listen(listener->sock, (int)listener->route->conf->backlog);
+}
+
+enum err listener_reopen(struct listener *listener)
+{
+    os_mutex_lock(&listener->lock);
+    listener->again = true;
+    enum err err = listener_socket_open(listener);
+    if (err == ERR_OK) {
+        listener->stopping = false;
+        atomic_store(&listener->starved, false);
+        lifecycle_part_begins(listener->relay);
+    }
+    os_mutex_unlock(&listener->lock);
+    return err;
+}
+
+bool listener_overlaps(const struct listener *listener, const struct conf_listen *conf,
+                       uint16_t port_offset)
+{
+    const struct conf_listen own = {
+        .addr = listener->addr, .port_count = 1, .dual_stack = listener->dual_stack};
+    struct conf_listen other = *conf;
+    other.addr.port = (uint16_t)(conf->addr.port + port_offset);
+    other.port_count = 1;
+    return listen_overlap(&own, &other);
+}
+
+void listener_tell_failure(struct str *why, const char *route, const struct conf_listen *conf,
+                           uint16_t port_offset, enum err err)
+{
+    char text[LISTEN_TEXT_MAX], holder[HOLDER_TEXT_MAX] = "";
+    struct conf_listen one = *conf;
+    one.addr.port = (uint16_t)(conf->addr.port + port_offset);
+    one.port_count = 1;
+    if (err == ERR_IN_USE || err == ERR_ACCESS)
+        holder_text(&one.addr, one.dual_stack, holder);
+    str_addf(why, "route '%s': listen %s: %s%s\n", route, listen_text(&one, text),
+             err_text(err), holder);
 }
 
 void listener_start(struct listener *listener, struct worker *worker)
@@ -233,6 +317,17 @@ void listener_stop(struct listener *listener, struct worker *worker)
     os_mutex_unlock(&listener->lock);
     if (closed)
         lifecycle_part_ended(listener->relay);
+}
+
+void listener_retire(struct listener *listener, struct worker *worker)
+{
+    os_mutex_lock(&listener->lock);
+    bool lingers = listener->lingers && !listener->stopping;
+    if (lingers)
+        timers_arm(&worker->relay->timers, &listener->retry, worker->now_ms + LINGER_MS);
+    os_mutex_unlock(&listener->lock);
+    if (!lingers)
+        listener_stop(listener, worker);
 }
 
 bool listener_is_closed(struct listener *listener)

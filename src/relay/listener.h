@@ -9,6 +9,10 @@
  * A range of ports is a listener each. Where they are many, each has fewer ACCEPTs posted: on
  * Windows every one holds a socket.
  *
+ * One whose address overlaps with that of a listener which it replaces is bound beside it and
+ * listens at the standstill of the reload (os/beside.h); the other one lingers: for a moment it
+ * serves those who had begun to connect to it, and leaves all others to its successor.
+ *
  * Threads: workers; listener_open() and listener_free() by the server. listener_stop() from any
  * worker.
  */
@@ -19,6 +23,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "config/conf.h"
 #include "os/os.h"
 #include "port/op.h"
@@ -49,6 +54,8 @@ struct listener {
     bool nodelay;         /* of the socket, and of those accepted there */
     unsigned in_flight;
     bool stopping;
+    bool again;           /* bound where this process has closed a socket; see os/beside.h */
+    bool lingers;         /* it has a successor: it will stop, but not at once */
     _Atomic bool starved; /* read by the console without the lock */
     uint32_t back_off_ms; /* until the next look */
     struct timer retry;
@@ -60,14 +67,41 @@ struct listener {
 enum err listener_open(struct listener **out, struct relay_route *route,
                        const struct conf_listen *conf, uint16_t port_offset);
 
+/* The same beside `others`, listeners that it is to replace: it is bound, and listener_listen()
+ * has it listen. Either way beside_end() is due for their sockets. ERR_UNSUPPORTED: they have to
+ * close first. */
+enum err listener_open_beside(struct listener **out, struct relay_route *route,
+                              const struct conf_listen *conf, uint16_t port_offset,
+                              const sock_t others[], size_t other_count);
+enum err listener_listen(struct listener *listener);
+
+/* The listener was stopped and its socket is closed: it listens again, as before. Errors of
+ * listener_open(). By the thread that reloads. */
+enum err listener_reopen(struct listener *listener);
+
+/* As listener_open(), where the listeners that were in the way have just been closed. */
+enum err listener_open_again(struct listener **out, struct relay_route *route,
+                             const struct conf_listen *conf, uint16_t port_offset);
+
+/* True where the system would not let the two listen at the same time. */
+bool listener_overlaps(const struct listener *listener, const struct conf_listen *conf,
+                       uint16_t port_offset);
+
+/* Adds why a port can't be listened on: the route, the address as it is configured, the error,
+ * and who listens there, where the system tells. */
+void listener_tell_failure(struct str *why, const char *route, const struct conf_listen *conf,
+                           uint16_t port_offset, enum err err);
+
 /* Posts the ACCEPTs. */
 void listener_start(struct listener *listener, struct worker *worker);
 
 /* An ACCEPT came out. */
 void listener_on_done(struct worker *worker, struct op *op);
 
-/* Takes no more clients; the socket closes when the last ACCEPT has come out. */
+/* Takes no more clients; the socket closes when the last ACCEPT has come out. One that lingers
+ * does so later. */
 void listener_stop(struct listener *listener, struct worker *worker);
+void listener_retire(struct listener *listener, struct worker *worker);
 
 /* Its socket is closed, and no ACCEPT is left. Any thread. */
 bool listener_is_closed(struct listener *listener);

@@ -1,5 +1,6 @@
 #include "relay/listener_socket.h"
 
+#include "os/beside.h"
 #include "os/listening.h"
 #include "relay/adopt.h"
 #include "relay/listener.h"
@@ -10,20 +11,25 @@ static int backlog_of(const struct listener *listener)
     return (int)listener->route->conf->backlog;
 }
 
-/* Binds and attaches. */
-static enum err bind_socket(struct listener *listener)
+/* Or closes it. */
+static enum err attach(struct listener *listener)
 {
-    listener->sock = SOCK_NONE;
-    enum err err = sock_listen(&listener->addr, listener->dual_stack, backlog_of(listener),
-                               &listener->sock);
-    if (err != ERR_OK)
-        return err;
-    err = port_attach(listener->relay->port, listener->sock);
+    enum err err = port_attach(listener->relay->port, listener->sock);
     if (err != ERR_OK) {
         sock_close(listener->sock, SOCK_CLOSE_NORMAL);
         listener->sock = SOCK_NONE;
     }
     return err;
+}
+
+static enum err bind_socket(struct listener *listener)
+{
+    listener->sock = SOCK_NONE;
+    enum err err = listener->again ? beside_listen_again(&listener->addr, listener->dual_stack,
+                                                         backlog_of(listener), &listener->sock)
+                                   : sock_listen(&listener->addr, listener->dual_stack,
+                                                 backlog_of(listener), &listener->sock);
+    return err == ERR_OK ? attach(listener) : err;
 }
 
 /* A given socket, which other processes may hold and use, too. */
@@ -39,16 +45,30 @@ static enum err adopt_socket(struct listener *listener)
     return err;
 }
 
-enum err listener_socket_open(struct listener *listener)
+static enum err begin(struct listener *listener, enum err err)
 {
-    listener->sock = adopt_find(listener->relay->door, &listener->addr, listener->dual_stack);
-    enum err err = listener->sock == SOCK_NONE ? bind_socket(listener) : adopt_socket(listener);
     if (err != ERR_OK)
         return err;
     listener->nodelay = listener->route->conf->nodelay;
     sock_set_nodelay(listener->sock, listener->nodelay);
     atomic_fetch_add(&listener->relay->listening, 1);
     return ERR_OK;
+}
+
+enum err listener_socket_open(struct listener *listener)
+{
+    listener->sock = adopt_find(listener->relay->door, &listener->addr, listener->dual_stack);
+    return begin(listener,
+                 listener->sock == SOCK_NONE ? bind_socket(listener) : adopt_socket(listener));
+}
+
+enum err listener_socket_bind(struct listener *listener, const sock_t others[],
+                              size_t other_count)
+{
+    listener->sock = SOCK_NONE;
+    enum err err = beside_bind(&listener->addr, listener->dual_stack, others, other_count,
+                               &listener->sock);
+    return begin(listener, err == ERR_OK ? attach(listener) : err);
 }
 
 enum err listener_copy(struct listener *listener, sock_t *out)

@@ -7,6 +7,7 @@
 #define PAIRPORT_RELAY_LISTENER_SOCKET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 #include "os/sock.h"
@@ -16,6 +17,10 @@ struct listener;
 /* Gives the listener a socket: one of the relay's door that is bound to its address, else a new
  * one. An error leaves none. */
 enum err listener_socket_open(struct listener *listener);
+
+/* Gives it one that is bound beside those of the listeners it replaces; see os/beside.h. */
+enum err listener_socket_bind(struct listener *listener, const sock_t others[],
+                              size_t other_count);
 
 /* Closes it. Needs: it has one, and no ACCEPT in flight. */
 void listener_socket_close(struct listener *listener);

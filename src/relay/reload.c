@@ -106,7 +106,7 @@ void reload_on_wake(struct worker *worker)
     struct relay *relay = worker->relay;
     struct reloaded *reloaded = &relay->reloaded;
     for (size_t i = 0; i < reloaded->retired_count; i++)
-        listener_stop(reloaded->retired[i], worker);
+        listener_retire(reloaded->retired[i], worker);
     for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
         upstreams_see_gate(relay->routes[i], worker);
         upstreams_stir(relay->routes[i]);
@@ -166,12 +166,107 @@ static void await_closed(const struct relay *relay)
     }
 }
 
-static enum err run_kept(struct relay *relay, struct conf *conf, struct str *why)
+/* ---- ports whose place can't be taken while they listen ---- */
+
+/* Listeners that were closed before the standstill. */
+struct closed_early {
+    struct listener **each; /* owned; not what is in it */
+    size_t count;
+};
+
+static bool is_in_the_way(const struct port_choices *ports, const struct listener *listener)
 {
-    struct reload *reload;
-    enum err err = reload_prepare(&reload, relay, conf, why);
-    if (err != ERR_OK)
+    for (size_t i = 0; i < ports->count; i++)
+        if (ports->each[i].blocked &&
+            listener_overlaps(listener, ports->each[i].listen, ports->each[i].offset))
+            return true;
+    return false;
+}
+
+static bool await_close(struct listener *listener)
+{
+    uint64_t until = os_mono_ms() + PATIENCE_MS;
+    while (!listener_is_closed(listener)) {
+        if (os_mono_ms() >= until)
+            return false;
+        os_sleep_ms(LOOK_MS);
+    }
+    return true;
+}
+
+static enum err open_blocked(struct port_choice *choice, struct str *why)
+{
+    enum err err =
+        listener_open_again(&choice->listener, choice->route, choice->listen, choice->offset);
+    choice->opened = err == ERR_OK;
+    if (err != ERR_OK) {
+        listener_tell_failure(why, choice->route_name, choice->listen, choice->offset, err);
         return err;
+    }
+    char text[ADDR_TEXT_MAX];
+    str_addf(why,
+             "listen %s takes the place of an address that overlaps with it: on this system "
+             "that port was closed for a moment, and clients of that moment may have been "
+             "refused\n",
+             addr_format(&choice->listener->addr, text));
+    return ERR_OK;
+}
+
+/* Closes what is in the way of others, and opens those. An error leaves `closed` to be opened
+ * again, after the reload is abandoned. */
+static enum err close_early(struct reload *reload, struct closed_early *closed, struct str *why)
+{
+    struct port_choices *ports = &reload->ports;
+    enum err err = ERR_OK;
+    closed->each = calloc(ports->left_count + 1, sizeof(struct listener *));
+    if (closed->each == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < ports->left_count; i++)
+        if (is_in_the_way(ports, ports->left[i]))
+            closed->each[closed->count++] = ports->left[i];
+    for (size_t i = 0; i < closed->count; i++)
+        listener_stop(closed->each[i], &reload->relay->workers[0]);
+    for (size_t i = 0; i < closed->count; i++)
+        if (!await_close(closed->each[i]))
+            err = ERR_TIMEDOUT;
+    if (err != ERR_OK)
+        str_add(why, "a port that is no longer listened on does not close\n");
+    for (size_t i = 0; i < ports->count && err == ERR_OK; i++)
+        if (ports->each[i].blocked)
+            err = open_blocked(&ports->each[i], why);
+    return err;
+}
+
+/* Nothing came of the reload. */
+static void open_again(struct relay *relay, const struct closed_early *closed)
+{
+    struct reloaded *reloaded = &relay->reloaded;
+    struct listener **opened =
+        closed->count == 0 ? NULL : calloc(closed->count, sizeof(struct listener *));
+    size_t count = 0;
+    for (size_t i = 0; i < closed->count; i++) {
+        char text[ADDR_TEXT_MAX];
+        enum err err = opened == NULL ? ERR_NOMEM : ERR_OK;
+        if (err == ERR_OK)
+            err = listener_reopen(closed->each[i]);
+        if (err == ERR_OK)
+            opened[count++] = closed->each[i];
+        else
+            log_error("reload: %s could not be listened on again: %s",
+                      addr_format(&closed->each[i]->addr, text), err_text(err));
+    }
+    if (closed->count == 0)
+        return;
+    free(reloaded->opened); /* they have begun long ago */
+    reloaded->opened = opened;
+    reloaded->opened_count = count;
+    have_it_done(relay);
+}
+
+/* Consumes `reload`. */
+static enum err change(struct relay *relay, struct reload *reload, struct str *why)
+{
+    enum err err = ERR_OK;
     if (!standstill_begin(relay)) {
         reload_abandon(reload);
         return ERR_CLOSED;
@@ -184,6 +279,24 @@ static enum err run_kept(struct relay *relay, struct conf *conf, struct str *why
         reload_abandon(reload);
         return ERR_CLOSED;
     }
+    return err;
+}
+
+static enum err run_kept(struct relay *relay, struct conf *conf, struct str *why)
+{
+    struct reload *reload;
+    struct closed_early closed = {.count = 0};
+    enum err err = reload_prepare(&reload, relay, conf, why);
+    if (err != ERR_OK)
+        return err;
+    err = close_early(reload, &closed, why);
+    if (err == ERR_OK)
+        err = change(relay, reload, why);
+    else
+        reload_abandon(reload);
+    if (err != ERR_OK)
+        open_again(relay, &closed);
+    free(closed.each);
     if (err != ERR_OK)
         return err;
     have_it_done(relay);

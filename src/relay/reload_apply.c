@@ -245,6 +245,8 @@ enum err reload_apply(struct reload *reload, struct str *why)
 {
     struct relay *relay = reload->relay;
     enum err err = plan_all(reload, why);
+    if (err == ERR_OK)
+        err = port_choices_listen(&reload->ports, why);
     if (err != ERR_OK) {
         undo_plans(reload);
         reload_free(reload, true);
@@ -252,6 +254,7 @@ enum err reload_apply(struct reload *reload, struct str *why)
     }
     apply_routes(reload);
     apply_relay(relay, reload->conf);
+    port_choices_linger(&reload->ports);
     retire_listeners(reload);
     share_out_listeners(reload);
     take_routes(reload);

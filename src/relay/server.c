@@ -10,6 +10,7 @@
 #include "relay/listener.h"
 #include "relay/relay.h"
 #include "relay/reload.h"
+#include "relay/reload_listeners.h"
 #include "relay/server_private.h"
 #include "relay/standstill.h"
 #include "relay/worker.h"
@@ -23,11 +24,7 @@ static enum err open_range(struct relay_route *route, const struct conf_listen *
         enum err err = listener_open(&listeners[i], route, conf, i);
         if (err == ERR_OK || err == result)
             continue;
-        char text[ADDR_TEXT_MAX];
-        struct addr addr = conf->addr;
-        addr.port = (uint16_t)(addr.port + i);
-        str_addf(why, "route '%s': listen %s: %s\n", route->conf->name,
-                 addr_format(&addr, text), err_text(err));
+        listener_tell_failure(why, route->conf->name, conf, i, err);
         result = err;
     }
     return result;
@@ -195,6 +192,18 @@ static enum err reload_locked(struct server *server, struct conf *conf, struct s
     if (conf->log_level != level_before)
         log_set_level(conf->log_level);
     return ERR_OK;
+}
+
+enum err server_try_listens(struct server *server, const struct conf *conf, struct str *why)
+{
+    if (server == NULL)
+        return port_choices_try(NULL, conf, why);
+    os_mutex_lock(&server->reload_lock);
+    server_hold(server);
+    enum err err = port_choices_try(&server->relay, conf, why);
+    server_release(server);
+    os_mutex_unlock(&server->reload_lock);
+    return err;
 }
 
 enum err server_reload(struct server *server, struct conf *conf, struct str *why)

@@ -88,8 +88,14 @@ void server_free(struct server *server);
  * what. Takes over `conf` on success. What needs a restart stays as it is, in effect and in the
  * configuration that server_conf() gives. On an error nothing has changed, `conf` is still the
  * caller's, and `why` holds one line a failure: ERR_CLOSED, the server is stopping; those of
- * opening a listener; ERR_NOMEM. Not within server_hold(). */
+ * opening a listener; ERR_NOMEM. On success `why` may hold lines about what it could not do
+ * without a gap. Not within server_hold(). */
 enum err server_reload(struct server *server, struct conf *conf, struct str *why);
+
+/* Whether server_reload() could listen where `conf` says, or a start, where `server` is NULL:
+ * binds, for a moment, what is not listened on yet. `why` holds one line a failure. Changes
+ * nothing. */
+enum err server_try_listens(struct server *server, const struct conf *conf, struct str *why);
 
 /* Between the two the configuration stays what it is, and with it what is told of it: pointers
  * into it, the indices of routes and upstreams. A reload waits meanwhile, so be quick; may be

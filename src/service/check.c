@@ -2,12 +2,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "config/conf.h"
 #include "config/listen.h"
 #include "control/grid.h"
 #include "os/tty.h"
+#include "relay/server.h"
 #include "service/config_file.h"
 
 static void add_route(const struct conf_route *route, struct grid *grid)
@@ -42,6 +44,21 @@ static void write_routes(const struct conf *conf, struct str *out)
     grid_free(&grid);
 }
 
+/* Who is there now may be the relay that is to be reloaded, so that is no mistake. */
+static void write_taken_ports(const struct conf *conf, struct str *out)
+{
+    struct str taken;
+    str_init(&taken);
+    (void)server_try_listens(NULL, conf, &taken);
+    for (const char *line = taken.data; *line != '\0';) {
+        int len = (int)strcspn(line, "\n");
+        str_addf(out, "at present: %.*s\n", len, line);
+        line += len + (line[len] == '\n');
+    }
+    out->failed = out->failed || taken.failed;
+    str_free(&taken);
+}
+
 int check_run(const char *given)
 {
     struct conf *conf = config_file_load(given);
@@ -50,6 +67,7 @@ int check_run(const char *given)
     struct str out;
     str_init(&out);
     write_routes(conf, &out);
+    write_taken_ports(conf, &out);
     str_addf(&out, "%s is fine: %zu route%s\n", conf->path, conf->route_count,
              conf->route_count == 1 ? "" : "s");
     fputs(out.data, stdout);

@@ -1,6 +1,7 @@
 /* The configuration is read again while sessions are open: what stays, what changes, what ends. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/str.h"
+#include "game_server.h"
 #include "os/os.h"
 #include "reload_run.h"
 
@@ -247,7 +250,7 @@ static void a_port_that_is_in_use_changes_nothing(void **state)
     sock_t other;
     assert_int_equal(net_listen(&rig.second, 8, &other, NULL), ERR_OK);
     reload("[route more]\nlisten = %B\nupstream = %1\n", 1,
-           ": the address or name is already in use\nnothing was changed\n");
+           ": the address or name is already in use");
     struct session session = session_open(&rig.relay->addr, rig.listeners[0]);
     session_check(&session);
     session_end(&session);
@@ -257,6 +260,109 @@ static void a_port_that_is_in_use_changes_nothing(void **state)
     session = session_open(&rig.second, rig.listeners[1]);
     session_end(&session);
     end();
+}
+
+/* Who holds the port is the test itself, whose program the system may not name. */
+static void a_plan_foresees_a_port_that_is_in_use(void **state)
+{
+    start(state);
+    sock_t other;
+    char *errors, *output;
+    assert_int_equal(net_listen(&rig.second, 8, &other, NULL), ERR_OK);
+    reload_write(rig.relay, rig.upstreams,
+                 ONE_ROUTE "[route more]\nlisten = %B\nupstream = %1\n");
+    assert_int_equal(relay_console(rig.relay, "reload plan", NULL, &errors), 1);
+    char *at = strstr(errors, "route 'more': listen 127.0.0.1:");
+    assert_non_null(at);
+    assert_non_null(strstr(at, ": the address or name is already in use"));
+    if (!test_on_windows())
+        assert_non_null(strstr(at, " by 'test_reload' (pid "));
+    free(errors);
+    const char *args[] = {"check", "-c", rig.relay->config, NULL};
+    assert_int_equal(run_pairport(rig.relay->dir, args, &output, NULL), 0);
+    assert_non_null(strstr(output, "at present: route 'more': listen 127.0.0.1:"));
+    free(output);
+    net_close(other);
+    end();
+}
+
+/* ---- an address in the place of one that overlaps with it ---- */
+
+#define VISITORS 4
+
+static struct visits {
+    struct addr relay;
+    _Atomic uint64_t served, shut_out;
+    _Atomic uint32_t number;
+    _Atomic bool over;
+} visits;
+
+static struct game_server game;
+
+static void be_visitors(void *arg)
+{
+    (void)arg;
+    uint32_t pause_ms = test_on_windows() ? 20 : 1; /* under Wine local ports are few */
+    while (!atomic_load(&visits.over)) {
+        sock_t sock;
+        char letter;
+        enum err err = net_connect(&visits.relay, NET_PATIENCE_MS, &sock);
+        if (err == ERR_OK) {
+            err = game_ask(sock, atomic_fetch_add(&visits.number, 1), NET_PATIENCE_MS, &letter);
+            net_close(sock);
+        }
+        atomic_fetch_add(err == ERR_OK ? &visits.served : &visits.shut_out, 1);
+        os_sleep_ms(pause_ms);
+    }
+}
+
+static void await_visits(void)
+{
+    uint64_t served = atomic_load(&visits.served);
+    while (atomic_load(&visits.served) < served + 2 * VISITORS)
+        os_sleep_ms(1);
+}
+
+/* From one host to all of IPv4, to both families, and back. */
+static void swap_addresses(void)
+{
+    static const char *const hosts[] = {"0.0.0.0", "*",       "127.0.0.1",
+                                        "*",       "0.0.0.0", "127.0.0.1"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        char routes[128];
+        str_format(routes, sizeof routes, "[route test]\nlisten = %s:%u\nupstream = %%0\n",
+                   hosts[i], (unsigned)visits.relay.port);
+        await_visits();
+        reload(routes, 0, "1 change took effect\n");
+        await_visits();
+    }
+}
+
+static void addresses_that_overlap_are_swapped_while_clients_come(void **state)
+{
+    struct os_thread *visitors[VISITORS];
+    start(state);
+    game_init(&game, 'g');
+    game_start(&game);
+    rig.upstreams[0] = game.addr;
+    reload(ONE_ROUTE, 0, "took effect\n");
+    memset(&visits, 0, sizeof visits);
+    visits.relay = rig.relay->addr;
+    for (size_t i = 0; i < VISITORS; i++)
+        assert_int_equal(os_thread_start(&visitors[i], "visitor", be_visitors, NULL), ERR_OK);
+    swap_addresses();
+    atomic_store(&visits.over, true);
+    for (size_t i = 0; i < VISITORS; i++)
+        os_thread_join(visitors[i]);
+    print_message("%llu visitors served, %llu shut out\n",
+                  (unsigned long long)atomic_load(&visits.served),
+                  (unsigned long long)atomic_load(&visits.shut_out));
+    if (test_on_windows()) /* the port is closed for a moment there, which is said */
+        assert_true(relay_count_log(rig.relay, "takes the place of an address that") > 0);
+    else
+        assert_int_equal(atomic_load(&visits.shut_out), 0);
+    end();
+    game_kill(&game);
 }
 
 static void a_plan_tells_and_changes_nothing(void **state)
@@ -319,6 +425,9 @@ int main(void)
                                   relay_teardown),
         cmocka_unit_test_teardown(a_bad_file_changes_nothing, relay_teardown),
         cmocka_unit_test_teardown(a_port_that_is_in_use_changes_nothing, relay_teardown),
+        cmocka_unit_test_teardown(a_plan_foresees_a_port_that_is_in_use, relay_teardown),
+        cmocka_unit_test_teardown(addresses_that_overlap_are_swapped_while_clients_come,
+                                  relay_teardown),
         cmocka_unit_test_teardown(a_plan_tells_and_changes_nothing, relay_teardown),
         cmocka_unit_test_teardown(a_signal_reloads_where_there_is_one, relay_teardown),
     };

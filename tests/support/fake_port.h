@@ -123,6 +123,8 @@ struct fake_sock {
     uint32_t send_buffer_bytes, receive_buffer_bytes;
     bool dual_stack;
     int backlog;
+    bool shares;         /* others may bind beside it: beside_end() is due */
+    bool refuses_new;    /* beside_refuse_new() */
     struct addr source;  /* sock_bind(); ADDR_NONE before */
     unsigned char *sent; /* all bytes of its finished WRITEs and of port_send_now() */
     size_t sent_len;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/beside.h"
+
 /* Far from what the system hands out, so that a fake number in a real call fails. */
 #define FIRST_NUMBER 100001
 
@@ -214,4 +216,53 @@ bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)
 bool sock_accept_inherits(void)
 {
     return false;
+}
+
+/* ---- os/beside.h, likewise ---- */
+
+enum err beside_bind(const struct addr *addr, bool dual_stack, const sock_t others[],
+                     size_t other_count, sock_t *out)
+{
+    enum err err;
+    for (size_t i = 0; i < other_count; i++)
+        fake_sock_use(others[i])->shares = true;
+    if (fake_fails(FAKE_SOCK_LISTEN, &err))
+        return err;
+    struct fake_sock *made = make_sock();
+    made->dual_stack = dual_stack;
+    made->local = *addr;
+    made->shares = other_count > 0;
+    *out = made->number;
+    return ERR_OK;
+}
+
+enum err beside_listen(sock_t sock, int backlog)
+{
+    struct fake_sock *used = fake_sock_use(sock);
+    enum err err;
+    if (fake_fails(FAKE_SOCK_LISTEN, &err))
+        return err;
+    used->listener = true;
+    used->backlog = backlog;
+    return ERR_OK;
+}
+
+enum err beside_listen_again(const struct addr *addr, bool dual_stack, int backlog, sock_t *out)
+{
+    return sock_listen(addr, dual_stack, backlog, out);
+}
+
+void beside_end(sock_t sock)
+{
+    fake_sock_use(sock)->shares = false;
+}
+
+void beside_refuse_new(sock_t sock)
+{
+    fake_sock_use(sock)->refuses_new = true;
+}
+
+void beside_accepted(sock_t client)
+{
+    fake_require(fake_sock_use(client)->connected, "a client was accepted");
 }

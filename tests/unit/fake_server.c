@@ -263,6 +263,14 @@ void server_free(struct server *server)
     (void)server; /* the test closes it */
 }
 
+enum err server_try_listens(struct server *server, const struct conf *conf, struct str *why)
+{
+    (void)conf;
+    if (server->reload_fails != ERR_OK)
+        str_addf(why, "route 'lobby': listen *:7777: %s\n", err_text(server->reload_fails));
+    return server->reload_fails;
+}
+
 enum err server_reload(struct server *server, struct conf *conf, struct str *why)
 {
     if (server->reload_fails != ERR_OK) {

@@ -126,6 +126,28 @@ static void a_reload_says_the_same_of_what_has_changed(void **state)
     assert_int_equal(server->conf->route_count, 2);
 }
 
+/* A session that is open has its connection already. */
+static void what_only_new_sessions_see_is_said_to_be_for_them(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD LOBBY GAME WORLD "connect_timeout = 7s\nkeepalive = 30s\n";
+    run(text, "reload plan");
+    assert_said(false,
+                "route 'world': connect_timeout = 7s, is 5s (for new sessions; 2 open go "
+                "on as before)\n"
+                "route 'world': keepalive = 30s, is 1m (2 sessions)\n"
+                "`reload` makes 2 changes\n");
+    run(text, "reload plan json");
+    json_t *root = json_loads(result.text.data, 0, NULL);
+    const json_t *changes = json_object_get(root, "changes");
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *change = json_array_get(changes, i);
+        assert_int_equal(json_integer_value(json_object_get(change, "sessions")), i * 2);
+        assert_int_equal(json_is_true(json_object_get(change, "new_sessions_only")), i == 0);
+    }
+    json_decref(root);
+}
+
 static void a_restart_alone_is_no_change_to_make(void **state)
 {
     (void)state;
@@ -156,6 +178,9 @@ static void a_port_that_cannot_be_had_is_told(void **state)
     struct str said;
     str_init(&said);
     server->reload_fails = ERR_IN_USE;
+    assert_false(reload_plan(server, path, false, &said)); /* foresees it */
+    assert_non_null(strstr(said.data, "route 'lobby': listen *:7777: "));
+    str_free(&said);
     assert_false(reload_now(server, path, false, &said));
     assert_string_equal(said.data,
                         "route 'lobby': listen *:7777: the address or name is already in use\n"
@@ -246,6 +271,7 @@ int main(void)
         TEST(the_same_file_is_no_change),
         TEST(a_plan_says_what_would_change_and_changes_nothing),
         TEST(a_reload_says_the_same_of_what_has_changed),
+        TEST(what_only_new_sessions_see_is_said_to_be_for_them),
         TEST(a_restart_alone_is_no_change_to_make),
         TEST(a_bad_file_is_answered_with_its_mistakes),
         TEST(a_port_that_cannot_be_had_is_told),

@@ -11,6 +11,7 @@
 #include "relay/listener.h"
 #include "relay/pace.h"
 #include "relay/reload.h"
+#include "relay/reload_listeners.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 
@@ -178,6 +179,78 @@ static void a_client_that_was_accepted_for_a_removed_route_is_reset(void **state
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
 }
 
+/* ---- an address in the place of one that overlaps with it ---- */
+
+#define EVERYWHERE "[route all]\nlisten = 0.0.0.0:7000\n" SEVEN
+
+static void an_overlapping_address_takes_over_without_a_gap(void **state)
+{
+    struct fixture *fix = *state;
+    static const struct addr from = {.family = ADDR_IPV4, .port = 1, .ip = {1, 1, 1, 1}};
+    sock_t old = fix->listener;
+    reload(fix, EVERYWHERE);
+    struct relay_route *all = fix->relay.routes[0];
+    sock_t new = all->listeners[0]->sock;
+    assert_true(new != old);
+    assert_true(fake_sock(new)->listener);
+    assert_false(fake_sock(new)->shares);
+    assert_true(fake_port_waiting(new, OP_ACCEPT) > 0);
+
+    /* Who has begun to connect is served, by the route that has the port now. */
+    assert_int_equal(fake_sock(old)->state, FAKE_SOCK_IS_OPEN);
+    assert_true(fake_sock(old)->refuses_new);
+    assert_false(fake_sock(old)->shares);
+    assert_false(fake_port_cancel_asked(fixture_op(old, OP_ACCEPT)));
+    fake_port_finish_accept(fixture_op(old, OP_ACCEPT), &from);
+    fixture_pump(fix);
+    assert_int_equal(atomic_load(&all->quota.used), 1);
+    fixture_connect(fix);
+    fixture_kill_latest(fix);
+    fixture_pass(fix, 1000);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(old), FAKE_SOCK_ENDED);
+    begin_anew(fix);
+}
+
+static void an_overlapping_address_that_cannot_be_had_changes_nothing(void **state)
+{
+    struct fixture *fix = *state;
+    reload(fix, THE_SAME MORE);
+    unsigned open = fake_sock_open_count();
+    for (unsigned skip = 0; skip < 2; skip++) { /* when it is bound; when it listens */
+        fake_port_fail(FAKE_SOCK_LISTEN, skip, 1, ERR_IN_USE);
+        assert_int_equal(try_reload(fix, load(EVERYWHERE)), ERR_IN_USE);
+        assert_int_equal(fake_sock_open_count(), open);
+        assert_false(fake_sock(fix->listener)->shares);
+        assert_false(fake_sock(fix->listener)->refuses_new);
+        assert_string_equal(game(fix)->conf->name, "game");
+    }
+    fixture_session(fix);
+    fixture_kill_latest(fix);
+}
+
+static void a_plan_tries_ports_and_leaves_nothing(void **state)
+{
+    struct fixture *fix = *state;
+    static const char text[] = THE_SAME "[route more]\nlisten = 10.0.0.1:7001-7003\n" SEVEN;
+    struct conf *conf = load(text), *other = load(EVERYWHERE);
+    unsigned open = fake_sock_open_count();
+    struct str why;
+    str_init(&why);
+    confs[conf_count++] = conf;
+    confs[conf_count++] = other;
+    assert_int_equal(port_choices_try(&fix->relay, conf, &why), ERR_OK);
+    assert_int_equal(port_choices_try(&fix->relay, other, &why), ERR_OK);
+    assert_int_equal(why.len, 0);
+    fake_port_fail(FAKE_SOCK_LISTEN, 1, 2, ERR_IN_USE);
+    assert_int_equal(port_choices_try(&fix->relay, conf, &why), ERR_IN_USE);
+    assert_string_equal(why.data, "route 'more': listen 10.0.0.1:7002: the address or name is "
+                                  "already in use\n");
+    assert_int_equal(fake_sock_open_count(), open);
+    assert_false(fake_sock(fix->listener)->shares);
+    str_free(&why);
+}
+
 /* ---- routes ---- */
 
 static void sessions_of_a_removed_route_go_on_until_it_is_forgotten(void **state)
@@ -257,6 +330,53 @@ static void limits_hold_at_once(void **state)
     assert_int_equal(game(fix)->conf->queue_max, 2);
     assert_ptr_equal(fix->relay.conf, confs[conf_count - 1]);
     assert_ptr_equal(game(fix)->conf, &fix->relay.conf->routes[0]);
+}
+
+static void expect_options(sock_t sock, bool nodelay, uint32_t idle_ms, uint32_t interval_ms)
+{
+    assert_int_equal(fake_sock(sock)->nodelay, nodelay);
+    assert_int_equal(fake_sock(sock)->keepalive_idle_ms, idle_ms);
+    assert_int_equal(fake_sock(sock)->keepalive_interval_ms, interval_ms);
+}
+
+static void options_of_the_sockets_reach_sessions_that_are_open(void **state)
+{
+    struct fixture *fix = *state;
+    reload(fix, THE_SAME "keepalive = 60s\n");
+    struct session old = fixture_session(fix);
+    fixture_pass(fix, 11000); /* it lasts, so it has keepalive */
+    struct session young = fixture_session(fix);
+    expect_options(old.client, true, 60000, 10000);
+    expect_options(young.upstream, true, 0, 0);
+
+    reload(fix, THE_SAME "keepalive = 20s\nkeepalive_interval = 3s\nnodelay = no\n");
+    fixture_pass(fix, 1000);
+    expect_options(old.client, false, 20000, 3000);
+    expect_options(old.upstream, false, 20000, 3000);
+    fixture_pass(fix, 11000);
+    expect_options(young.client, false, 20000, 3000);
+
+    reload(fix, THE_SAME "keepalive = off\nnodelay = no\n");
+    fixture_pass(fix, 1000);
+    expect_options(old.client, false, 0, 10000);
+    expect_options(young.upstream, false, 0, 10000);
+    fixture_kill_latest(fix);
+    fixture_arrive_error(fix, old.client, ERR_RESET);
+}
+
+/* Its socket was made with the options of before. */
+static void options_reach_a_session_that_is_being_connected(void **state)
+{
+    struct fixture *fix = *state;
+    sock_t client = fixture_accept(fix);
+    sock_t upstream = fixture_connecting();
+    assert_true(fake_sock(upstream)->nodelay);
+    reload(fix, THE_SAME "nodelay = no\n");
+    fixture_pass(fix, 1000);
+    assert_false(fake_sock(client)->nodelay);
+    assert_false(fake_sock(upstream)->nodelay);
+    fixture_connect(fix);
+    fixture_kill_latest(fix);
 }
 
 /* ---- upstreams ---- */
@@ -516,10 +636,15 @@ int main(void)
         TEST(a_new_port_takes_clients_and_a_removed_one_closes),
         TEST(a_port_goes_to_another_route_with_its_listener),
         TEST(a_client_that_was_accepted_for_a_removed_route_is_reset),
+        TEST(an_overlapping_address_takes_over_without_a_gap),
+        TEST(an_overlapping_address_that_cannot_be_had_changes_nothing),
+        TEST(a_plan_tries_ports_and_leaves_nothing),
         TEST(sessions_of_a_removed_route_go_on_until_it_is_forgotten),
         TEST(a_removed_route_that_comes_back_is_the_same),
         TEST(a_removed_route_is_neither_paused_nor_frozen),
         TEST(limits_hold_at_once),
+        TEST(options_of_the_sockets_reach_sessions_that_are_open),
+        TEST(options_reach_a_session_that_is_being_connected),
         TEST(an_upstream_keeps_its_slot_and_what_it_has_counted),
         TEST(a_slot_is_given_away_when_its_last_session_is_over),
         TEST(sessions_are_counted_at_their_local_address_under_its_new_number),

@@ -1,0 +1,35 @@
+/* holder.c - what both systems have in common; see holder.h. */
+#include "os/holder.h"
+
+#include <inttypes.h>
+
+#include "base/str.h"
+
+bool holder_overlaps(const struct addr *addr, bool dual_stack, const struct addr *other)
+{
+    if (addr->port != other->port)
+        return false;
+    bool any = addr_is_any(addr), other_any = addr_is_any(other);
+    /* An IPv6 wildcard may take IPv4, too: the table does not say. */
+    if (addr->family != other->family)
+        return (dual_stack && any) || (other->family == ADDR_IPV6 && other_any);
+    struct addr same = *other;
+    same.scope = addr->scope;
+    return any || other_any || addr_equal(addr, &same);
+}
+
+const char *holder_text(const struct addr *addr, bool dual_stack, char text[HOLDER_TEXT_MAX])
+{
+    struct holder holder;
+    text[0] = '\0';
+    if (!holder_find(addr, dual_stack, &holder))
+        return text;
+    if (holder.pid != 0 && holder.name[0] != '\0')
+        str_format(text, HOLDER_TEXT_MAX, " by '%s' (pid %" PRIu64 ")", holder.name,
+                   holder.pid);
+    else if (holder.pid != 0)
+        str_format(text, HOLDER_TEXT_MAX, " by pid %" PRIu64, holder.pid);
+    else if (holder.uid != UINT32_MAX)
+        str_format(text, HOLDER_TEXT_MAX, " by a process of user id %" PRIu32, holder.uid);
+    return text;
+}
