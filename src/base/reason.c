@@ -64,6 +64,7 @@ bool reason_is_refusal(enum reason reason)
     case REASON_NO_UPSTREAM:
     case REASON_UPSTREAMS_FULL:
     case REASON_QUEUE_FULL:
+    case REASON_QUEUE_FULL_CLIENT:
     case REASON_PROXY_UNTRUSTED:
     case REASON_PROXY_INVALID:
     case REASON_PROXY_TIMEOUT:
@@ -88,6 +89,7 @@ bool reason_is_refusal(enum reason reason)
     case REASON_CONNECT_TIMEOUT:
     case REASON_CONNECT_UNREACHABLE:
     case REASON_CONNECT_ERROR:
+    case REASON_QUEUE_DISPLACED:
     case REASON_HOLD_TIMEOUT:
     case REASON_UPSTREAM_DOWN:
     case REASON_NO_PORTS: /* the client was held through all the tries */

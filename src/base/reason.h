@@ -42,6 +42,10 @@
       "every upstream of the route was at its max_sessions")                                   \
     X(REASON_QUEUE_FULL, "queue_full", "relay", "limit",                                       \
       "queue_max clients of the route waited for an upstream already")                         \
+    X(REASON_QUEUE_FULL_CLIENT, "queue_full_client", "relay", "limit",                         \
+      "queue_max_per_client clients of this address waited for an upstream already")           \
+    X(REASON_QUEUE_DISPLACED, "queue_displaced", "relay", "kill",                              \
+      "the client had left while it waited, and another one got its place in the queue")       \
     X(REASON_HOLD_TIMEOUT, "hold_timeout", "relay", "timeout",                                 \
       "no upstream could take the client while it was held")                                   \
     X(REASON_UPSTREAM_DOWN, "upstream_down", "relay", "kill",                                  \

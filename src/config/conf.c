@@ -45,6 +45,7 @@ static enum err load(const char *name, const char *text, size_t len, struct conf
         return err;
     if (parse_text(&draft, text, len)) {
         draft_apply_defaults(&draft);
+        draft_fill_auto(&draft);
         draft_check(&draft);
         draft_drop_unused(&draft);
     }

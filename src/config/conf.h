@@ -150,6 +150,8 @@ struct conf_route {
     enum conf_when_down when_down; /* no upstream can take the client */
     uint32_t hold_ms;              /* of CONF_HOLD: how long a client waits at most; else 0 */
     uint32_t queue_max; /* clients of the route that wait at most; not 0 with CONF_HOLD */
+    uint32_t queue_max_per_client; /* of these, from one address; 0: no limit; from a file only
+                                      where queue_max is 0 */
     struct conf_health health;
     struct conf_eject eject;
     enum conf_on_down on_down; /* what becomes of the sessions of an upstream that goes down */

@@ -206,6 +206,15 @@ void draft_apply_defaults(struct draft *draft)
     }
 }
 
+void draft_fill_auto(struct draft *draft)
+{
+    for (size_t i = 0; i < draft->conf->route_count; ++i) {
+        struct conf_route *route = &draft->conf->routes[i];
+        if (route->queue_max_per_client == 0 && route->queue_max > 0)
+            route->queue_max_per_client = route->queue_max >= 10 ? route->queue_max / 10 : 1;
+    }
+}
+
 void draft_drop_unused(struct draft *draft)
 {
     for (size_t i = 0; i < draft->conf->route_count; ++i) {

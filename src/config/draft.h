@@ -63,6 +63,9 @@ bool draft_add_upstream(struct draft *draft, const struct conf_upstream *upstrea
  * lists: its own if it mentions one of them. Reports what these contradict. */
 void draft_apply_defaults(struct draft *draft);
 
+/* Gives every key of a route that is `auto` the number it stands for. After the defaults. */
+void draft_fill_auto(struct draft *draft);
+
 /* Reports what is wrong between several lines, see check.h. */
 void draft_check(const struct draft *draft);
 

@@ -51,7 +51,8 @@ static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
  * eject is for servers that fail for everybody: five failures within ten seconds are no accident
  * of one player, and a server that was only restarted misses no more than half a minute.
  * queue_max bounds what a flood can hold while no server is up; a held client costs one
- * connection and no buffer.
+ * connection, and a small buffer once it has said something. One client may have a tenth of the
+ * places: a flood from one address leaves room for others.
  * The limits of a client are far above what a player does, and above what a handful of them
  * behind one address do; a house full of players belongs on guard_exempt or wants more.
  * connect_rate is what a relay takes without its sessions noticing; the burst lets a whole
@@ -121,6 +122,10 @@ const struct key keys[] = {
      "Players of one route that may wait at the same time, with when_down = hold or while it "
      "is "
      "paused."},
+    {KEY_ROUTE, "queue_max_per_client", KEY_COUNT, "auto", "auto", 1, SESSIONS, true,
+     OF_ROUTE(queue_max_per_client),
+     "How many of these places one client may have; auto: a tenth of queue_max. It does not "
+     "apply to guard_exempt."},
     {KEY_ROUTE, "health", KEY_HEALTH, "off", NULL, 0, 0, true, OF_ROUTE(health),
      "Checks every upstream: off, or tcp with any of interval=2s, timeout=1s, rise=2, fall=3, "
      "fast=1s (the interval while the state changes), port=N, send=\"TEXT\" and "

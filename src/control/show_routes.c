@@ -129,7 +129,9 @@ static json_t *route_as_json(struct json_build *build, const struct server_route
     json_build_bool(build, object, "ramps", route->ramps);
     json_build_put(build, object, "drain", drain_as_json(build, &route->drain));
     json_build_u64(build, object, "held", route->held);
+    json_build_u64(build, object, "held_left", route->held_left);
     json_build_u64(build, object, "held_max", route->held_max);
+    json_build_u64(build, object, "held_max_per_client", route->conf->queue_max_per_client);
     json_build_u64(build, object, "held_peak", route->held_peak);
     json_build_u64(build, object, "held_total", route->held_total);
     json_t *listeners = json_build_array(build);

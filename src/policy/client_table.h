@@ -42,6 +42,7 @@ struct client {
     uint32_t older;   /* in its list, while it has no session */
     uint32_t newer;
     uint32_t sessions;
+    uint32_t waiting;  /* of these, in the queue of the route; guarded by its owner */
     uint32_t refusals; /* before refusals_end_ms, of those that ask for a ban */
     uint64_t refusals_end_ms;
     uint64_t last_ms; /* when it came, was refused or left */

@@ -100,6 +100,28 @@ void clients_leave(struct clients *clients, struct client *client, uint64_t now_
     lock_give(&shard->lock);
 }
 
+bool client_wait(struct client *client, uint32_t most)
+{
+    if (client != NULL && most > 0 && client->waiting >= most)
+        return false;
+    client_wait_again(client);
+    return true;
+}
+
+void client_wait_again(struct client *client)
+{
+    if (client != NULL)
+        client->waiting++;
+}
+
+void client_wait_over(struct client *client)
+{
+    if (client == NULL)
+        return;
+    assert(client->waiting > 0);
+    client->waiting--;
+}
+
 struct bucket *client_bucket_up(struct client *client)
 {
     return &client->up;

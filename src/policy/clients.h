@@ -60,6 +60,14 @@ enum client_answer clients_enter(struct clients *clients, uint32_t route,
 /* A session of the entry is over; NULL is fine. */
 void clients_leave(struct clients *clients, struct client *client, uint64_t now_ms);
 
+/* The places in its route's queue that sessions of a client have; NULL, a client without an entry,
+ * has no limit. client_wait() takes a place: false, and nothing changed, when `most` (0: no limit)
+ * are taken. client_wait_again() takes one whatever `most` is. By whoever guards the queue of the
+ * route: calls for clients of one route come one at a time. */
+bool client_wait(struct client *client, uint32_t most);
+void client_wait_again(struct client *client);
+void client_wait_over(struct client *client);
+
 /* What all sessions of a client may move together; valid while one of them is open. */
 struct bucket *client_bucket_up(struct client *client);
 struct bucket *client_bucket_down(struct client *client);

@@ -198,6 +198,7 @@ static struct connect_step next_try(struct pair *pair, struct worker *worker, en
 
     pair->waits = true;
     pair->connect_due_ms = worker->now_ms + RETRY_DELAY_MS;
+    waiting_listen(pair, worker);
     return runs;
 }
 

@@ -323,39 +323,56 @@ static enum flow_event on_write(struct flow *flow, struct worker *worker)
     return pump(flow, worker, 0);
 }
 
+/* Sends what came before the upstream was connected. */
+static enum flow_event send_early(struct flow *flow, struct worker *worker)
+{
+    flow_pace_passed(flow, flow->early, worker->now_ms);
+    return send_rest(flow, worker, flow->buffer.bytes, flow->early);
+}
+
 void flow_start(struct flow *flow, sock_t source, sock_t sink, struct worker *worker)
 {
-    assert(flow->state == FLOW_NEW && !flow->busy);
+    assert(flow->state == FLOW_NEW);
     flow->source = source;
     flow->sink = sink;
-    flow->state = FLOW_OPEN;
     flow->window_ms = worker->now_ms;
-    flow->room = first_room(flow);
-    if (flow->early == 0 && pace_is_frozen(flow->pair->route)) {
-        park(flow, worker, FLOW_FROZEN);
-        return;
-    }
-    if (flow->early == 0) {
-        wait_for_bytes(flow, worker, 0);
-        return;
-    }
-    flow_pace_passed(flow, flow->early, worker->now_ms);
     flow->waiting_ms = worker->now_ms;
-    flow->op.buf = flow->buffer.bytes;
-    flow->op.len = flow->early;
-    flow_submit(flow, worker, OP_WRITE, sink);
+    flow->room = first_room(flow);
+    if (flow->busy && flow->early > 0) {
+        port_cancel(worker->relay->port, source); /* the rest follows when it is out */
+        return;
+    }
+    flow->state = FLOW_OPEN;
+    if (flow->busy)
+        return; /* it waits for bytes already */
+    if (flow->early > 0)
+        send_early(flow, worker);
+    else if (pace_is_frozen(flow->pair->route))
+        park(flow, worker, FLOW_FROZEN);
+    else
+        wait_for_bytes(flow, worker, 0);
+}
+
+/* A flow is not open when its operation comes out: it was given up, or has started while the READ
+ * of a client that had waited was in flight. That one has taken nothing, whatever came of it. */
+ASIDE static enum flow_event on_done_aside(struct flow *flow, struct worker *worker)
+{
+    if (flow->state == FLOW_NEW) {
+        flow->state = FLOW_OPEN;
+        return send_early(flow, worker);
+    }
+    assert(flow->state == FLOW_DEAD);
+    /* Bytes that went out although nobody waits for them any more were moved all the same. */
+    if (flow->op.kind == OP_WRITE && flow->op.bytes > 0)
+        count_bytes(flow, worker, flow->op.bytes);
+    return die(flow, worker, FLOW_ENDED, flow->err);
 }
 
 enum flow_event flow_on_done(struct flow *flow, struct worker *worker)
 {
     flow->busy = false;
-    if (flow->state == FLOW_DEAD) {
-        /* Bytes that went out although nobody waits for them any more were moved all the same. */
-        if (flow->op.kind == OP_WRITE && flow->op.bytes > 0)
-            count_bytes(flow, worker, flow->op.bytes);
-        return die(flow, worker, FLOW_ENDED, flow->err);
-    }
-    assert(flow->state == FLOW_OPEN);
+    if (flow->state != FLOW_OPEN)
+        return on_done_aside(flow, worker);
     return flow->op.kind == OP_WRITE ? on_write(flow, worker) : on_read(flow, worker);
 }
 

@@ -98,7 +98,8 @@ enum flow_event {
 /* Prepares a flow that does nothing yet. */
 void flow_init(struct flow *flow, struct pair *pair);
 
-/* Before flow_start(): waits until `sock` has something, without taking it. */
+/* Before flow_start(): waits until `sock` has something, without taking it. flow_start() may come
+ * while it waits. */
 void flow_wait_early(struct flow *flow, sock_t sock, struct worker *worker);
 
 /* That wait came out. False: with an error. */
@@ -108,6 +109,18 @@ bool flow_take_early(struct flow *flow);
  * no memory. Once. */
 bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned char *before,
                      size_t before_len, const unsigned char *bytes, size_t len);
+
+enum flow_early {
+    FLOW_EARLY_WAITS, /* for more */
+    FLOW_EARLY_FULL,  /* as many bytes are kept as there is room for: it waits for no more */
+    FLOW_EARLY_FIN,   /* the source has finished; flow->early tells whether bytes came before */
+    FLOW_EARLY_FAILED /* flow->err */
+};
+
+/* Before flow_start(), with nothing in flight: receives what `sock` has, up to BUFFER_SMALLEST
+ * bytes in all, and keeps it for the sink; then waits for more, so that the end of the stream is
+ * seen as soon as it comes. */
+enum flow_early flow_listen_early(struct flow *flow, sock_t sock, struct worker *worker);
 
 /* Both ends are connected: sends what came early, then waits for bytes. The flow is parked at
  * once when its route is frozen. */

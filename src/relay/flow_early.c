@@ -28,6 +28,46 @@ bool flow_take_early(struct flow *flow)
     return flow->op.err == ERR_OK || flow->op.err == ERR_CANCELLED;
 }
 
+/* What is received, at most, for a source whose sink is not there yet. */
+static uint32_t early_room(const struct flow *flow)
+{
+    return flow->early < BUFFER_SMALLEST ? BUFFER_SMALLEST - flow->early : 0;
+}
+
+/* Without memory nothing is received: the bytes stay where they are. */
+static enum flow_early receive_early(struct flow *flow, sock_t sock, struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    while (early_room(flow) > 0) {
+        uint32_t got;
+        if (flow->buffer.bytes == NULL)
+            flow->buffer = buffers_take(&relay->buffers, &worker->cache, BUFFER_SMALLEST);
+        if (flow->buffer.bytes == NULL)
+            break;
+        flow->err = port_receive_now(relay->port, sock, flow->buffer.bytes + flow->early,
+                                     early_room(flow), &got);
+        if (flow->err == ERR_AGAIN)
+            return FLOW_EARLY_WAITS;
+        if (flow->err != ERR_OK)
+            return FLOW_EARLY_FAILED;
+        if (got == 0)
+            return FLOW_EARLY_FIN;
+        flow->early += got;
+    }
+    return FLOW_EARLY_FULL;
+}
+
+enum flow_early flow_listen_early(struct flow *flow, sock_t sock, struct worker *worker)
+{
+    assert(flow->state == FLOW_NEW && !flow->busy);
+    enum flow_early early = receive_early(flow, sock, worker);
+    if (flow->early == 0)
+        buffers_give(&worker->relay->buffers, &worker->cache, &flow->buffer);
+    if (early == FLOW_EARLY_WAITS)
+        flow_wait_early(flow, sock, worker);
+    return early;
+}
+
 bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned char *before,
                      size_t before_len, const unsigned char *bytes, size_t len)
 {

@@ -7,6 +7,7 @@
 #include "relay/pair_private.h"
 #include "relay/refuse.h"
 #include "relay/relay.h"
+#include "relay/waiting.h"
 #include "relay/worker.h"
 
 /* ---- what follows from the state ---- */
@@ -163,9 +164,24 @@ void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step
     worker->hello_why = NULL;
 }
 
+static void on_waiting_done(struct pair *pair, struct worker *worker)
+{
+    switch (waiting_on_done(pair, worker)) {
+    case WAITING_GOES_ON: break;
+    case WAITING_LEFT:
+        pair_note_reason(pair, REASON_CLIENT_FIN);
+        pair_begin_closing(pair, worker);
+        break;
+    case WAITING_FAILED: pair_side_failed(pair, worker, &pair->client, pair->up.err); break;
+    }
+}
+
 static void on_flow_done(struct pair *pair, struct worker *worker, struct flow *flow)
 {
-    if (pair->phase != PHASE_ACCEPT)
+    bool begins = pair->phase == PHASE_HELD || pair->phase == PHASE_CONNECT;
+    if (begins && flow->state == FLOW_NEW)
+        on_waiting_done(pair, worker);
+    else if (pair->phase != PHASE_ACCEPT)
         pair_flow_event(pair, worker, flow, flow_on_done(flow, worker));
     else if (!pair->closing)
         pair_hello_step(pair, worker, hello_on_done(pair, worker));

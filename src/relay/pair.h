@@ -89,6 +89,9 @@ struct pair {
     bool counted_session;    /* was admitted */
     bool counted_upstream;   /* counts among the upstream's open sessions */
     bool was_held;           /* has its place in the order of those that wait */
+    bool has_left;           /* its client finished while it waited; written with the lock of
+                                the queue held as well */
+    _Atomic bool displaced;  /* another one got its place in the queue, see held.h */
     uint64_t held_ms;        /* when it had to wait first; 0: it never had */
     uint64_t held_closed_ms; /* for how long its route's gate had been closed by then */
     struct list in_held;

@@ -36,7 +36,8 @@ static void arm_timer(struct pair *pair, struct worker *worker)
     timers_arm(timers, &pair->timer, due);
     /* Somebody who armed it for now, without the lock, must not have been overruled: see pace.c. */
     bool frozen = pair->up.park == FLOW_FROZEN || pair->down.park == FLOW_FROZEN;
-    if ((frozen && !atomic_load(&pair->route->frozen)) || is_repaced(pair))
+    if ((frozen && !atomic_load(&pair->route->frozen)) || is_repaced(pair) ||
+        atomic_load(&pair->displaced))
         timers_arm(timers, &pair->timer, worker->now_ms);
 }
 
@@ -122,8 +123,8 @@ static void look_at_held(struct pair *pair, struct worker *worker)
     look_for_reset(pair, worker, &pair->client);
     if (pair->client.reset)
         return;
-    enum reason over;
-    if (waiting_left_ms(pair, worker->now_ms, &over) == 0)
+    enum reason over = REASON_QUEUE_DISPLACED;
+    if (atomic_load(&pair->displaced) || waiting_left_ms(pair, worker->now_ms, &over) == 0)
         pair_cut(pair, worker, over);
     else
         pair_arm_waiting(pair, worker);

@@ -5,8 +5,9 @@
  * relay/.
  *
  * Order of locks: a pair's lock, then one of the leaf locks (timers, table shard, buffers,
- * pairs), of which only the timers' is taken with another one, a table shard's, held; a leaf lock
- * is never held while a pair's or a listener's lock is taken.
+ * pairs, the queue of held.h), of which only the timers' is taken while another one is held, a
+ * table shard's or a queue's; a leaf lock is never held while a pair's or a listener's lock is
+ * taken.
  */
 #ifndef PAIRPORT_RELAY_RELAY_H
 #define PAIRPORT_RELAY_RELAY_H

@@ -182,6 +182,7 @@ static void fill_gate(struct relay_route *route, struct server_route_info *out)
     str_format(out->paused_by, sizeof out->paused_by, "%s", gate.paused_by);
     drain_get_route_info(route, now_ms, &out->drain);
     out->held = held_count(&route->held);
+    out->held_left = atomic_load(&route->held.left_count);
     out->held_max = route->conf->queue_max;
     out->held_peak = atomic_load(&route->held.quota.peak);
     out->held_total = atomic_load(&route->held.total);

@@ -31,6 +31,32 @@ uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *
                : elapsed_ms(conf->hold_ms, elapsed_ms(waited_ms, closed_ms));
 }
 
+void waiting_listen(struct pair *pair, struct worker *worker)
+{
+    if (!flow_reads(&pair->up) && !pair->has_left && pair->up.early < BUFFER_SMALLEST)
+        flow_wait_early(&pair->up, pair->client.sock, worker);
+}
+
+enum waiting_event waiting_on_done(struct pair *pair, struct worker *worker)
+{
+    if (!flow_take_early(&pair->up)) {
+        pair->up.err = pair->up.op.err;
+        return WAITING_FAILED;
+    }
+    if (pair->phase == PHASE_CONNECT && !pair->waits)
+        return WAITING_GOES_ON;
+    switch (flow_listen_early(&pair->up, pair->client.sock, worker)) {
+    case FLOW_EARLY_WAITS:
+    case FLOW_EARLY_FULL: return WAITING_GOES_ON;
+    case FLOW_EARLY_FAILED: return WAITING_FAILED;
+    case FLOW_EARLY_FIN: break;
+    }
+    if (pair->up.early == 0)
+        return WAITING_LEFT;
+    held_leave(&pair->route->held, pair);
+    return WAITING_GOES_ON;
+}
+
 struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
                                   enum reason otherwise, bool must)
 {
@@ -45,8 +71,12 @@ struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
     }
     if (waiting_left_ms(pair, worker->now_ms, &over) == 0)
         return failed(pair, over);
-    if (!held_add(&route->held, pair))
-        return failed(pair, pair->counted_session ? otherwise : REASON_QUEUE_FULL);
+    enum reason why = held_add(&route->held, pair);
+    if (why == REASON_QUEUE_DISPLACED)
+        return failed(pair, why);
+    if (why != REASON_NONE)
+        return failed(pair, pair->counted_session ? otherwise : why);
+    waiting_listen(pair, worker);
     pair->was_held = true;
     pair->phase = PHASE_HELD;
     /* It begins anew with its next turn. */

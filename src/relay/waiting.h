@@ -24,6 +24,21 @@ struct worker;
 struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
                                   enum reason otherwise, bool must);
 
+/* What a READ of a client that waits came to. */
+enum waiting_event {
+    WAITING_GOES_ON,
+    WAITING_LEFT,  /* the client has finished, and has not sent a byte */
+    WAITING_FAILED /* pair->up.err */
+};
+
+/* Listens for the client, so that its end is seen as soon as it comes: it waits in the queue, or
+ * before its next try. It may listen already. */
+void waiting_listen(struct pair *pair, struct worker *worker);
+
+/* The READ that listens for the client came out. One that came out while a connect is running
+ * is looked at when the session begins, or when the client has to wait again. */
+enum waiting_event waiting_on_done(struct pair *pair, struct worker *worker);
+
 /* How long a client that waits may go on with it as things are, UINT64_MAX: as long as it takes;
  * 0: no longer, and *over is why. */
 uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *over);

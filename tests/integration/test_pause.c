@@ -274,6 +274,76 @@ static void a_paused_route_has_room_for_queue_max_clients(void **state)
     end(relay);
 }
 
+static void wait_left(struct relay_run *relay, uint64_t count)
+{
+    uint64_t start_ms = os_mono_ms();
+    while (route_number(relay, "held_left") != count) {
+        assert_true(os_mono_ms() - start_ms < NET_PATIENCE_MS);
+        os_sleep_ms(10);
+    }
+}
+
+static void clients_that_leave_while_they_wait_make_room_for_those_that_stay(void **state)
+{
+    struct relay_run *relay = start(state, "queue_max = 2\n");
+    sock_t stay[2];
+    run(relay, "pause test");
+
+    sock_t silent = connect_client(&relay->addr);
+    wait_held(relay, 1);
+    net_finish(silent);
+    expect_end(silent, NET_END_FIN, 0);
+    net_close(silent);
+    expect_log(relay, "reason=client_fin phase=held");
+    wait_held(relay, 0);
+
+    sock_t gone = connect_client(&relay->addr);
+    assert_int_equal(game_send_number(gone, 1000, NET_PATIENCE_MS), ERR_OK);
+    net_finish(gone);
+    wait_left(relay, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        stay[i] = connect_client(&relay->addr);
+        assert_int_equal(game_send_number(stay[i], i, NET_PATIENCE_MS), ERR_OK);
+        wait_held(relay, 2);
+    }
+    expect_end(gone, NET_END_RESET, 0);
+    net_close(gone);
+    expect_log(relay, "reason=queue_displaced phase=held");
+    wait_left(relay, 0);
+    run(relay, "resume test");
+    for (uint32_t i = 0; i < 2; i++)
+        expect_answer(stay[i], i);
+    end(relay);
+}
+
+static void one_that_spoke_and_left_still_reaches_the_server(void **state)
+{
+    struct relay_run *relay = start(state, "");
+    run(relay, "pause test");
+    sock_t gone = connect_client(&relay->addr);
+    assert_int_equal(game_send_number(gone, 1000, NET_PATIENCE_MS), ERR_OK);
+    net_finish(gone);
+    wait_left(relay, 1);
+    run(relay, "resume test");
+    expect_answer(gone, 1000);
+    end(relay);
+}
+
+static void one_client_fills_no_more_of_the_queue_than_its_share(void **state)
+{
+    struct relay_run *relay = start(state, "queue_max = 20\nguard_exempt =\n");
+    sock_t clients[2];
+    run(relay, "pause test");
+    come(relay, clients, 0, 2); /* a tenth */
+    expect_refused_client(&relay->addr, NULL);
+    assert_true(
+        relay_wait_stat(relay, "sessions_refused_by_reason_total.queue_full_client", 1));
+    run(relay, "resume test");
+    for (uint32_t i = 0; i < 2; i++)
+        expect_answer(clients[i], i);
+    end(relay);
+}
+
 static void a_client_of_a_paused_route_waits_for_pause_timeout_at_most(void **state)
 {
     struct relay_run *relay = start(state, "pause_timeout = 1500ms\n");
@@ -347,6 +417,12 @@ int main(void)
         cmocka_unit_test_teardown(frozen_sessions_stand_still_until_the_route_is_resumed,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_paused_route_has_room_for_queue_max_clients,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(
+            clients_that_leave_while_they_wait_make_room_for_those_that_stay, relay_teardown),
+        cmocka_unit_test_teardown(one_that_spoke_and_left_still_reaches_the_server,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(one_client_fills_no_more_of_the_queue_than_its_share,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_client_of_a_paused_route_waits_for_pause_timeout_at_most,
                                   relay_teardown),

@@ -319,6 +319,7 @@ static void fill_route(struct server *server, size_t r, struct server_route_info
     *out = (struct server_route_info){.conf = conf,
                                       .totals = server->route_totals[r],
                                       .held = server->held[r],
+                                      .held_left = server->held[r] > 0,
                                       .held_max = conf->queue_max,
                                       .paused = server->paused[r],
                                       .frozen = server->frozen[r],

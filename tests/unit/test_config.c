@@ -89,7 +89,8 @@ static void every_key_of_the_process_is_taken(void **state)
 static const char route_keys[] =
     "connect_timeout=10ms\nconnect_retries=0\nidle_timeout=off\nhalf_close_timeout=1s\n"
     "max_sessions=1\nkeepalive=off\nkeepalive_interval=2h\nnodelay=no\nbuffer_size=1MB\n"
-    "backlog=65535\nbalance=first\nwhen_down=hold 1s\nqueue_max=7\nhealth=tcp rise=9\n"
+    "backlog=65535\nbalance=first\nwhen_down=hold 1s\nqueue_max=7\n"
+    "queue_max_per_client=6\nhealth=tcp rise=9\n"
     "eject=1 in 2s for 3s\non_down=kill\nresolve_interval=off\nsource=10.0.0.2\n"
     "proxy_protocol_out=v2\nproxy_protocol_in=optional\nproxy_trust=::1,::2\n"
     "proxy_timeout=1s\n";
@@ -110,6 +111,7 @@ static void assert_route_keys(const struct conf_route *route)
     assert_int_equal(route->when_down, CONF_HOLD);
     assert_int_equal(route->hold_ms, 1000);
     assert_int_equal(route->queue_max, 7);
+    assert_int_equal(route->queue_max_per_client, 6);
     assert_true(route->health.on);
     assert_int_equal(route->health.rise, 9);
     assert_int_equal(route->eject.count, 1);

@@ -318,6 +318,15 @@ static void clients_are_refused_or_wait_while_nobody_is_up(void **state)
     assert_int_equal(conf->routes[0].hold_ms, 0);
     assert_int_equal(conf->routes[0].queue_max, 1000);
     conf_free(conf);
+    conf = load_with("queue_max = 77");
+    assert_int_equal(conf->routes[0].queue_max_per_client, 7);
+    conf_free(conf);
+    conf = load_with("queue_max = 9\nqueue_max_per_client = auto");
+    assert_int_equal(conf->routes[0].queue_max_per_client, 1);
+    conf_free(conf);
+    conf = load_with("queue_max = 9\nqueue_max_per_client = 5");
+    assert_int_equal(conf->routes[0].queue_max_per_client, 5);
+    conf_free(conf);
     conf = load_with("when_down = hold \t 100ms");
     assert_int_equal(conf->routes[0].when_down, CONF_HOLD);
     assert_int_equal(conf->routes[0].hold_ms, 100);

@@ -222,6 +222,7 @@ static void routes_have_their_listeners_and_who_is_held(void **state)
     assert_number(root, "routes.1.sessions_max", 100);
     assert_number(root, "routes.0.listeners.0.port_count", 16);
     assert_number(root, "routes.0.held", 3);
+    assert_number(root, "routes.0.held_left", 1);
     assert_number(root, "routes.0.held_peak", 6);
     assert_number(root, "routes.0.held_total", 30);
     assert_text(root, "routes.0.upstreams.1", "game.example:7000");

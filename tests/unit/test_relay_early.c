@@ -253,8 +253,7 @@ static void a_client_that_resets_while_it_is_held_gives_back_its_early_bytes(voi
     sock_t client = accept_early(fix);
     assert_int_equal(latest_info(fix).phase, PHASE_HELD);
     assert_int_equal(atomic_load(&fix->worker->cache.used), 1);
-    fake_sock(client)->peer_reset = true;
-    fixture_pass(fix, 2000);
+    fixture_arrive_error(fix, client, ERR_RESET);
     assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
 }
 

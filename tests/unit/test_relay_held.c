@@ -174,6 +174,7 @@ static void a_client_is_held_for_so_long_and_then_reset(void **state)
     fixture_pass(fix, 9900);
     assert_int_equal(fake_sock(client)->state, FAKE_SOCK_IS_OPEN);
     fixture_pass(fix, 200);
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_HOLD_TIMEOUT), 1);
     assert_int_equal(held_count(&fix->relay.routes[0]->held), 0);
@@ -188,20 +189,17 @@ static void turns_in_vain_do_not_prolong_the_wait(void **state)
         upstreams_stir(fix->relay.routes[0]);
         fixture_pass(fix, 100);
     }
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_HOLD_TIMEOUT), 1);
 }
 
-static void a_held_client_that_resets_is_noticed_between_many_turns_in_vain(void **state)
+static void a_held_client_that_resets_is_noticed_at_once(void **state)
 {
     struct fixture *fix = *state;
     fixture_session(fix);
     sock_t client = fixture_accept(fix);
-    fake_sock(client)->peer_reset = true;
-    for (unsigned i = 0; i < 12; i++) {
-        upstreams_stir(fix->relay.routes[0]);
-        fixture_pass(fix, 100);
-    }
+    fixture_arrive_error(fix, client, ERR_RESET);
     (void)fixture_closed(client);
     assert_int_equal(fixture_reasons(fix, REASON_CLIENT_RESET), 1);
 }
@@ -231,6 +229,227 @@ static void a_held_session_that_is_ended_leaves_the_queue(void **state)
     expect_phases(fix, 3, (enum phase[]){PHASE_CONNECT}, 1);
 }
 
+/* ---- clients that leave, and what they have said ---- */
+
+/* A client that waits says something and finishes. */
+static sock_t accept_one_that_leaves(struct fixture *fix, const char *bytes)
+{
+    sock_t client = fixture_accept(fix);
+    fixture_arrive(fix, client, bytes);
+    fixture_arrive_fin(fix, client);
+    return client;
+}
+
+static uint32_t left_count(struct fixture *fix)
+{
+    return atomic_load(&fix->relay.routes[0]->held.left_count);
+}
+
+static void a_client_that_finishes_without_a_word_gives_its_place_up_at_once(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    sock_t client = fixture_accept(fix);
+    fixture_accept(fix);
+    fixture_arrive_fin(fix, client); /* no time passes */
+    assert_int_equal(fixture_closed(client), FAKE_SOCK_ENDED);
+    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_FIN), 1);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), 1);
+    end_session(fix, 1);
+    expect_phases(fix, 3, (enum phase[]){PHASE_CONNECT}, 1);
+}
+
+static void what_a_client_says_while_it_waits_reaches_the_server_in_order(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    sock_t client = fixture_accept(fix);
+    fixture_arrive(fix, client, "hel");
+    fixture_arrive(fix, client, "lo ");
+    end_session(fix, 1);
+    sock_t upstream = fixture_connect(fix);
+    fixture_cancelled(fix); /* it listened for the client's end */
+    fixture_taken(fix, upstream);
+    fake_sock(upstream)->room = 100;
+    fixture_arrive(fix, client, "there");
+    fixture_expect_sent(upstream, "hello there", 11);
+}
+
+static void a_client_that_said_nothing_goes_on_with_the_read_that_listened(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    sock_t client = fixture_accept(fix);
+    end_session(fix, 1);
+    sock_t upstream = fixture_connect(fix);
+    fake_sock(upstream)->room = 100;
+    fixture_arrive(fix, client, "hello");
+    fixture_expect_sent(upstream, "hello", 5);
+}
+
+static void bytes_that_come_while_it_connects_after_its_wait_are_passed_on(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    sock_t client = fixture_accept(fix);
+    end_session(fix, 1);
+    fixture_arrive(fix, client, "hello");
+    sock_t upstream = fixture_connect(fix);
+    fake_sock(upstream)->room = 100;
+    assert_true(fake_port_finish_arrived(fixture_op(client, OP_READ)));
+    fixture_pump(fix);
+    fixture_expect_sent(upstream, "hello", 5);
+}
+
+static void a_client_that_says_much_is_read_no_further_than_a_small_buffer(void **state)
+{
+    struct fixture *fix = *state;
+    static const unsigned char much[2 * BUFFER_SMALLEST];
+    fixture_session(fix);
+    sock_t client = fixture_accept(fix);
+    fixture_arrive_bytes(fix, client, much, sizeof much);
+    assert_int_equal(fake_port_waiting(client, OP_READ), 0);
+    assert_int_equal(fake_sock(client)->coming_len, BUFFER_SMALLEST);
+    end_session(fix, 1);
+    sock_t upstream = fixture_connect(fix);
+    fake_sock(upstream)->room = sizeof much;
+    fixture_taken(fix, upstream);
+    fixture_expect_sent(upstream, much, sizeof much);
+}
+
+static void one_that_spoke_and_left_is_served_after_those_that_still_wait(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    sock_t gone = accept_one_that_leaves(fix, "bye");
+    assert_int_equal(left_count(fix), 1);
+    fixture_accept(fix);
+    end_session(fix, 1);
+    expect_phases(fix, 2, (enum phase[]){PHASE_HELD, PHASE_CONNECT}, 2);
+    fixture_connect(fix);
+    end_session(fix, 3);
+    assert_int_equal(left_count(fix), 0);
+    sock_t upstream = fixture_connect(fix);
+    fixture_taken(fix, upstream);
+    assert_int_equal(fake_sock(gone)->state, FAKE_SOCK_IS_OPEN);
+    assert_true(fake_sock(upstream)->shut);
+    fixture_expect_sent(upstream, "bye", 3);
+}
+
+static void a_full_queue_takes_a_new_client_in_the_place_of_one_that_has_left(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    fixture_accept(fix);
+    sock_t first = accept_one_that_leaves(fix, "a");
+    sock_t second = accept_one_that_leaves(fix, "b");
+    fixture_accept(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    assert_int_equal(fixture_closed(second), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_QUEUE_DISPLACED), 1);
+    fixture_accept(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    assert_int_equal(fixture_closed(first), FAKE_SOCK_ABORTED);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), QUEUE_MAX);
+    assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_QUEUE_FULL), 1);
+}
+
+static void a_client_that_loses_its_place_in_the_very_turn_that_it_has_is_served(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    fixture_accept(fix);
+    fixture_accept(fix);
+    accept_one_that_leaves(fix, "a");
+    struct pair *pair = table_find(&fix->relay.table, 4);
+    assert_non_null(pair);
+    fixture_accept(fix); /* takes the place of 4, which has not been told yet */
+    route_set_max_sessions(fix->relay.routes[0]->upstreams.route, 0, 2);
+    assert_true(pair_serve(pair, fix->worker));
+    pair_unhold(pair);
+    fixture_pass(fix, 2 * WHEEL_SLOT_MS);
+    expect_phases(fix, 4, (enum phase[]){PHASE_CONNECT, PHASE_HELD}, 2);
+    assert_int_equal(fixture_reasons(fix, REASON_QUEUE_DISPLACED), 0);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), QUEUE_MAX);
+}
+
+static void
+a_client_that_finishes_without_a_word_between_two_tries_is_tried_no_more(void **state)
+{
+    struct fixture *fix = *state;
+    sock_t client = fixture_accept(fix);
+    refuse(fix);
+    expect_phases(fix, 1, (enum phase[]){PHASE_CONNECT}, 1);
+    fixture_arrive_fin(fix, client);
+    assert_int_equal(fixture_closed(client), FAKE_SOCK_ENDED);
+    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_FIN), 1);
+}
+
+static void one_that_left_before_it_came_into_the_queue_takes_nobodys_place(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.queue_max = 1;
+    fix->route_conf.connect_retries = 1;
+    assert_true(route_set_max_sessions(fix->relay.routes[0]->upstreams.route, 0, 2));
+    fixture_accept(fix);
+    sock_t gone = fixture_accept(fix);
+    refuse(fix);
+    refuse(fix);
+    fixture_arrive(fix, gone, "a");
+    fixture_arrive_fin(fix, gone);
+    fixture_pass(fix, 1100);
+    refuse(fix);
+    refuse(fix);
+    expect_phases(fix, 1, (enum phase[]){PHASE_HELD}, 1);
+    assert_int_equal(fixture_closed(gone), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_QUEUE_DISPLACED), 0);
+}
+
+/* ---- the share of one client ---- */
+
+static void one_client_has_no_more_places_than_its_share(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.queue_max_per_client = 2;
+    fixture_session(fix);
+    sock_t first = fixture_accept(fix);
+    fixture_accept(fix);
+    assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_QUEUE_FULL_CLIENT), 1);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), 2);
+    fixture_arrive_fin(fix, first); /* and its place is free again */
+    fixture_accept(fix);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), 2);
+    assert_int_equal(fixture_reasons(fix, REASON_QUEUE_FULL_CLIENT), 1);
+}
+
+static void a_client_that_comes_back_takes_the_place_of_its_session_that_left(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.queue_max_per_client = 1;
+    fixture_session(fix);
+    sock_t before = accept_one_that_leaves(fix, "a");
+    fixture_accept(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    assert_int_equal(fixture_closed(before), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_QUEUE_DISPLACED), 1);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), 1);
+}
+
+static void the_share_of_a_client_does_not_bind_those_that_are_exempt(void **state)
+{
+    struct fixture *fix = *state;
+    struct addr_net all = {.addr = {.family = ADDR_IPV4}};
+    fix->route_conf.queue_max_per_client = 1;
+    fix->route_conf.exempts = &all;
+    fix->route_conf.exempt_count = 1;
+    fixture_session(fix);
+    for (unsigned i = 0; i < QUEUE_MAX; i++)
+        fixture_accept(fix);
+    assert_int_equal(held_count(&fix->relay.routes[0]->held), QUEUE_MAX);
+}
+
 #define HELD_TEST(name) cmocka_unit_test_setup_teardown(name, held_setup, fixture_teardown)
 
 int main(void)
@@ -244,9 +463,22 @@ int main(void)
         HELD_TEST(a_turn_begins_at_once_though_the_server_was_tried_before),
         HELD_TEST(a_client_is_held_for_so_long_and_then_reset),
         HELD_TEST(turns_in_vain_do_not_prolong_the_wait),
-        HELD_TEST(a_held_client_that_resets_is_noticed_between_many_turns_in_vain),
+        HELD_TEST(a_held_client_that_resets_is_noticed_at_once),
         HELD_TEST(a_client_for_whom_the_queue_has_no_room_is_refused),
         HELD_TEST(a_held_session_that_is_ended_leaves_the_queue),
+        HELD_TEST(a_client_that_finishes_without_a_word_gives_its_place_up_at_once),
+        HELD_TEST(what_a_client_says_while_it_waits_reaches_the_server_in_order),
+        HELD_TEST(a_client_that_said_nothing_goes_on_with_the_read_that_listened),
+        HELD_TEST(bytes_that_come_while_it_connects_after_its_wait_are_passed_on),
+        HELD_TEST(a_client_that_says_much_is_read_no_further_than_a_small_buffer),
+        HELD_TEST(one_that_spoke_and_left_is_served_after_those_that_still_wait),
+        HELD_TEST(a_full_queue_takes_a_new_client_in_the_place_of_one_that_has_left),
+        HELD_TEST(a_client_that_loses_its_place_in_the_very_turn_that_it_has_is_served),
+        HELD_TEST(a_client_that_finishes_without_a_word_between_two_tries_is_tried_no_more),
+        HELD_TEST(one_that_left_before_it_came_into_the_queue_takes_nobodys_place),
+        HELD_TEST(one_client_has_no_more_places_than_its_share),
+        HELD_TEST(a_client_that_comes_back_takes_the_place_of_its_session_that_left),
+        HELD_TEST(the_share_of_a_client_does_not_bind_those_that_are_exempt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ static void configure(struct fixture *fix)
     conf->when_down = random_chance(&dice, 50) ? CONF_HOLD : CONF_REFUSE;
     conf->hold_ms = (uint32_t)random_between(&dice, 500, 20000);
     conf->queue_max = (uint32_t)random_between(&dice, 1, 40);
+    conf->queue_max_per_client = (uint32_t)random_below(&dice, 20);
     conf->pause_timeout_ms = (uint32_t)random_between(&dice, 1000, 20000);
     conf->connect_retries = (uint32_t)random_below(&dice, 3);
     conf->admission_ramp = (struct conf_rate){.count = 0};
@@ -82,11 +83,25 @@ static void resume_it(struct fixture *fix)
     gate_resume(route_of(fix), fix->worker->now_ms, &lasted_ms);
 }
 
+/* The client or the upstream that has waited for longest says something, or finishes. */
+static void let_one_speak(struct fixture *fix)
+{
+    struct op *op = fake_port_op(SOCK_NONE, OP_READ);
+    if (op == NULL || fake_port_cancel_asked(op))
+        return;
+    if (random_chance(&dice, 60))
+        fake_sock_arrive(op->sock, "hello", 5);
+    else
+        fake_sock(op->sock)->coming_end = random_chance(&dice, 80) ? ERR_OK : ERR_RESET;
+    (void)fake_port_finish_arrived(op);
+    fixture_pump(fix);
+}
+
 static void act(struct fixture *fix)
 {
     struct relay_route *route = route_of(fix);
     size_t ended, left;
-    switch (random_below(&dice, 14)) {
+    switch (random_below(&dice, 18)) {
     case 0: gate_pause(route, "test", fix->worker->now_ms); break;
     case 1: resume_it(fix); break;
     case 2: begin_drain(fix); break;
@@ -104,6 +119,9 @@ static void act(struct fixture *fix)
     case 7:
     case 8: finish_connect(fix); break;
     case 9: fixture_pass(fix, random_below(&dice, 3000)); break;
+    case 10:
+    case 11:
+    case 12: let_one_speak(fix); break;
     default:
         if (atomic_load(&route->quota.used) < fix->route_conf.max_sessions)
             fixture_accept(fix);

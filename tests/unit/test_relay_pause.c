@@ -95,6 +95,7 @@ clients_of_a_paused_route_wait_and_are_served_in_order_when_it_is_resumed(void *
     assert_true(route_set_max_sessions(route_of(fix)->upstreams.route, 0, 2));
     resume_it(fix);
     expect_phases(fix, 1, (enum phase[]){PHASE_CONNECT, PHASE_CONNECT}, 2);
+    fixture_cancelled(fix);
     /* The third one meets a full upstream, and the route refuses. */
     assert_int_equal(fixture_reasons(fix, REASON_UPSTREAMS_FULL), 1);
     fixture_connect(fix);
@@ -135,6 +136,7 @@ static void a_client_waits_for_pause_timeout_and_no_longer(void **state)
     fixture_pass(fix, 19900);
     assert_int_equal(fake_sock(client)->state, FAKE_SOCK_IS_OPEN);
     fixture_pass(fix, 200);
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_PAUSE_TIMEOUT), 1);
     assert_int_equal(held_count(&route_of(fix)->held), 0);
@@ -155,6 +157,7 @@ static void the_time_of_when_down_does_not_run_while_the_route_is_paused(void **
     fixture_pass(fix, 700);
     assert_int_equal(fake_sock(client)->state, FAKE_SOCK_IS_OPEN);
     fixture_pass(fix, 1400); /* up to a second late, as it was not looked at the moment */
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_HOLD_TIMEOUT), 1);
 }
@@ -173,6 +176,7 @@ static void pauses_one_after_the_other_use_up_one_pause_timeout(void **state)
         if (i < 2)
             resume_it(fix);
     }
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_PAUSE_TIMEOUT), 1);
 }
@@ -184,6 +188,7 @@ static void a_client_that_finds_no_upstream_after_the_pause_falls_under_when_dow
     sock_t client = fixture_accept(fix);
     set_upstream(fix, ROUTE_DISABLED);
     resume_it(fix);
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_NO_UPSTREAM), 1);
     assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 0);
@@ -248,6 +253,7 @@ static void a_drained_route_refuses_new_clients_and_sends_away_those_that_wait(v
     assert_int_equal(info.left, 2);
     upstreams_stir(route_of(fix));
     fixture_pass(fix, WHEEL_SLOT_MS);
+    fixture_cancelled(fix);
     assert_int_equal(fixture_closed(waits), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_DRAINING), 2);
@@ -432,6 +438,7 @@ static void a_client_waits_for_his_turn_at_the_ramp_for_pause_timeout_at_most(vo
         fixture_accept(fix);
     unsigned served = let_in_over(fix, 4000);
     assert_in_range(served, 9, 17);
+    fixture_cancelled(fix);
     assert_int_equal(fixture_reasons(fix, REASON_PAUSE_TIMEOUT), 30 - served);
 }
 
