@@ -154,7 +154,8 @@ struct conf_route {
                                       where queue_max is 0 */
     struct conf_health health;
     struct conf_eject eject;
-    enum conf_on_down on_down; /* what becomes of the sessions of an upstream that goes down */
+    uint32_t eject_max_percent; /* of the route's servers, ejected at a time: 1..100 */
+    enum conf_on_down on_down;  /* what becomes of the sessions of an upstream that goes down */
     uint32_t resolve_interval_ms; /* how often names are resolved again; 0: only at start */
 
     struct addr *sources; /* owned: local addresses (port 0) of upstream connections, in turn */

@@ -48,8 +48,10 @@ static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
  * to a peer that has finished. 30 s outlast four or five lost packets in a row (their
  * retransmissions come 1, 2, 4 and 8 s apart) and a game server that saves a player after his
  * FIN, and are short enough that a peer who will never finish holds nothing for long.
- * eject is for servers that fail for everybody: five failures within ten seconds are no accident
- * of one player, and a server that was only restarted misses no more than half a minute.
+ * eject is for servers that fail for everybody: failures of five clients within ten seconds are no
+ * accident of one player, and a server that was only restarted misses no more than half a minute.
+ * eject_max leaves the other half to carry the load: should all of them seem to fail at once, the
+ * cause is likely not theirs.
  * queue_max bounds what a flood can hold while no server is up; a held client costs one
  * connection, and a small buffer once it has said something. One client may have a tenth of the
  * places: a flood from one address leaves room for others.
@@ -131,7 +133,13 @@ const struct key keys[] = {
      "fast=1s (the interval while the state changes), port=N, send=\"TEXT\" and "
      "expect=\"TEXT\"."},
     {KEY_ROUTE, "eject", KEY_EJECT, "5 in 10s for 30s", NULL, 0, 0, true, OF_ROUTE(eject),
-     "Leaves out an upstream that failed so often within that time, for that time; or off."},
+     "Leaves out a server that failed for so many clients within that time, for that time; or "
+     "off. Failures are connects that failed and resets before anything of the client was "
+     "sent."},
+    {KEY_ROUTE, "eject_max", KEY_PERCENT, "50%", NULL, 1, 100, true,
+     OF_ROUTE(eject_max_percent),
+     "At most this share of a route's servers is ejected at a time: rounded down, but one of "
+     "two or more."},
     {KEY_ROUTE, "on_down", KEY_CHOICE, "keep", NULL, 0, 0, true,
      ROUTE_CHOICE(on_down, on_down_words),
      "What becomes of the sessions of an upstream that a check finds down: keep or kill."},

@@ -22,6 +22,7 @@ enum key_type {
     KEY_WORKERS,   /* unsigned */
     KEY_DURATION,  /* milliseconds: uint32_t, or uint64_t as `size` says */
     KEY_SIZE,      /* bytes: uint32_t, or uint64_t as `size` says */
+    KEY_PERCENT,   /* uint32_t */
     KEY_BOOL,      /* bool */
     KEY_LEVEL,     /* enum log_level */
     KEY_CHOICE,    /* an enum, each of its values an index of `words` */
@@ -49,7 +50,8 @@ struct key {
     enum key_type type;
     const char *preset; /* the default as it would be written; NULL: required */
     const char *zero;   /* the word for 0, which is then below `min`; NULL: there is none */
-    uint64_t min; /* of numbers, durations (ms), sizes (bytes), lengths of texts (bytes) */
+    uint64_t min; /* of numbers, percentages, durations (ms), sizes (bytes), lengths of texts
+                     (bytes) */
     uint64_t max;
     bool reloadable;          /* takes effect without a restart */
     size_t offset;            /* of the field in struct conf or struct conf_route */

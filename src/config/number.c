@@ -7,12 +7,47 @@
 #include "base/err.h"
 #include "config/mistakes.h"
 
+/* What numbers of a type with a unit are called and how they are written. */
+struct unit {
+    const char *name;
+    const char *units;
+    const char *no_fraction; /* what to do instead of writing one */
+};
+
+static const struct unit *unit_of(enum key_type type)
+{
+    static const struct unit duration = {"duration", "ms s m h d",
+                                         "write it in a smaller unit"};
+    static const struct unit size = {"size", "B KB MB GB", "write it in a smaller unit"};
+    static const struct unit percent = {"percentage", "%", "write it without the fraction"};
+    if (type == KEY_DURATION)
+        return &duration;
+    if (type == KEY_SIZE)
+        return &size;
+    return type == KEY_PERCENT ? &percent : NULL;
+}
+
+/* "50%" */
+static enum err parse_percent(const char *text, uint64_t *value)
+{
+    char number[STR_HUMAN_MAX];
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || strcmp(text + digits, "%") != 0)
+        return ERR_INVALID;
+    if (digits >= sizeof number)
+        return ERR_RANGE;
+    str_format(number, sizeof number, "%.*s", (int)digits, text);
+    return str_parse_u64(number, value);
+}
+
 static enum err parse_number(enum key_type type, const char *text, uint64_t *value)
 {
     if (type == KEY_DURATION)
         return str_parse_duration(text, value);
     if (type == KEY_SIZE)
         return str_parse_size(text, value);
+    if (type == KEY_PERCENT)
+        return parse_percent(text, value);
     return str_parse_u64(text, value);
 }
 
@@ -22,7 +57,7 @@ static const char *number_text(enum key_type type, uint64_t value, char buf[STR_
         return str_exact_duration(value, buf);
     if (type == KEY_SIZE)
         return str_exact_size(value, buf);
-    str_format(buf, STR_HUMAN_MAX, "%" PRIu64, value);
+    str_format(buf, STR_HUMAN_MAX, "%" PRIu64 "%s", value, type == KEY_PERCENT ? "%" : "");
     return buf;
 }
 
@@ -64,31 +99,30 @@ static void explain_number(const struct key *key, const char *text, struct str *
     char example[STR_HUMAN_MAX];
     mistake_quote(text, quote);
 
-    if (key->type != KEY_DURATION && key->type != KEY_SIZE) {
+    const struct unit *kind = unit_of(key->type);
+    if (kind == NULL) {
         str_addf(why, "%s is not a number; write ", quote);
         add_range(key, why);
         return;
     }
 
-    bool is_duration = key->type == KEY_DURATION;
     size_t digits = strspn(text, "0123456789");
     const char *unit = text + digits;
     unit += strspn(unit, " \t");
 
     if (digits == 0)
-        str_addf(why, "%s is not a %s; write a number with its unit", quote,
-                 is_duration ? "duration" : "size");
+        str_addf(why, "%s is not a %s; write a number with its unit", quote, kind->name);
     else if (*unit == '\0')
         str_addf(why, "%s has no unit; write it with one", quote);
     else if (*unit == '.' || *unit == ',')
-        str_addf(why, "%s is not a whole number; write it in a smaller unit", quote);
+        str_addf(why, "%s is not a whole number; %s", quote, kind->no_fraction);
     else if (is_number_with_blank(key->type, text, digits, unit))
         str_addf(why, "%s has a blank before its unit; write it without", quote);
     else
         str_addf(why, "%s has an unknown unit; write a known one", quote);
     if (key->preset != NULL)
         str_addf(why, ", such as %s", example_of(key, example));
-    str_addf(why, " (units: %s; allowed: ", is_duration ? "ms s m h d" : "B KB MB GB");
+    str_addf(why, " (units: %s; allowed: ", kind->units);
     add_range(key, why);
     str_add_char(why, ')');
 }

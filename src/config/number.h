@@ -1,4 +1,5 @@
-/* number.h - numbers with and without units: KEY_COUNT, KEY_WORKERS, KEY_DURATION, KEY_SIZE.
+/* number.h - numbers with and without units: KEY_COUNT, KEY_WORKERS, KEY_DURATION, KEY_SIZE,
+ * KEY_PERCENT.
  *
  * Range, unit, default and the word for 0 are those of the key.
  *

@@ -105,7 +105,8 @@ static bool read_any(const struct key *key, const char *text, void *owner, struc
     case KEY_COUNT:
     case KEY_WORKERS:
     case KEY_DURATION:
-    case KEY_SIZE: return number_read(key, text, field, why);
+    case KEY_SIZE:
+    case KEY_PERCENT: return number_read(key, text, field, why);
     case KEY_BOOL: return read_bool(text, field, why);
     case KEY_LEVEL: return read_level(text, field, why);
     case KEY_CHOICE: return read_choice(key, text, field, why);
@@ -165,7 +166,8 @@ void value_write(const struct key *key, const void *owner, struct str *out)
     case KEY_COUNT:
     case KEY_WORKERS:
     case KEY_DURATION:
-    case KEY_SIZE: number_write(key, field, out); return;
+    case KEY_SIZE:
+    case KEY_PERCENT: number_write(key, field, out); return;
     case KEY_BOOL: str_add(out, *(const bool *)field ? "yes" : "no"); return;
     case KEY_LEVEL: str_add(out, log_level_word(*(const enum log_level *)field)); return;
     case KEY_CHOICE: str_add(out, choice_word(key, field)); return;

@@ -127,7 +127,8 @@ bool value_equal(const struct key *key, const void *a, const void *b)
     case KEY_COUNT:
     case KEY_WORKERS:
     case KEY_DURATION:
-    case KEY_SIZE: return number_get(key, left) == number_get(key, right);
+    case KEY_SIZE:
+    case KEY_PERCENT: return number_get(key, left) == number_get(key, right);
     case KEY_BOOL: return *(const bool *)left == *(const bool *)right;
     case KEY_LEVEL:
     case KEY_CHOICE: return same_choice(key, left, right);

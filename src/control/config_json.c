@@ -255,6 +255,9 @@ static void put_key(struct json_build *build, json_t *section, const struct key 
     case KEY_WORKERS: put_workers(build, section, key, owner); break;
     case KEY_DURATION: put_with_unit(build, section, key, "ms", read_number(key, owner)); break;
     case KEY_SIZE: put_with_unit(build, section, key, "bytes", read_number(key, owner)); break;
+    case KEY_PERCENT:
+        put_with_unit(build, section, key, "percent", read_number(key, owner));
+        break;
     case KEY_BOOL:
         read_field(key, owner, &value, sizeof value);
         json_build_bool(build, section, key->name, value);

@@ -60,6 +60,15 @@ static uint8_t client_bits(const struct conf *conf, const struct addr *client)
                                                  : conf->client_bits_ipv6);
 }
 
+struct addr_net guard_client_net(const struct conf *conf, const struct addr *client)
+{
+    struct addr_net net = {.addr = *client, .bits = client_bits(conf, client)};
+    addr_net_mask(&net.addr, net.bits);
+    net.addr.port = 0;
+    net.addr.scope = 0;
+    return net;
+}
+
 static enum reason ask_client(struct worker *worker, struct relay_route *route,
                               const struct addr *client, struct client **entry, bool *ban)
 {
@@ -116,12 +125,8 @@ static struct ban ban_for(struct worker *worker, struct relay_route *route,
                           const struct addr *client)
 {
     const struct conf_eject *after = &route->conf->ban_after;
-    struct ban ban = {.net.addr = *client};
+    struct ban ban = {.net = guard_client_net(worker->relay->conf, client)};
     char within[STR_HUMAN_MAX];
-    ban.net.bits = client_bits(worker->relay->conf, client);
-    addr_net_mask(&ban.net.addr, ban.net.bits);
-    ban.net.addr.port = 0;
-    ban.net.addr.scope = 0;
     ban.set_ms = wall_ms(&worker->relay->guard, worker);
     ban.until_ms = ban.set_ms + after->for_ms;
     str_format(ban.by, sizeof ban.by, "ban_after of route '%s'", route->conf->name);

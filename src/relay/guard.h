@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/addr_net.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/reason.h"
@@ -34,6 +35,7 @@
 #include "relay/tarpit.h"
 
 struct ban_keeper;
+struct conf;
 struct conf_route;
 struct relay;
 struct relay_route;
@@ -110,6 +112,9 @@ void guard_tick(struct worker *worker);
 void guard_stop(struct worker *worker);
 
 /* ---- by any thread ---- */
+
+/* What makes one client: its address without port and zone, cut to client_prefix_*. */
+struct addr_net guard_client_net(const struct conf *conf, const struct addr *client);
 
 /* True when the client's limits and bans do not hold for it. */
 bool guard_is_exempt(const struct conf_route *conf, const struct addr *client);

@@ -11,7 +11,7 @@
 #include "relay/sessions.h"
 #include "relay/worker.h"
 
-/* A session that its server resets this soon speaks against the server. */
+/* Later a silent client may have run into a time limit of the server. */
 #define EARLY_RESET_MS 1000
 
 void pair_note_reason(struct pair *pair, enum reason reason)
@@ -85,6 +85,17 @@ void pair_release(struct pair *pair, struct worker *worker)
     pair->released = true;
 }
 
+/* The server reset the session at once, and no client can have brought it about: nothing of the
+ * client was passed on before that, neither bytes nor its FIN. */
+static bool speaks_against_server(const struct pair *pair, uint64_t now_ms)
+{
+    const struct flow *up = &pair->up;
+    bool passed_on = up->bytes > 0 || up->op.kind == OP_WRITE; /* a WRITE that failed, maybe
+                                                                  after a part of it */
+    return pair->reason == REASON_UPSTREAM_RESET && pair->reason_phase == PHASE_DATA &&
+           !passed_on && elapsed_ms(now_ms, pair->connected_ms) < EARLY_RESET_MS;
+}
+
 void pair_bury(struct pair *pair, struct worker *worker)
 {
     struct relay *relay = worker->relay;
@@ -103,8 +114,7 @@ void pair_bury(struct pair *pair, struct worker *worker)
     }
     if (pair->counted_upstream) {
         struct relay_upstream *upstream = route->upstreams.each[pair->upstream_index];
-        if (pair->reason == REASON_UPSTREAM_RESET &&
-            elapsed_ms(worker->now_ms, pair->connected_ms) < EARLY_RESET_MS)
+        if (speaks_against_server(pair, worker->now_ms))
             upstreams_failed(pair, worker->now_ms);
         stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
         histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);

@@ -219,10 +219,11 @@ void upstreams_give(struct pair *pair)
 void upstreams_failed(struct pair *pair, uint64_t now_ms)
 {
     struct relay_route *route = pair->route;
+    struct addr client = guard_client_net(route->relay->conf, &pair->client.peer).addr;
     assert(pair->has_place);
     os_mutex_lock(&route->upstreams.lock);
     route_note_failure(route->upstreams.route, pair->upstream_index, pair->server_index,
-                       now_ms);
+                       &client, now_ms);
     os_mutex_unlock(&route->upstreams.lock);
     resolver_hurry(route->relay->resolver, route, pair->upstream_index);
     upstreams_stir(route);

@@ -87,7 +87,8 @@ enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,
 /* The pair's place at its upstream is free again; none is fine. */
 void upstreams_give(struct pair *pair);
 
-/* The upstream failed this pair: it counts for its ejection. By whoever holds a place there. */
+/* The server failed this pair in a way that no client can bring about: it counts for its
+ * ejection. By whoever holds a place there. */
 void upstreams_failed(struct pair *pair, uint64_t now_ms);
 
 /* Something has happened to the route: a worker sees to it soon. Any thread, any locks but the

@@ -50,19 +50,25 @@ bool route_take_check(struct route *route, uint64_t now_ms, struct route_check *
     return false;
 }
 
+/* What a result came to. */
+enum turn { TURN_FIRST, TURN_COUNTED, TURN_UNEJECTED };
+
 /* "L4CON the connection was refused (fall 3)" */
-static void describe_result(const struct health_result *result, bool first,
+static void describe_result(const struct health_result *result, enum turn turn,
                             const struct conf_health *conf, char *cause, size_t size)
 {
     const char *code = health_code_word(result->code);
     const char *text =
         result->err != ERR_OK ? err_text(result->err) : health_code_text(result->code);
     bool passed = health_code_passes(result->code);
-    if (first)
-        str_format(cause, size, "%s %s (first check)", code, text);
-    else
+    switch (turn) {
+    case TURN_FIRST: str_format(cause, size, "%s %s (first check)", code, text); break;
+    case TURN_COUNTED:
         str_format(cause, size, "%s %s (%s %u)", code, text, passed ? "rise" : "fall",
                    passed ? conf->rise : conf->fall);
+        break;
+    case TURN_UNEJECTED: str_format(cause, size, "%s %s (check passed)", code, text); break;
+    }
 }
 
 void route_check_done(struct route *route, const struct route_check *check,
@@ -73,11 +79,18 @@ void route_check_done(struct route *route, const struct route_check *check,
     if (server == NULL || server->generation != check->generation)
         return;
 
-    bool first = !server->health.decided;
-    if (!health_done(&server->health, result, route->now_ms))
+    enum turn turn = server->health.decided ? TURN_COUNTED : TURN_FIRST;
+    bool changed = health_done(&server->health, result, route->now_ms);
+    /* A check saw it for itself; what sessions met may have been their fault. */
+    bool unejected = server->ejected_until_ms != 0 && health_code_passes(result->code);
+    if (!changed && !unejected)
         return;
+    if (!changed)
+        turn = TURN_UNEJECTED;
+    if (unejected)
+        server->ejected_until_ms = 0;
     char cause[sizeof((struct route_change *)NULL)->cause];
-    describe_result(result, first, &route->conf->health, cause, sizeof cause);
+    describe_result(result, turn, &route->conf->health, cause, sizeof cause);
     state_update_server(route, server, cause);
     ready_refresh(route);
 }

@@ -51,6 +51,7 @@ static void add_ready(struct route *route, struct server *server)
 
 void ready_refresh(struct route *route)
 {
+    eject_keep_share(route);
     if (count_up(route, false) + count_up(route, true) == 0)
         end_ejections(route);
     size_t primaries = count_up(route, false);

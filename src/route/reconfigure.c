@@ -23,15 +23,14 @@ struct route_plan {
 
 static bool prepare_servers(struct route_plan *plan, const struct route *route)
 {
-    uint32_t failures = plan->conf->eject.count;
-    if (failures == route->conf->eject.count)
+    if (plan->conf->eject.count == route->conf->eject.count)
         return true;
     size_t count = servers_count(route);
     plan->servers = calloc(count + 1, sizeof(struct server *));
     if (plan->servers == NULL)
         return false;
     for (; plan->server_count < count; plan->server_count++) {
-        struct server *server = calloc(1, sizeof(struct server) + failures * sizeof(uint64_t));
+        struct server *server = calloc(1, servers_size(plan->conf));
         if (server == NULL)
             return false;
         plan->servers[plan->server_count] = server;

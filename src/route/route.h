@@ -6,10 +6,14 @@
  * come and go while it runs.
  *
  * A server takes new sessions when its upstream is enabled, has weight and a place free, when
- * the last health checks passed (or none is configured), and when it is not ejected. Ejection
- * (failed connects, sessions that end early by a reset) never takes the last server that could
- * be used, and ends early when the others have gone. Backup upstreams are used only while no
- * other upstream has a server that is up, enabled and has weight; full ones count as up.
+ * the last health checks passed (or none is configured), and when it is not ejected. Backup
+ * upstreams are used only while no other upstream has a server that is up, enabled and has
+ * weight; full ones count as up.
+ *
+ * Ejection counts only what no client can bring about: failed connects, and resets before
+ * anything of the client was passed on; and of each client at most one failure within the time.
+ * It never takes the last server that could be used, nor more than `eject_max` of the servers at
+ * a time. It ends early when a health check passes, and when the other servers have gone.
  *
  * A server that comes back, from DOWN or EJECTED or with its upstream from DISABLED, gets its
  * share bit by bit over `slow_start`; at the start and as a new address it gets all at once.
@@ -135,9 +139,11 @@ enum route_outcome route_pick(struct route *route, struct route_cursor *cursor,
                               struct route_target *out);
 void route_give(struct route *route, size_t upstream, size_t server);
 
-/* Passive health: a connect failed, or a session was reset by the server in its first second.
- * By whoever holds a place there. Ejects when `eject` says so. */
-void route_note_failure(struct route *route, size_t upstream, size_t server, uint64_t now_ms);
+/* Passive health: a connect failed, or the server reset a session before anything of its client
+ * was passed on. By whoever holds a place there. `client` is compared whole: mask it to what
+ * makes one client, without port and zone. Ejects when `eject` and `eject_max` say so. */
+void route_note_failure(struct route *route, size_t upstream, size_t server,
+                        const struct addr *client, uint64_t now_ms);
 
 /* ---- health checks ---- */
 

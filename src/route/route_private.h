@@ -19,6 +19,12 @@
 
 struct upstream;
 
+/* A failure that counts for an ejection. */
+struct failure {
+    uint64_t ms;
+    struct addr client;
+};
+
 /* One address of an upstream. */
 struct server {
     /* what picks look at */
@@ -44,7 +50,7 @@ struct server {
 
     uint64_t ejected_until_ms; /* 0: is not */
     uint64_t failure_count;    /* since the last ejection */
-    uint64_t failures_ms[];    /* the latest conf->eject.count, a ring */
+    struct failure failures[]; /* the latest conf->eject.count, a ring */
 };
 
 struct upstream {
@@ -126,6 +132,14 @@ void route_put_in_order(const struct conf_route *conf, size_t order[]);
 /* Of all upstreams, those that are gone and still have sessions included. */
 size_t servers_count(const struct route *route);
 
+/* The bytes of a server of a route with this configuration. */
+size_t servers_size(const struct conf_route *conf);
+
+/* ---- eject.c ---- */
+
+/* Ends as many ejections as there are above eject_max, those that would end first. */
+void eject_keep_share(struct route *route);
+
 /* ---- admin.c ---- */
 
 /* The servers begin as new ones do: nobody has looked at them for a while. */
@@ -156,7 +170,8 @@ void state_begin_health(struct route *route, struct server *server);
 
 /* ---- ready.c ---- */
 
-/* Collects route->ready anew. When there would be none, ejections end. */
+/* Collects route->ready anew. When there would be none, or where more servers are ejected than
+ * may be, ejections end. */
 void ready_refresh(struct route *route);
 
 /* How much of its weight counts, 1..100. */

@@ -87,6 +87,11 @@ size_t servers_count(const struct route *route)
     return count;
 }
 
+size_t servers_size(const struct conf_route *conf)
+{
+    return sizeof(struct server) + conf->eject.count * sizeof(struct failure);
+}
+
 /* Makes room for `more` servers in an array of pointers. */
 static bool grow(struct server ***array, size_t size)
 {
@@ -135,11 +140,10 @@ static bool find_memory(struct route *route, struct upstream *upstream, struct p
 {
     if (!grow_lists(route, plan->fresh_count) || !grow_slots(upstream, plan->fresh_count))
         return false;
-    size_t size = sizeof(struct server) + route->conf->eject.count * sizeof(uint64_t);
     for (size_t i = 0; i < plan->fresh_count; i++) {
         plan->servers[i] = find_server(upstream, &plan->fresh[i], true);
         if (plan->servers[i] == NULL)
-            plan->servers[i] = calloc(1, size);
+            plan->servers[i] = calloc(1, servers_size(route->conf));
         if (plan->servers[i] == NULL) {
             free_new(plan);
             return false;

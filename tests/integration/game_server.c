@@ -45,7 +45,7 @@ static bool serve_session(struct game_server *server, struct game_session *sessi
                                    sizeof session->question - session->len, 0, &got);
         if (err == ERR_TIMEDOUT)
             return true;
-        if (err != ERR_OK || got == 0)
+        if (err != ERR_OK || got == 0 || server->chokes)
             return false;
         session->len += (uint32_t)got;
         if (session->len == sizeof session->question && answer(server, session) != ERR_OK)
@@ -68,7 +68,7 @@ static void serve_all(struct game_server *server)
 {
     for (size_t i = server->session_count; i-- > 0;)
         if (!serve_session(server, &server->sessions[i]))
-            end_session(server, i, net_close);
+            end_session(server, i, server->chokes ? net_reset : net_close);
     uint32_t open = atomic_load(&server->open);
     if (open > atomic_load(&server->peak))
         atomic_store(&server->peak, open);

@@ -33,6 +33,7 @@ struct game_server {
     struct addr addr; /* stays the same over restarts */
     char letter;
     bool resets;                    /* every connection at once; before a start */
+    bool chokes;                    /* resets whoever says something; before a start */
     struct os_thread *thread;       /* NULL: is dead */
     sock_t listener;                /* the thread's, while there is one */
     _Atomic bool stop;              /* the thread ends */

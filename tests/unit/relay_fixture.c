@@ -265,11 +265,16 @@ void fixture_pass(struct fixture *fix, uint64_t ms)
     }
 }
 
-sock_t fixture_accept(struct fixture *fix)
+sock_t fixture_accept_from(struct fixture *fix, const struct addr *addr)
 {
-    sock_t client = fake_port_finish_accept(fixture_op(fix->listener, OP_ACCEPT), &client_addr);
+    sock_t client = fake_port_finish_accept(fixture_op(fix->listener, OP_ACCEPT), addr);
     fixture_pump(fix);
     return client;
+}
+
+sock_t fixture_accept(struct fixture *fix)
+{
+    return fixture_accept_from(fix, &client_addr);
 }
 
 sock_t fixture_connecting(void)

@@ -40,6 +40,7 @@ void fixture_pass(struct fixture *fix, uint64_t ms);
 
 /* A client is accepted; its socket. The CONNECT waits. */
 sock_t fixture_accept(struct fixture *fix);
+sock_t fixture_accept_from(struct fixture *fix, const struct addr *addr);
 
 /* The socket whose CONNECT waits. */
 sock_t fixture_connecting(void);

@@ -22,6 +22,7 @@ void rig_begin(enum conf_balance balance, size_t upstream_count)
         .upstreams = rig.upstreams,
         .upstream_count = upstream_count,
         .balance = balance,
+        .eject_max_percent = 50,
     };
     for (size_t i = 0; i < upstream_count; i++) {
         struct conf_upstream *upstream = &rig.upstreams[i];
@@ -169,7 +170,7 @@ size_t rig_pass(void)
     return target.upstream;
 }
 
-void rig_fail(size_t upstream)
+void rig_fail_for(size_t upstream, uint32_t client)
 {
     struct route_target target = rig_pick();
     for (int tries = 0; target.upstream != upstream; tries++) {
@@ -177,8 +178,14 @@ void rig_fail(size_t upstream)
         rig_give(&target);
         target = rig_pick();
     }
-    route_note_failure(rig.route, target.upstream, target.server, rig.now_ms);
+    struct addr from = rig_client(client);
+    route_note_failure(rig.route, target.upstream, target.server, &from, rig.now_ms);
     rig_give(&target);
+}
+
+void rig_fail(size_t upstream)
+{
+    rig_fail_for(upstream, ++rig.clients);
 }
 
 void rig_check(size_t upstream, enum health_code code)

@@ -22,6 +22,7 @@ struct rig {
     struct conf_route conf;                            /* no health checks, no ejection */
     struct route *route;
     uint64_t now_ms;
+    uint32_t clients; /* that rig_fail() has made up */
 };
 extern struct rig rig;
 
@@ -55,8 +56,10 @@ size_t rig_pass(void);
 void rig_expect_shares(const unsigned counts[], const uint32_t weights[], size_t count,
                        unsigned total, unsigned permille);
 
-/* A failure of a session that comes and goes; it must be picked at `upstream`. */
+/* A failure of a session that comes and goes, of a client of its own or of this one; it must be
+ * picked at `upstream`. */
 void rig_fail(size_t upstream);
+void rig_fail_for(size_t upstream, uint32_t client);
 
 /* Takes the one check that is due and answers it. */
 void rig_check(size_t upstream, enum health_code code);

@@ -80,9 +80,48 @@ static void forget_health(struct model_server *server)
     server->life++;
 }
 
-/* Without a server that is up, ejections end. */
-void model_settle(void)
+static bool is_ejected(size_t u, size_t k)
 {
+    return model_is_open(u) && strcmp(model_word(&model[u].servers[k]), "EJECTED") == 0;
+}
+
+static size_t ejected_count(void)
+{
+    size_t count = 0;
+    for (size_t u = 0; u < MODEL_UPSTREAMS; u++)
+        for (size_t k = 0; k < MODEL_ADDRESSES; k++)
+            count += is_ejected(u, k);
+    return count;
+}
+
+static size_t ejected_most(uint32_t percent)
+{
+    size_t all = 0;
+    for (size_t u = 0; u < MODEL_UPSTREAMS; u++)
+        for (size_t k = 0; k < MODEL_ADDRESSES; k++)
+            all += model_is_open(u) && model[u].servers[k].in_use;
+    size_t most = all * percent / 100;
+    return most == 0 && all > 1 ? 1 : most;
+}
+
+/* Of two no ejection ends at the same time. */
+static struct model_server *next_to_return(void)
+{
+    struct model_server *next = NULL;
+    for (size_t u = 0; u < MODEL_UPSTREAMS; u++)
+        for (size_t k = 0; k < MODEL_ADDRESSES; k++) {
+            struct model_server *server = &model[u].servers[k];
+            if (is_ejected(u, k) &&
+                (next == NULL || server->ejected_until_ms < next->ejected_until_ms))
+                next = server;
+        }
+    return next;
+}
+
+void model_settle(uint32_t eject_max_percent)
+{
+    while (ejected_count() > ejected_most(eject_max_percent))
+        next_to_return()->ejected_until_ms = 0;
     if (model_up_count() != 0)
         return;
     for (size_t u = 0; u < MODEL_UPSTREAMS; u++)
@@ -121,17 +160,30 @@ void model_answer(size_t u, const size_t numbers[], size_t count)
     upstream->answered = true;
 }
 
-void model_failure(size_t u, size_t k, const struct conf_eject *eject, uint64_t now_ms)
+static bool is_counted(const struct model_server *server, uint32_t client,
+                       const struct conf_eject *eject, uint64_t now_ms)
 {
+    for (size_t i = server->fail_count; i > 0 && server->fail_count - i < eject->count; i--)
+        if (server->fails_of[i - 1] == client &&
+            now_ms - server->fails_ms[i - 1] <= eject->within_ms)
+            return true;
+    return false;
+}
+
+void model_failure(size_t u, size_t k, uint32_t client, const struct conf_route *conf,
+                   uint64_t now_ms)
+{
+    const struct conf_eject *eject = &conf->eject;
     struct model_server *server = &model[u].servers[k];
-    if (eject->count == 0 || !model_is_up(u, k))
+    if (eject->count == 0 || !model_is_up(u, k) || is_counted(server, client, eject, now_ms))
         return;
     assert_true(server->fail_count < MODEL_FAILS_MAX);
+    server->fails_of[server->fail_count] = client;
     server->fails_ms[server->fail_count++] = now_ms;
     if (server->fail_count < eject->count ||
         now_ms - server->fails_ms[server->fail_count - eject->count] > eject->within_ms)
         return;
-    if (model_up_count() == 1)
+    if (model_up_count() == 1 || ejected_count() >= ejected_most(conf->eject_max_percent))
         return;
     server->ejected_until_ms = now_ms + eject->for_ms;
     server->fail_count = 0;
@@ -140,6 +192,8 @@ void model_failure(size_t u, size_t k, const struct conf_eject *eject, uint64_t 
 void model_result(struct model_server *server, const struct conf_health *conf, bool passed)
 {
     uint32_t needed = passed ? conf->rise : conf->fall;
+    if (passed)
+        server->ejected_until_ms = 0;
     if (!server->decided)
         needed = 1;
     server->decided = true;

@@ -24,6 +24,7 @@ struct model_server {
     uint32_t against; /* checks in a row that spoke against `up` */
     uint64_t ejected_until_ms;
     uint64_t fails_ms[MODEL_FAILS_MAX];
+    uint32_t fails_of[MODEL_FAILS_MAX]; /* the numbers of the clients */
     size_t fail_count;
     uint32_t sessions;
     uint32_t life;    /* grows when what is known of it is forgotten */
@@ -54,7 +55,8 @@ uint32_t model_sessions(size_t u);
 /* ---- what happens ---- */
 
 void model_answer(size_t u, const size_t numbers[], size_t count);
-void model_failure(size_t u, size_t k, const struct conf_eject *eject, uint64_t now_ms);
+void model_failure(size_t u, size_t k, uint32_t client, const struct conf_route *conf,
+                   uint64_t now_ms);
 void model_result(struct model_server *server, const struct conf_health *conf, bool passed);
 bool model_admin(size_t u, enum route_admin admin); /* what route_set_admin() should say */
 void model_time(uint64_t now_ms);
@@ -65,6 +67,7 @@ struct model_change {
     bool checks_change;
 };
 void model_reconfigure(const struct model_change *change);
-void model_settle(void); /* without a server that is up, ejections end */
+/* Ejections end of which there are too many, and without a server that is up. */
+void model_settle(uint32_t eject_max_percent);
 
 #endif

@@ -88,6 +88,7 @@ static const char *const candidates[] = {"no",
                                          "none",
                                          "3 refusals in 5s for 10s",
                                          "30",
+                                         "7%",
                                          "another"};
 
 static void make_text(const struct key *key, const char *value, struct str *out)

@@ -58,6 +58,7 @@ static const struct {
     {"health = tcp rise=2", "health = tcp rise=3"},
     {"health = tcp port=1", "health = tcp port=2"},
     {"eject = 5 in 10s for 30s", "eject = 5 in 10s for 31s"},
+    {"eject_max = 50%", "eject_max = 51%"},
     {"source = 10.0.0.2", "source = 10.0.0.3"},
     {"source = 10.0.0.2", "source = 10.0.0.2, 10.0.0.3"},
     {"guard = enforce", "guard = dry_run"},

@@ -284,6 +284,10 @@ static void failures_in_a_time_eject_for_a_time(void **state)
     conf_free(conf);
     assert_written("eject = off", "eject = off");
     assert_written("eject=1 in 60s for 90s", "eject = 1 in 1m for 90s");
+    conf = load_with("eject_max = 7%");
+    assert_int_equal(conf->routes[0].eject_max_percent, 7);
+    conf_free(conf);
+    assert_written("eject_max = 100%", "eject_max = 100%");
 }
 
 static const struct bad_line bad_ejects[] = {
@@ -300,6 +304,23 @@ static const struct bad_line bad_ejects[] = {
     {"eject = 5 in 10 for 30s", "in: '10' has no unit; write it with one, such as 10s (units: "
                                 "ms s m h d; allowed: 100ms to 1h)"},
     {"eject = 5 in 10s for 25h", "for: '25h' is out of range; allowed is 100ms to 1d"},
+    {"eject_max = half",
+     "'half' is not a percentage; write a number with its unit, such as 50% "
+     "(units: %; allowed: 1% to 100%)"},
+    {"eject_max = 50",
+     "'50' has no unit; write it with one, such as 50% (units: %; allowed: 1% "
+     "to 100%)"},
+    {"eject_max = 50 %", "'50 %' has a blank before its unit; write it without, such as 50% "
+                         "(units: %; allowed: 1% to 100%)"},
+    {"eject_max = 12.5%", "'12.5%' is not a whole number; write it without the fraction, such "
+                          "as 50% (units: %; allowed: 1% to 100%)"},
+    {"eject_max = 50%%",
+     "'50%%' has an unknown unit; write a known one, such as 50% (units: %; "
+     "allowed: 1% to 100%)"},
+    {"eject_max = 0%", "'0%' is out of range; allowed is 1% to 100%"},
+    {"eject_max = 101%", "'101%' is out of range; allowed is 1% to 100%"},
+    {"eject_max = 99999999999999999999%",
+     "'99999999999999999999%' is out of range; allowed is 1% to 100%"},
 };
 
 static void a_wrong_ejection_is_told_with_what_would_be_right(void **state)

@@ -23,8 +23,8 @@ static const struct bad_text bad_keys[] = {
      "t.ini:2: [console]: unknown key 'foo'; keys are listen and name\n"},
     {"[defaults]\nfoo = :1\n" GOOD_ROUTE,
      "t.ini:2: [defaults]: unknown key 'foo'; keys are balance, connect_timeout, "
-     "connect_retries, when_down, queue_max, queue_max_per_client, health, eject, on_down, "
-     "resolve_interval, source, proxy_protocol_out, proxy_protocol_in, proxy_trust, "
+     "connect_retries, when_down, queue_max, queue_max_per_client, health, eject, eject_max, "
+     "on_down, resolve_interval, source, proxy_protocol_out, proxy_protocol_in, proxy_trust, "
      "proxy_timeout, guard, refuse, "
      "allow, deny, guard_exempt, max_sessions_per_client, connect_rate_per_client, "
      "connect_rate, ban_after, first_byte_timeout, min_rate, max_backlog_age, "

@@ -331,6 +331,7 @@ static void the_configuration_has_units_in_its_names(void **state)
     assert_true(json_is_null(at(root, "routes.0.health")));
     assert_number(root, "routes.0.eject.failures", 5);
     assert_number(root, "routes.0.eject.within_ms", 10000);
+    assert_number(root, "routes.0.eject_max_percent", 50);
     json_decref(root);
     server->conf->workers = 0;
     root = run("show config json");

@@ -136,6 +136,124 @@ static void a_check_that_comes_too_late_for_a_stop_is_none(void **state)
     assert_int_equal(fake_sock_open_count(), open);
 }
 
+/* ---- what ejects ---- */
+
+static int set_up_with_eject(void **state)
+{
+    fixture_setup_unresolved(state);
+    struct fixture *fix = *state;
+    fix->route_conf.eject =
+        (struct conf_eject){.count = 3, .within_ms = 10000, .for_ms = 30000};
+    fix->route_conf.eject_max_percent = 50;
+    fix->route_conf.balance = CONF_FIRST;
+    fix->route_conf.connect_retries = 0;
+    fixture_know_addresses(fix);
+    return 0;
+}
+
+/* A client with a number of its own is connected to the first server. */
+static struct session come(struct fixture *fix, uint8_t number)
+{
+    const struct addr client = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, number}};
+    struct session session;
+    session.client = fixture_accept_from(fix, &client);
+    session.upstream = fixture_connect(fix);
+    return session;
+}
+
+static void reset_by_server(struct fixture *fix, const struct session *session)
+{
+    fixture_arrive_error(fix, session->upstream, ERR_RESET);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(session->client), FAKE_SOCK_ABORTED);
+}
+
+static void resets_before_anything_was_passed_on_eject(void **state)
+{
+    struct fixture *fix = *state;
+    for (uint8_t i = 0; i < 3; i++) {
+        assert_int_equal(state_of_first(fix), ROUTE_UP);
+        struct session session = come(fix, i);
+        reset_by_server(fix, &session);
+    }
+    assert_int_equal(state_of_first(fix), ROUTE_EJECTED);
+}
+
+static void resets_of_one_client_count_once(void **state)
+{
+    struct fixture *fix = *state;
+    for (unsigned i = 0; i < 20; i++) {
+        struct session session = come(fix, 7);
+        reset_by_server(fix, &session);
+    }
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+}
+
+static void client_prefix_tells_what_one_client_is(void **state)
+{
+    struct fixture *fix = *state;
+    fix->conf.client_bits_ipv4 = 31;
+    for (uint8_t i = 0; i < 4; i++) { /* two networks of two */
+        struct session session = come(fix, i);
+        reset_by_server(fix, &session);
+    }
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+    struct session session = come(fix, 4);
+    reset_by_server(fix, &session);
+    assert_int_equal(state_of_first(fix), ROUTE_EJECTED);
+}
+
+static void resets_after_bytes_of_the_client_eject_nobody(void **state)
+{
+    struct fixture *fix = *state;
+    for (uint8_t i = 0; i < 20; i++) {
+        struct session session = come(fix, i);
+        fixture_arrive(fix, session.client, "no packet of this game");
+        if (i % 2 == 0) /* else the reset comes while they are sent */
+            fixture_taken(fix, session.upstream);
+        reset_by_server(fix, &session);
+    }
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+}
+
+static void resets_after_the_fin_of_the_client_eject_nobody(void **state)
+{
+    struct fixture *fix = *state;
+    for (uint8_t i = 0; i < 20; i++) {
+        struct session session = come(fix, i);
+        fixture_arrive_fin(fix, session.client);
+        reset_by_server(fix, &session);
+    }
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+}
+
+static void resets_of_silent_clients_after_a_while_eject_nobody(void **state)
+{
+    struct fixture *fix = *state;
+    for (uint8_t i = 0; i < 5; i++) {
+        struct session session = come(fix, i);
+        fixture_pass(fix, 1100);
+        reset_by_server(fix, &session);
+    }
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+}
+
+static void clients_that_leave_while_they_connect_eject_nobody(void **state)
+{
+    struct fixture *fix = *state;
+    for (uint8_t i = 0; i < 5; i++) {
+        const struct addr addr = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, i}};
+        sock_t client = fixture_accept_from(fix, &addr);
+        fake_sock(client)->peer_reset = true;
+        fixture_pass(fix, 500);
+        fixture_cancelled(fix);
+        fixture_closed(client);
+    }
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+}
+
+#define EJECT_TEST(name)                                                                       \
+    cmocka_unit_test_setup_teardown(name, set_up_with_eject, fixture_teardown)
 #define DOWN_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -146,6 +264,13 @@ int main(void)
         DOWN_TEST(a_check_that_a_stop_cuts_short_says_nothing_of_the_server),
         DOWN_TEST(a_check_is_given_up_at_its_timeout),
         DOWN_TEST(a_check_that_comes_too_late_for_a_stop_is_none),
+        EJECT_TEST(resets_before_anything_was_passed_on_eject),
+        EJECT_TEST(resets_of_one_client_count_once),
+        EJECT_TEST(client_prefix_tells_what_one_client_is),
+        EJECT_TEST(resets_after_bytes_of_the_client_eject_nobody),
+        EJECT_TEST(resets_after_the_fin_of_the_client_eject_nobody),
+        EJECT_TEST(resets_of_silent_clients_after_a_while_eject_nobody),
+        EJECT_TEST(clients_that_leave_while_they_connect_eject_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

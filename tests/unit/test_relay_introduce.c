@@ -174,6 +174,7 @@ static int set_up_with_eject(void **state)
     struct fixture *fix = *state;
     fix->route_conf.eject =
         (struct conf_eject){.count = 2, .within_ms = 10000, .for_ms = 30000};
+    fix->route_conf.eject_max_percent = 50;
     fixture_know_addresses(fix);
     return 0;
 }
@@ -188,7 +189,8 @@ static void an_upstream_without_room_counts_for_its_ejection(void **state)
         route_get_upstream(fix->relay.routes[0]->upstreams.route, 0, fix->worker->now_ms,
                            &info);
         assert_int_equal(info.state, ROUTE_UP);
-        fixture_accept(fix);
+        struct addr client = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, (uint8_t)i}};
+        fixture_accept_from(fix, &client);
         connect_with_room(fix, 0);
     }
     route_get_upstream(fix->relay.routes[0]->upstreams.route, 0, fix->worker->now_ms, &info);

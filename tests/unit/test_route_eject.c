@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -81,7 +82,8 @@ static void one_address_is_ejected_and_the_others_of_its_name_stay(void **state)
     rig_eject(1, 1000, 1000);
     rig_open(3);
     struct route_target target = rig_pick();
-    route_note_failure(rig.route, 0, target.server, rig.now_ms);
+    struct addr client = rig_client(1);
+    route_note_failure(rig.route, 0, target.server, &client, rig.now_ms);
     struct route_change change = rig_change(0, "UP", "EJECTED", "1 failure in 1s");
     assert_true(addr_equal(&change.addr, &target.addr));
     assert_string_equal(rig_info(0).word, "UP");
@@ -143,6 +145,7 @@ static void an_ejection_ends_when_the_others_have_gone(void **state)
     (void)state;
     rig_begin(CONF_ROUND_ROBIN, 3);
     rig_eject(1, 10000, 30000);
+    rig.conf.eject_max_percent = 100;
     rig_open(1);
     rig_fail(1);
     rig_fail(2);
@@ -170,7 +173,28 @@ static void enabling_ends_an_ejection(void **state)
     rig_no_change();
 }
 
-static void an_ejected_server_can_go_down_and_come_back_as_ejected(void **state)
+static void a_check_that_passes_ends_an_ejection(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig_health(2, 3);
+    rig_eject(1, 10000, 60000);
+    rig_open(1);
+    rig_check(0, HEALTH_L4OK);
+    rig_check(1, HEALTH_L4OK);
+    rig_fail(1);
+    rig_change(1, "UP", "EJECTED", "1 failure in 10s");
+    rig.now_ms += 10000;
+    rig_check(0, HEALTH_L4OK);
+    rig_check(1, HEALTH_L4CON);
+    rig_no_change();
+    rig.now_ms += 500;
+    rig_check(1, HEALTH_L4OK);
+    rig_change(1, "EJECTED", "UP", "L4OK connected (check passed)");
+    assert_int_equal(rig_info(1).servers[0].ejected_until_ms, 0);
+}
+
+static void an_ejected_server_that_went_down_comes_back_as_up(void **state)
 {
     (void)state;
     rig_begin(CONF_ROUND_ROBIN, 2);
@@ -187,10 +211,111 @@ static void an_ejected_server_can_go_down_and_come_back_as_ejected(void **state)
     rig.now_ms += 10000;
     rig_check(0, HEALTH_L4OK);
     rig_check(1, HEALTH_L7OK);
-    rig_change(1, "DOWN", "EJECTED", "L7OK the answer was the expected one (rise 1)");
-    rig.now_ms += 50000;
-    route_tick(rig.route, rig.now_ms);
-    rig_change(1, "EJECTED", "UP", "1m over");
+    rig_change(1, "DOWN", "UP", "L7OK the answer was the expected one (rise 1)");
+}
+
+/* ---- what a client can bring about ---- */
+
+static void one_client_counts_once_in_the_time_at_each_server(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 3);
+    rig_eject(2, 10000, 30000);
+    rig_open(1);
+    for (int i = 0; i < 50; i++) {
+        rig_fail_for(1, 7);
+        rig_fail_for(2, 7);
+        rig.now_ms += 200;
+    }
+    rig_no_change();
+    rig.now_ms += 1; /* its first failure is too old by now */
+    rig_fail_for(1, 7);
+    rig_fail_for(1, 7);
+    rig_no_change();
+    rig_fail_for(1, 8);
+    rig_change(1, "UP", "EJECTED", "2 failures in 10s");
+}
+
+static void clients_that_came_before_do_not_crowd_another_one_out(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig_eject(3, 10000, 30000);
+    rig_open(1);
+    for (uint32_t i = 0; i < 40; i++) { /* two at a time are never three */
+        rig_fail_for(1, i % 2);
+        rig.now_ms += 5000;
+        rig_fail_for(1, i % 2);
+    }
+    rig_no_change();
+}
+
+/* ---- how many ---- */
+
+/* Lets every server fail for as many clients as eject it; gives how many were. */
+static size_t eject_all(size_t upstream_count)
+{
+    for (size_t u = 0; u < upstream_count; u++)
+        for (int i = 0; i < 2; i++)
+            if (strcmp(rig_info(u).word, "UP") == 0)
+                rig_fail(u);
+    size_t ejected = 0;
+    for (size_t u = 0; u < upstream_count; u++)
+        ejected += strcmp(rig_info(u).word, "EJECTED") == 0;
+    return ejected;
+}
+
+static void no_more_are_ejected_than_eject_max_allows(void **state)
+{
+    static const struct {
+        size_t servers;
+        uint32_t percent;
+        size_t ejected;
+    } cases[] = {{1, 50, 0}, {1, 100, 0}, {2, 50, 1},  {3, 50, 1},  {4, 50, 2},
+                 {5, 50, 2}, {9, 50, 4},  {2, 10, 1},  {9, 10, 1},  {3, 67, 2},
+                 {4, 1, 1},  {4, 99, 3},  {4, 100, 3}, {20, 10, 2}, {20, 50, 10}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        rig_begin(CONF_ROUND_ROBIN, cases[i].servers);
+        rig_eject(2, 10000, 30000);
+        rig.conf.eject_max_percent = cases[i].percent;
+        rig_open(1);
+        assert_int_equal(eject_all(cases[i].servers), cases[i].ejected);
+        if (i + 1 < COUNT(cases))
+            rig_close(state);
+    }
+}
+
+static void a_server_is_ejected_when_the_share_has_room_again(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 3);
+    rig_eject(1, 10000, 30000);
+    rig_open(1);
+    rig_fail(0);
+    rig_change(0, "UP", "EJECTED", "1 failure in 10s");
+    rig_fail(1);
+    rig_no_change();
+    route_set_admin(rig.route, 0, ROUTE_READY, rig.now_ms);
+    rig_change(0, "EJECTED", "UP", "operator");
+    rig_fail(1);
+    rig_change(1, "UP", "EJECTED", "1 failure in 10s");
+}
+
+static void ejections_above_the_share_end_when_servers_are_taken_away(void **state)
+{
+    (void)state;
+    rig_begin(CONF_ROUND_ROBIN, 4);
+    rig_eject(1, 10000, 30000);
+    rig_open(1);
+    rig_fail(0);
+    rig.now_ms += 1;
+    rig_fail(1);
+    rig_drop_changes();
+    route_set_admin(rig.route, 3, ROUTE_DRAIN, rig.now_ms);
+    rig_change(3, "UP", "DRAIN", "operator");
+    rig_change(0, "EJECTED", "UP", "more were ejected than eject_max allows");
+    rig_no_change();
+    assert_string_equal(rig_info(1).word, "EJECTED");
 }
 
 /* ---- slow start ---- */
@@ -312,7 +437,13 @@ int main(void)
         TEST(a_backup_lets_the_only_other_server_be_ejected),
         TEST(an_ejection_ends_when_the_others_have_gone),
         TEST(enabling_ends_an_ejection),
-        TEST(an_ejected_server_can_go_down_and_come_back_as_ejected),
+        TEST(a_check_that_passes_ends_an_ejection),
+        TEST(an_ejected_server_that_went_down_comes_back_as_up),
+        TEST(one_client_counts_once_in_the_time_at_each_server),
+        TEST(clients_that_came_before_do_not_crowd_another_one_out),
+        TEST(no_more_are_ejected_than_eject_max_allows),
+        TEST(a_server_is_ejected_when_the_share_has_room_again),
+        TEST(ejections_above_the_share_end_when_servers_are_taken_away),
         TEST(a_share_grows_after_it_was_disabled),
         TEST(a_share_grows_after_it_was_down_or_ejected),
         TEST(a_drained_one_keeps_its_share),

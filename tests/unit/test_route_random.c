@@ -104,8 +104,11 @@ static void do_fail(void)
         return;
     const struct held *failed = &held[random_below(&dice, held_count)];
     size_t u = failed->target.upstream;
-    route_note_failure(rig.route, u, failed->target.server, rig.now_ms);
-    model_failure(u, failed->k, &rig.conf.eject, rig.now_ms);
+    uint32_t number = (uint32_t)random_below(&dice, 12);
+    struct addr client = rig_client(number);
+    rig.now_ms++; /* no two ejections end at the same time */
+    route_note_failure(rig.route, u, failed->target.server, &client, rig.now_ms);
+    model_failure(u, failed->k, number, &rig.conf, rig.now_ms);
 }
 
 static void do_take_checks(void)
@@ -201,6 +204,8 @@ static bool vary_route(struct conf_route *conf)
         conf->health.fall = (uint32_t)random_between(&dice, 1, 4);
     if (random_chance(&dice, 30))
         conf->eject.count = (uint32_t)random_below(&dice, 7);
+    if (random_chance(&dice, 30))
+        conf->eject_max_percent = (uint32_t)random_between(&dice, 1, 100);
     conf->eject.within_ms = 5000;
     conf->eject.for_ms = 10000;
     conf->balance = (enum conf_balance)random_below(&dice, 5);
@@ -312,7 +317,7 @@ static void step(void)
         do_reconfigure();
     else
         operations[random_below(&dice, sizeof operations / sizeof operations[0])]();
-    model_settle();
+    model_settle(rig.conf.eject_max_percent);
     expect_changes();
     for (size_t u = 0; u < UPSTREAMS; u++)
         expect_upstream(u);

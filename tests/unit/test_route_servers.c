@@ -124,7 +124,8 @@ static void a_gone_server_keeps_its_sessions_until_they_are_over(void **state)
     assert_false(info.servers[1].usable);
     assert_string_equal(info.servers[1].word, "GONE");
     assert_int_equal(info.servers[1].sessions, 2);
-    route_note_failure(rig.route, 0, first.server, rig.now_ms); /* is of no interest */
+    struct addr client = rig_client(1);
+    route_note_failure(rig.route, 0, first.server, &client, rig.now_ms); /* of no interest */
 
     rig_give(&first);
     assert_int_equal(rig_info(0).server_count, 2);
