@@ -71,8 +71,8 @@ static enum err copy_all(struct relay *relay, struct server_socket *sockets, siz
                 continue;
             if (err != ERR_OK)
                 return err;
-            to->addr = listener->addr;
-            to->dual_stack = takes_both(&listener->addr, listener->dual_stack);
+            to->addr = listener->bound;
+            to->dual_stack = takes_both(&listener->bound, listener->dual_stack);
             (*count)++;
         }
     }

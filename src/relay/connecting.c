@@ -27,6 +27,7 @@ static enum reason reason_of(enum err err)
     case ERR_REFUSED:
     case ERR_RESET: return REASON_CONNECT_REFUSED;
     case ERR_TIMEDOUT: return REASON_CONNECT_TIMEOUT;
+    case ERR_NO_FAMILY:
     case ERR_UNREACHABLE: return REASON_CONNECT_UNREACHABLE;
     case ERR_NO_PORTS: return REASON_NO_PORTS;
     default: return REASON_CONNECT_ERROR;

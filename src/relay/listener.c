@@ -82,7 +82,7 @@ static unsigned clients_that_fit(const struct listener *listener)
     sock_t socks[2 * LISTENER_ACCEPTS];
     unsigned count = 0;
     while (count < 2 * LISTENER_ACCEPTS &&
-           sock_open((enum addr_family)listener->addr.family, &socks[count]) == ERR_OK)
+           sock_open((enum addr_family)listener->bound.family, &socks[count]) == ERR_OK)
         count++;
     for (unsigned i = 0; i < count; i++)
         sock_close(socks[i], SOCK_CLOSE_NORMAL);

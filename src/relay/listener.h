@@ -49,6 +49,7 @@ struct listener {
     struct relay_route *route; /* not owned; may be another one after a standstill */
     struct addr addr;          /* with its own port */
     bool dual_stack;
+    struct addr bound;    /* where its socket is: `addr`, or 0.0.0.0 where there is no IPv6 */
     uint16_t port_offset; /* in the range of its line; likewise */
     sock_t sock;          /* SOCK_NONE once closed */
     bool nodelay;         /* of the socket, and of those accepted there */
@@ -63,7 +64,9 @@ struct listener {
     struct accept_slot slots[];
 };
 
-/* Binds and listens, or adopts a socket of the relay's door. Nothing is accepted yet. Errors of sock_listen() and port_attach(). */
+/* Binds and listens, or adopts a socket of the relay's door. On a system without IPv6 a listener
+ * for all addresses is one for all of IPv4, of which the log tells. Nothing is accepted yet.
+ * Errors of sock_listen() and port_attach(). */
 enum err listener_open(struct listener **out, struct relay_route *route,
                        const struct conf_listen *conf, uint16_t port_offset);
 

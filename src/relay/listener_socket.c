@@ -1,5 +1,6 @@
 #include "relay/listener_socket.h"
 
+#include "base/log.h"
 #include "os/beside.h"
 #include "os/listening.h"
 #include "relay/adopt.h"
@@ -11,42 +12,62 @@ static int backlog_of(const struct listener *listener)
     return (int)listener->route->conf->backlog;
 }
 
-/* Or closes it. */
-static enum err attach(struct listener *listener)
+/* The sockets that a new one is bound beside. */
+struct beside {
+    const sock_t *others;
+    size_t count;
+};
+
+/* One of the relay's door, which other processes may hold and use, too; else a new one. */
+static enum err get_socket(struct listener *listener, const struct addr *addr, bool dual_stack,
+                           const struct beside *beside, sock_t *out)
 {
-    enum err err = port_attach(listener->relay->port, listener->sock);
-    if (err != ERR_OK) {
-        sock_close(listener->sock, SOCK_CLOSE_NORMAL);
-        listener->sock = SOCK_NONE;
-    }
+    int backlog = backlog_of(listener);
+    if (beside != NULL)
+        return beside_bind(addr, dual_stack, beside->others, beside->count, out);
+    *out = adopt_find(listener->relay->door, addr, dual_stack);
+    if (*out != SOCK_NONE)
+        return listening_adopt(*out, backlog);
+    return listener->again ? beside_listen_again(addr, dual_stack, backlog, out)
+                           : sock_listen(addr, dual_stack, backlog, out);
+}
+
+/* Gets one, and attaches it. */
+static enum err open_at(struct listener *listener, const struct addr *addr, bool dual_stack,
+                        const struct beside *beside)
+{
+    sock_t sock = SOCK_NONE;
+    enum err err = get_socket(listener, addr, dual_stack, beside, &sock);
+    if (err == ERR_OK)
+        err = port_attach(listener->relay->port, sock);
+    if (err != ERR_OK && sock != SOCK_NONE)
+        sock_close(sock, SOCK_CLOSE_NORMAL);
+    if (err != ERR_OK)
+        return err;
+    listener->sock = sock;
+    listener->bound = *addr;
+    return ERR_OK;
+}
+
+/* Without IPv6 all addresses are those of IPv4. Some systems refuse the family, some the
+ * address. */
+static enum err open_without_ipv6(struct listener *listener, const struct beside *beside)
+{
+    struct addr all = {.family = ADDR_IPV4, .port = listener->addr.port};
+    enum err err = open_at(listener, &all, false, beside);
+    if (err == ERR_OK && listener->port_offset == 0) /* of a range, the first one tells */
+        log_notice("route '%s': listen *:%u: this system has no IPv6, so only IPv4 clients are "
+                   "taken (0.0.0.0)",
+                   listener->route->conf->name, (unsigned)all.port);
     return err;
 }
 
-static enum err bind_socket(struct listener *listener)
+static enum err open_socket(struct listener *listener, const struct beside *beside)
 {
     listener->sock = SOCK_NONE;
-    enum err err = listener->again ? beside_listen_again(&listener->addr, listener->dual_stack,
-                                                         backlog_of(listener), &listener->sock)
-                                   : sock_listen(&listener->addr, listener->dual_stack,
-                                                 backlog_of(listener), &listener->sock);
-    return err == ERR_OK ? attach(listener) : err;
-}
-
-/* A given socket, which other processes may hold and use, too. */
-static enum err adopt_socket(struct listener *listener)
-{
-    enum err err = listening_adopt(listener->sock, backlog_of(listener));
-    if (err == ERR_OK)
-        err = port_attach(listener->relay->port, listener->sock);
-    if (err != ERR_OK) {
-        sock_close(listener->sock, SOCK_CLOSE_NORMAL);
-        listener->sock = SOCK_NONE;
-    }
-    return err;
-}
-
-static enum err begin(struct listener *listener, enum err err)
-{
+    enum err err = open_at(listener, &listener->addr, listener->dual_stack, beside);
+    if (listener->dual_stack && (err == ERR_NO_FAMILY || err == ERR_NO_ADDRESS))
+        err = open_without_ipv6(listener, beside);
     if (err != ERR_OK)
         return err;
     listener->nodelay = listener->route->conf->nodelay;
@@ -57,18 +78,13 @@ static enum err begin(struct listener *listener, enum err err)
 
 enum err listener_socket_open(struct listener *listener)
 {
-    listener->sock = adopt_find(listener->relay->door, &listener->addr, listener->dual_stack);
-    return begin(listener,
-                 listener->sock == SOCK_NONE ? bind_socket(listener) : adopt_socket(listener));
+    return open_socket(listener, NULL);
 }
 
 enum err listener_socket_bind(struct listener *listener, const sock_t others[],
                               size_t other_count)
 {
-    listener->sock = SOCK_NONE;
-    enum err err = beside_bind(&listener->addr, listener->dual_stack, others, other_count,
-                               &listener->sock);
-    return begin(listener, err == ERR_OK ? attach(listener) : err);
+    return open_socket(listener, &(struct beside){.others = others, .count = other_count});
 }
 
 enum err listener_copy(struct listener *listener, sock_t *out)

@@ -317,11 +317,12 @@ static enum err open_socket(struct probe *probe)
     return err;
 }
 
-static struct probe *make(struct relay_route *route, const struct route_check *check)
+static enum err make(struct relay_route *route, const struct route_check *check,
+                     struct probe **out)
 {
     struct probe *probe = calloc(1, sizeof *probe);
     if (probe == NULL)
-        return NULL;
+        return ERR_NOMEM;
     probe->route = route;
     probe->check = *check;
     atomic_init(&probe->refs, 1);
@@ -330,10 +331,21 @@ static struct probe *make(struct relay_route *route, const struct route_check *c
     probe->op.owner = probe;
     timer_init(&probe->deadline, &deadline_timer);
     list_init(&probe->in_running);
-    if (open_socket(probe) == ERR_OK)
-        return probe;
-    free(probe);
-    return NULL;
+    enum err err = open_socket(probe);
+    if (err == ERR_OK)
+        *out = probe;
+    else
+        free(probe);
+    return err;
+}
+
+/* An address of IPv6 cannot be reached where there is none: no player gets there. Everything else
+ * is want of something, and says nothing of the server. */
+static struct health_result not_begun(enum err err)
+{
+    if (err == ERR_NO_FAMILY)
+        return (struct health_result){.code = HEALTH_L4CON, .err = err};
+    return (struct health_result){.code = HEALTH_SOCKERR};
 }
 
 /* A stop either finds the probe in the list, or has begun before that. */
@@ -353,9 +365,10 @@ void probe_begin(struct worker *worker, struct relay_route *route,
                  const struct route_check *check)
 {
     struct relay *relay = worker->relay;
-    struct probe *probe = make(route, check);
-    if (probe == NULL) {
-        report(worker, route, check, (struct health_result){.code = HEALTH_SOCKERR});
+    struct probe *probe;
+    enum err err = make(route, check, &probe);
+    if (err != ERR_OK) {
+        report(worker, route, check, not_begun(err));
         return;
     }
     /* Whose worker ran this while the last part of the relay ended may not begin another one. */

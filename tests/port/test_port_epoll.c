@@ -111,6 +111,31 @@ static void an_accept_or_connect_that_cannot_be_registered_fails(void **state)
     rig_close(rig->port, listener);
 }
 
+static void a_connect_without_an_address_to_come_from_is_no_want_of_ports(void **state)
+{
+    struct rig *rig = *state;
+    static const struct {
+        enum addr_family family;
+        unsigned failures; /* 1: a datagram socket finds a source, so the ports are used up */
+        enum err err;
+    } cases[] = {
+        {ADDR_IPV4, 1, ERR_NO_PORTS},
+        {ADDR_IPV6, 1, ERR_NO_PORTS},
+        {ADDR_IPV4, 2, ERR_UNREACHABLE},
+        {ADDR_IPV6, 2, ERR_NO_FAMILY},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct addr to = net_loopback(cases[i].family, 9);
+        sock_t sock = rig_open(rig->port, cases[i].family);
+        struct op connect = rig_connect_op(sock, &to);
+        wrapped_fail_connects(EADDRNOTAVAIL, cases[i].failures);
+        assert_err(rig_do(rig, &connect), cases[i].err);
+        assert_int_equal(connect.raw, EADDRNOTAVAIL);
+        rig_close(rig->port, sock);
+    }
+    wrapped_fail_connects(0, 0);
+}
+
 static void errors_of_accept_are_the_clients_or_a_lack_and_the_client_is_not_lost(void **state)
 {
     struct rig *rig = *state;
@@ -335,6 +360,7 @@ int main(void)
         rig_test(an_event_of_a_closed_socket_is_dropped),
         rig_test(an_operation_that_cannot_be_registered_fails_and_the_next_one_does_not),
         rig_test(an_accept_or_connect_that_cannot_be_registered_fails),
+        rig_test(a_connect_without_an_address_to_come_from_is_no_want_of_ports),
         rig_test(errors_of_accept_are_the_clients_or_a_lack_and_the_client_is_not_lost),
         rig_test(a_message_costs_one_receive_one_send_and_one_wait),
         rig_test(urgent_data_makes_later_messages_no_dearer),

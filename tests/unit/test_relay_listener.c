@@ -53,6 +53,36 @@ static void a_listener_that_can_not_be_opened_leaves_nothing(void **state)
     assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), parts);
 }
 
+static void without_ipv6_a_listener_for_all_addresses_is_one_for_ipv4(void **state)
+{
+    struct fixture *fix = *state;
+    static const enum err errs[] = {ERR_NO_FAMILY, ERR_NO_ADDRESS};
+    struct conf_listen conf = {
+        .addr = {.family = ADDR_IPV6, .port = 7001}, .port_count = 1, .dual_stack = true};
+    struct listener *listener = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        fake_port_fail(FAKE_SOCK_LISTEN, 0, 1, errs[i]);
+        assert_int_equal(listener_open(&listener, fix->relay.routes[0], &conf, 0), ERR_OK);
+        const struct fake_sock *sock = fake_sock(fake_sock_latest());
+        assert_int_equal(sock->local.family, ADDR_IPV4);
+        assert_true(addr_is_any(&sock->local));
+        assert_int_equal(sock->local.port, 7001);
+        assert_true(addr_equal(&listener->bound, &sock->local));
+        assert_true(addr_equal(&listener->addr, &conf.addr)); /* a reload finds it there */
+        listener_free(listener);
+        listener = NULL;
+    }
+
+    conf.dual_stack = false; /* asks for IPv6 alone */
+    fake_port_fail(FAKE_SOCK_LISTEN, 0, 1, ERR_NO_FAMILY);
+    assert_int_equal(listener_open(&listener, fix->relay.routes[0], &conf, 0), ERR_NO_FAMILY);
+    conf.dual_stack = true; /* the fault is another one */
+    fake_port_fail(FAKE_SOCK_LISTEN, 0, 1, ERR_IN_USE);
+    assert_int_equal(listener_open(&listener, fix->relay.routes[0], &conf, 0), ERR_IN_USE);
+    assert_null(listener);
+    assert_int_equal(fake_sock_open_count(), 1);
+}
+
 /* ---- what it lacks ---- */
 
 static void leave_descriptors(unsigned count)
@@ -117,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LISTENER_TEST(a_listener_asks_for_what_its_route_says),
         LISTENER_TEST(a_listener_that_can_not_be_opened_leaves_nothing),
+        LISTENER_TEST(without_ipv6_a_listener_for_all_addresses_is_one_for_ipv4),
         LISTENER_TEST(a_lack_that_is_over_at_once_is_waited_out_all_the_same),
         LISTENER_TEST(a_client_taken_in_between_makes_the_next_lack_a_new_one),
         LISTENER_TEST(while_one_client_is_waited_for_no_further_one_is_asked_for),

@@ -20,6 +20,8 @@ enum err sock_open(enum addr_family family, sock_t *out)
 {
     int fd =
         socket(bsd_family(family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd < 0 && errno == EAFNOSUPPORT)
+        return ERR_NO_FAMILY;
     if (fd < 0)
         return error_last();
     *out = fd;

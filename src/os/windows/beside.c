@@ -41,7 +41,7 @@ enum err beside_bind(const struct addr *addr, bool dual_stack, const sock_t othe
 enum err beside_listen_again(const struct addr *addr, bool dual_stack, int backlog, sock_t *out)
 {
     enum err err = sock_listen(addr, dual_stack, backlog, out);
-    if (err != ERR_IN_USE && err != ERR_ACCESS)
+    if (err != ERR_IN_USE && err != ERR_RESERVED)
         return err;
     sock_t sock;
     err = bind_socket(addr, dual_stack, false, &sock);

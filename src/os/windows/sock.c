@@ -14,7 +14,7 @@ enum err sock_open(enum addr_family family, sock_t *out)
     SOCKET sock = WSASocketW(bsd_family(family), SOCK_STREAM, IPPROTO_TCP, NULL, 0,
                              WSA_FLAG_OVERLAPPED | WSA_FLAG_NO_HANDLE_INHERIT);
     if (sock == INVALID_SOCKET)
-        return error_last();
+        return WSAGetLastError() == WSAEAFNOSUPPORT ? ERR_NO_FAMILY : error_last();
     /* Overlapped calls do not care; the port's immediate reads must not wait. */
     u_long non_blocking = 1;
     if (ioctlsocket(sock, (long)FIONBIO, &non_blocking) != 0) {
@@ -55,7 +55,7 @@ enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock
 
     if (bind(handle, (struct sockaddr *)&storage, len) != 0 ||
         listen(handle, SOMAXCONN_HINT(backlog)) != 0) {
-        err = error_last();
+        err = WSAGetLastError() == WSAEACCES ? ERR_RESERVED : error_last();
         goto close_sock;
     }
     *out = sock;

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "os/bsd.h"
 #include "os/posix/error.h"
@@ -12,20 +13,36 @@ enum { CLIENTS_IN_A_ROW = 16 };
 
 /* ---- CONNECT ---- */
 
-static enum err connect_error(int code)
+/* False: this system has no address of its own from which that one could be reached, for example
+ * since net.ipv6.conf.all.disable_ipv6 is set. The connect of a datagram socket chooses one, and
+ * sends nothing. */
+static bool has_source_for(const struct addr *to)
 {
-    switch (code) {
-    case EADDRNOTAVAIL:               /* none is free for this source and destination */
-    case EAGAIN: return ERR_NO_PORTS; /* see connect(2) */
-    default: return error_from_errno(code);
-    }
+    struct sockaddr_storage storage;
+    socklen_t len = bsd_from_addr(to, &storage);
+    int fd = socket(storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true; /* it is not known */
+    bool lacking = connect(fd, (struct sockaddr *)&storage, len) != 0 && errno == EADDRNOTAVAIL;
+    close(fd);
+    return !lacking;
+}
+
+/* EADDRNOTAVAIL: no port is free for this source and destination, or there is no source. */
+static enum err connect_error(const struct op *op, int code)
+{
+    if (code == EADDRNOTAVAIL && !has_source_for(&op->addr))
+        return op->addr.family == ADDR_IPV6 ? ERR_NO_FAMILY : ERR_UNREACHABLE;
+    if (code == EADDRNOTAVAIL || code == EAGAIN) /* see connect(2) */
+        return ERR_NO_PORTS;
+    return error_from_errno(code);
 }
 
 static void finish_connect(struct port *port, struct worker *worker, struct op *op, int code)
 {
     if (code == 0 && sock_refuse_itself(op->sock, op->addr.port))
         code = ECONNREFUSED;
-    worker_finish(port, worker, op, connect_error(code), code);
+    worker_finish(port, worker, op, connect_error(op, code), code);
 }
 
 void connect_start(struct port *port, struct worker *worker, struct record *record,

@@ -26,6 +26,8 @@ static struct {
 static void (*_Atomic after_look)(void);
 static int accept_fails_with; /* 0: it does not */
 static int epoll_ctl_fails_with;
+static int connect_fails_with;
+static unsigned connects_to_fail;
 atomic_uint wrapped_accepts;
 
 void wrapped_after(sock_t sock, void (*act)(void))
@@ -100,9 +102,20 @@ int __wrap_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    if (connects_to_fail > 0) {
+        connects_to_fail--;
+        errno = connect_fails_with;
+        return -1;
+    }
     int rc = __real_connect(fd, addr, len);
     after(fd, rc < 0 && errno == EINPROGRESS);
     return rc;
+}
+
+void wrapped_fail_connects(int code, unsigned calls)
+{
+    connect_fails_with = code;
+    connects_to_fail = calls;
 }
 
 int __wrap_epoll_ctl(int epoll_fd, int how, int fd, struct epoll_event *event)

@@ -22,6 +22,8 @@ void wrapped_after_look(void (*act)(void));
 /* Lets the next call fail with this errno, once. */
 void wrapped_fail_accept(int code);
 void wrapped_fail_epoll_ctl(int code);
+/* The same for so many calls of connect. */
+void wrapped_fail_connects(int code, unsigned calls);
 
 extern atomic_uint wrapped_accepts; /* calls of accept4 */
 
