@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "config/diff.h"
@@ -15,12 +16,16 @@
 #include "relay/standstill.h"
 #include "relay/worker.h"
 
-/* The listeners of one line. Of many that fail alike the first one tells. */
+#define BIND_AGAIN_MS 100 /* between two tries of an address that is in use */
+
+/* The listeners of one line that are not open yet. Of many that fail alike the first one tells. */
 static enum err open_range(struct relay_route *route, const struct conf_listen *conf,
                            struct listener **listeners, struct str *why)
 {
     enum err result = ERR_OK;
     for (uint16_t i = 0; i < conf->port_count; i++) {
+        if (listeners[i] != NULL)
+            continue;
         enum err err = listener_open(&listeners[i], route, conf, i);
         if (err == ERR_OK || err == result)
             continue;
@@ -30,8 +35,14 @@ static enum err open_range(struct relay_route *route, const struct conf_listen *
     return result;
 }
 
-/* All failures in one go: the operator mends them together. */
-static enum err open_listeners(struct relay *relay, struct str *why)
+static bool may_pass(enum err err)
+{
+    return err == ERR_IN_USE || err == ERR_RESERVED;
+}
+
+/* All failures in one go: the operator mends them together. The result is one that does not pass
+ * by itself, if there is such a one. */
+static enum err try_listeners(struct relay *relay, struct str *why)
 {
     enum err result = ERR_OK, err;
     for (size_t i = 0; i < relay->route_count; i++) {
@@ -40,11 +51,41 @@ static enum err open_listeners(struct relay *relay, struct str *why)
         for (size_t k = 0; k < route->conf->listen_count; k++) {
             err = open_range(route, &route->conf->listens[k], &route->listeners[at], why);
             at += route->conf->listens[k].port_count;
-            if (err != ERR_OK)
+            if (err != ERR_OK && (result == ERR_OK || may_pass(result)))
                 result = err;
         }
     }
     return result;
+}
+
+static void log_waiting(const char *lines, uint32_t patience_ms)
+{
+    char human[STR_HUMAN_MAX];
+    str_human_duration(patience_ms, human);
+    while (*lines != '\0') {
+        size_t len = strcspn(lines, "\n");
+        log_warning("%.*s; trying again for %s", (int)len, lines, human);
+        lines += len + (lines[len] == '\n');
+    }
+}
+
+/* What holds an address may be ending: a relay before this one, or, where listening is exclusive,
+ * its last connections. */
+static enum err open_listeners(struct relay *relay, struct str *why)
+{
+    struct server_door *door = relay->door;
+    uint32_t patience_ms = door == NULL ? 0 : door->bind_patience_ms;
+    uint64_t until = os_mono_ms() + patience_ms;
+    enum err err = try_listeners(relay, why);
+    if (may_pass(err) && patience_ms > 0)
+        log_waiting(why->data, patience_ms);
+    while (may_pass(err) && os_mono_ms() < until) {
+        if (!door->wait(door->ctx, BIND_AGAIN_MS))
+            return ERR_CANCELLED;
+        str_clear(why);
+        err = try_listeners(relay, why);
+    }
+    return err;
 }
 
 /* ---- the server ---- */

@@ -49,11 +49,17 @@ struct server_door {
      * returns when the process that had the sockets takes no more of them. An error ends the
      * start, and `why` gets a line. NULL: nothing to wait for. */
     enum err (*ready)(void *ctx, struct str *why);
+    /* An address that is in use, perhaps by a relay that is just ending or by what is left of its
+     * connections, is tried again for so long. 0: the start fails at once. */
+    uint32_t bind_patience_ms;
+    /* Waits so long before the next try; false: the start is to be given up at once
+     * (ERR_CANCELLED). Needed with the above. */
+    bool (*wait)(void *ctx, uint32_t ms);
     void *ctx;
     size_t adopted; /* set by the start: sockets that listeners use now */
 };
 
-/* As server_start(), but listeners use those of the door's sockets that are bound as they want
+/* As server_start(), which has no patience, but listeners use those of the door's sockets that are bound as they want
  * to be. The sockets that are not used stay the caller's, also after an error. */
 enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
                            struct str *why);

@@ -29,6 +29,8 @@
 #define START_STOP_MS 3000 /* what a start may take to its end when it is to stop */
 #define END_MS        8000 /* what may hold the end when no session is left */
 
+#define BIND_PATIENCE_MS 10000 /* for an address that is in use, at the start */
+
 static struct {
     struct os_mutex lock; /* guards all below */
     struct os_cond changed;
@@ -259,22 +261,48 @@ static void report_failures(const struct str *why, bool also_stderr)
     }
 }
 
-static struct server *start_server(struct conf *conf, struct door *door, bool takeover)
+/* False: a stop was asked for. */
+static bool wait_to_bind(void *ctx, uint32_t ms)
+{
+    (void)ctx;
+    uint64_t until = os_mono_ms() + ms;
+    os_mutex_lock(&relay.lock);
+    for (uint64_t now = os_mono_ms(); relay.stops == 0 && now < until; now = os_mono_ms())
+        os_cond_wait(&relay.changed, &relay.lock, (uint32_t)(until - now));
+    bool goes_on = relay.stops == 0;
+    os_mutex_unlock(&relay.lock);
+    return goes_on;
+}
+
+/* The relay that is being taken over keeps its addresses until this one runs, so there is
+ * nothing to wait for, and it should not be kept waiting. */
+static void allow_patience(struct door *door)
+{
+    door->server.bind_patience_ms = door->takeover == NULL ? BIND_PATIENCE_MS : 0;
+    door->server.wait = wait_to_bind;
+}
+
+/* NULL: it did not start; *code is then the exit code. */
+static struct server *start_server(struct conf *conf, struct door *door, bool takeover,
+                                   int *code)
 {
     bool to_file = conf->log_file[0] != '\0';
     struct server *server = NULL;
     struct str why;
     str_init(&why);
     enum err err = door_open(door, conf, takeover, &why);
+    allow_patience(door);
     if (err == ERR_OK)
         err = server_start_with(&server, conf, &door->server, &why);
-    if (err != ERR_OK) {
+    *code = err == ERR_OK || err == ERR_CANCELLED ? 0 : 1;
+    if (err == ERR_CANCELLED) {
+        log_notice("stopped before it had started");
+    } else if (err != ERR_OK) {
         if (why.len == 0)
             str_add(&why, err_text(err));
         door_failed(door, &why);
         report_failures(&why, to_file);
         log_error("not started");
-        server = NULL;
     }
     str_free(&why);
     return server;
@@ -477,13 +505,14 @@ static void run_server(struct server *server, struct door *door, const char *gre
 static int run(struct conf *conf, const struct foreground_options *options)
 {
     struct door door = {.takeover = NULL};
-    struct server *server = start_server(conf, &door, options->takeover);
+    int code;
+    struct server *server = start_server(conf, &door, options->takeover, &code);
     if (server == NULL)
         conf_free(conf);
     else
         run_server(server, &door, options->greeting);
     door_close(&door);
-    return server == NULL ? 1 : 0;
+    return code;
 }
 
 static void set_starting(bool starting)

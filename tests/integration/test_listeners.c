@@ -304,26 +304,67 @@ static void expect_line(const char *text, const char *line)
         fail_msg("not once in the output: %s", line);
 }
 
-static void a_port_in_use_ends_the_start_with_a_line_that_says_which(void **state)
+/* A relay whose port is `owner`'s, and that has said so. */
+struct patient_start {
+    char dir[TEST_PATH_MAX];
+    struct addr addr;
+    sock_t owner;
+    struct process *process;
+};
+
+static void start_patiently(struct patient_start *start)
 {
-    (void)state;
-    struct addr taken;
-    sock_t owner = upstream_listen(ADDR_IPV4, &taken);
-    struct failed_start start;
-    char config[TEXT_MAX], line[TEXT_MAX], text[ADDR_TEXT_MAX];
-    assert_int_equal(test_make_dir(start.dir), ERR_OK);
+    char path[TEST_PATH_MAX], config[TEXT_MAX], line[TEXT_MAX], text[ADDR_TEXT_MAX];
+    start->owner = upstream_listen(ADDR_IPV4, &start->addr);
+    assert_int_equal(test_make_dir(start->dir), ERR_OK);
+    path_in(start->dir, "relay.ini", path);
     str_format(config, sizeof config,
                "[console]\nlisten = none\n"
                "[route lobby]\nlisten = %s\nupstream = 127.0.0.1:9\n",
-               addr_format(&taken, text));
-    start_and_fail(config, &start);
-    str_format(line, sizeof line, " error route 'lobby': listen %s: %s\n", text,
-               err_text(ERR_IN_USE));
-    expect_line(start.errors, line);
-    expect_line(start.errors, " error not started\n");
-    assert_null(strstr(start.errors, "listens on"));
-    end_failed_start(&start);
-    net_close(owner);
+               addr_format(&start->addr, text));
+    assert_int_equal(test_write_file(path, config), ERR_OK);
+    const char *args[] = {"run", "-c", path, NULL};
+    start->process = start_pairport(start->dir, "relay", args, false);
+    str_format(line, sizeof line, " warning route 'lobby': listen %s: %s; trying again for ",
+               text, err_text(ERR_IN_USE));
+    assert_true(process_wait_errors(start->process, line, NET_PATIENCE_MS));
+}
+
+static void end_patient_start(struct patient_start *start, const char *last_line)
+{
+    int code = -1;
+    assert_int_equal(process_stop(start->process), ERR_OK);
+    assert_true(process_wait(start->process, NET_PATIENCE_MS, &code));
+    assert_int_equal(code, 0);
+    char *errors = process_errors(start->process);
+    assert_non_null(strstr(errors, last_line));
+    assert_null(strstr(errors, "not started"));
+    free(errors);
+    process_free(start->process);
+    test_remove_dir(start->dir);
+}
+
+static void a_port_in_use_is_taken_when_it_becomes_free(void **state)
+{
+    (void)state;
+    struct patient_start start;
+    start_patiently(&start);
+    net_close(start.owner);
+    assert_true(
+        process_wait_errors(start.process, "route 'lobby': listens on ", NET_PATIENCE_MS));
+    sock_t client;
+    assert_int_equal(net_connect(&start.addr, NET_PATIENCE_MS, &client), ERR_OK);
+    net_close(client);
+    end_patient_start(&start, "stopped after");
+}
+
+static void a_stop_ends_the_wait_for_a_port_at_once(void **state)
+{
+    (void)state;
+    struct patient_start start;
+    start_patiently(&start);
+    end_patient_start(&start, "stopped before it had started");
+    net_close(start.owner);
 }
 
 static void all_addresses_that_cannot_be_had_are_told_in_one_go(void **state)
@@ -383,7 +424,8 @@ int main(void)
         cmocka_unit_test_teardown(clients_that_reset_in_the_backlog_do_not_keep_others_out,
                                   relay_teardown),
         cmocka_unit_test_teardown(clients_that_say_nothing_are_taken_too, relay_teardown),
-        cmocka_unit_test(a_port_in_use_ends_the_start_with_a_line_that_says_which),
+        cmocka_unit_test(a_port_in_use_is_taken_when_it_becomes_free),
+        cmocka_unit_test(a_stop_ends_the_wait_for_a_port_at_once),
         cmocka_unit_test(all_addresses_that_cannot_be_had_are_told_in_one_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

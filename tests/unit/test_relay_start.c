@@ -224,6 +224,86 @@ static void an_address_in_use_is_named_and_the_others_are_free_again(void **stat
     expect_starts();
 }
 
+/* ---- an address that becomes free ---- */
+
+struct holder {
+    sock_t sock;
+    int waits;    /* how often the start has waited */
+    int frees_at; /* the wait in which the address becomes free; 0: never */
+    int stops_at; /* the wait that says that the start is to be given up; 0: none */
+};
+
+static bool wait_with_holder(void *ctx, uint32_t ms)
+{
+    struct holder *holder = ctx;
+    assert_in_range(ms, 1, 1000);
+    holder->waits++;
+    if (holder->waits == holder->frees_at) {
+        net_close(holder->sock);
+        holder->sock = SOCK_NONE;
+    }
+    return holder->waits != holder->stops_at;
+}
+
+static enum err start_with_holder(struct holder *holder, uint32_t patience_ms, struct str *why)
+{
+    struct server_door door = {
+        .bind_patience_ms = patience_ms, .wait = wait_with_holder, .ctx = holder};
+    assert_int_equal(net_listen(&listens[1], 1, &holder->sock, NULL), ERR_OK);
+    struct conf *conf = make_conf();
+    struct server *server;
+    enum err err = server_start_with(&server, conf, &door, why);
+    if (err == ERR_OK) {
+        server_stop(server, true);
+        assert_true(server_wait_stopped(server, NET_PATIENCE_MS));
+        server_free(server);
+    } else {
+        conf_free(conf);
+    }
+    if (holder->sock != SOCK_NONE)
+        net_close(holder->sock);
+    return err;
+}
+
+static void an_address_that_becomes_free_while_it_is_waited_for_is_taken(void **state)
+{
+    (void)state;
+    struct holder holder = {.frees_at = 3};
+    struct str why;
+    str_init(&why);
+    assert_int_equal(start_with_holder(&holder, NET_PATIENCE_MS, &why), ERR_OK);
+    assert_int_equal(holder.waits, 3);
+    assert_int_equal(why.len, 0);
+    str_free(&why);
+}
+
+static void waiting_for_an_address_ends_at_once_when_it_is_told_to(void **state)
+{
+    (void)state;
+    struct holder holder = {.stops_at = 2};
+    struct str why;
+    str_init(&why);
+    assert_int_equal(start_with_holder(&holder, UINT32_MAX, &why), ERR_CANCELLED);
+    assert_int_equal(holder.waits, 2);
+    str_free(&why);
+    expect_starts();
+}
+
+static void an_address_that_stays_in_use_is_named_once_when_patience_ends(void **state)
+{
+    (void)state;
+    struct holder holder = {.frees_at = 0};
+    struct str why;
+    str_init(&why);
+    assert_int_equal(start_with_holder(&holder, 20, &why), ERR_IN_USE);
+    assert_in_range(holder.waits, 1, INT32_MAX);
+    const char *line = strstr(why.data, "route 'r1': listen ");
+    assert_non_null(line);
+    assert_null(strstr(line + 1, "route 'r1': listen "));
+    str_free(&why);
+    expect_starts();
+}
+
 /* The messages that end the workers pass each other in all orders. */
 static void many_starts_and_stops_leave_no_message_behind(void **state)
 {
@@ -242,6 +322,9 @@ int main(void)
         cmocka_unit_test(without_a_thread_a_start_ends_those_that_run),
         cmocka_unit_test(without_a_place_at_the_port_a_worker_ends_the_others),
         cmocka_unit_test(an_address_in_use_is_named_and_the_others_are_free_again),
+        cmocka_unit_test(an_address_that_becomes_free_while_it_is_waited_for_is_taken),
+        cmocka_unit_test(waiting_for_an_address_ends_at_once_when_it_is_told_to),
+        cmocka_unit_test(an_address_that_stays_in_use_is_named_once_when_patience_ends),
         cmocka_unit_test(many_starts_and_stops_leave_no_message_behind),
     };
     return cmocka_run_group_tests_name("relay_start", tests, choose_addresses, NULL);
