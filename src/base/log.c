@@ -114,9 +114,9 @@ struct line {
     size_t len;
 };
 
-/* Writes the UTC time as ISO 8601 with milliseconds. The calendar is computed here because the
- * C library has no function for it that is safe in threads on both systems. */
-static size_t format_time(uint64_t wall_us, char *text, size_t size)
+/* The calendar is computed here because the C library has no function for it that is safe in
+ * threads on both systems. */
+size_t log_format_time(uint64_t wall_us, char *text, size_t size)
 {
     /* Years are counted from 0000-03-01, so that a leap day is the last day of its year, and
      * 400 years, which always have the same number of days, from a year divisible by 400. */
@@ -235,7 +235,7 @@ static void write_line(const struct log_output *output, enum log_level level,
 
     struct line line = {.len = 0};
     if (output->now_us != NULL) {
-        line.len = format_time(output->now_us(), line.text, sizeof line.text);
+        line.len = log_format_time(output->now_us(), line.text, sizeof line.text);
         line.text[line.len++] = ' ';
     }
     line.len += str_format(line.text + line.len, sizeof line.text - line.len, "%s ",

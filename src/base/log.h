@@ -80,6 +80,11 @@ void log_limit_flush(struct log_limit *limit, enum log_level level, const char *
 /* The same before the window is over, for the end of whatever could fail: nobody comes later. */
 void log_limit_end(struct log_limit *limit, enum log_level level, const char *what);
 
+/* Writes the UTC time as lines have it, ISO 8601 with milliseconds; gives its length. A signal
+ * handler may call it. */
+#define LOG_TIME_MAX 32
+size_t log_format_time(uint64_t wall_us, char *text, size_t size);
+
 /* Lines that were lost because the output failed (full disk). The output calls log_note_lost()
  * when it could not write one. */
 void log_note_lost(void);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "config/conf.h"
+#include "os/crash.h"
 #include "os/file.h"
 #include "os/os.h"
 
@@ -80,6 +81,7 @@ static void open_again(void)
     if (err == ERR_OK) {
         old = output.file;
         output.file = file;
+        crash_log_to(file);
     }
     output.open_err = err;
     output.opens_done = asked;

@@ -138,6 +138,36 @@ static void a_log_that_was_moved_away_is_opened_again(void **state)
     net_close(listener);
 }
 
+static void a_crash_is_the_last_line_of_the_log_and_of_stderr(void **state)
+{
+    struct addr upstream;
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    const char *what = test_on_windows() ? " error crashed: exception 0xc0000005 (access "
+                                         : " error crashed: SIGSEGV, sent by process ";
+    char path[TEST_PATH_MAX], moved[TEST_PATH_MAX], text[2 * TEST_PATH_MAX];
+    path_in(dir, "relay.log", path);
+    path_in(dir, "relay.log.1", moved);
+    str_format(text, sizeof text, "log_file = %s\n", path);
+    const struct relay_setup setup = {
+        .upstreams = &upstream, .upstream_count = 1, .relay_keys = text};
+    struct relay_run *relay = relay_start(state, &setup);
+    log_session(relay, listener, path, 1);
+    assert_int_equal(rename(path, moved), 0);
+    str_format(text, sizeof text, "log file %s is open again\n", path);
+    tell(relay, "reopen", 0, text); /* the line goes to the file that is the log by then */
+    wait_file(path, " notice log file opened again\n");
+
+    int code = 0;
+    assert_int_equal(process_crash(relay->process), ERR_OK);
+    assert_true(process_wait(relay->process, NET_PATIENCE_MS, &code));
+    if (!test_on_windows())
+        assert_int_equal(code, 128 + 11); /* the signal had its way */
+    assert_int_equal(count_in_file(path, what), 1);
+    assert_int_equal(count_in_file(moved, what), 0);
+    assert_int_equal(relay_count_log(relay, what), 1); /* which is stderr */
+    net_close(listener);
+}
+
 static void a_log_file_that_cannot_be_opened_ends_the_start(void **state)
 {
     (void)state;
@@ -388,6 +418,7 @@ int main(void)
     os_init();
     const struct CMUnitTest tests[] = {
         TEST(a_log_that_was_moved_away_is_opened_again),
+        TEST(a_crash_is_the_last_line_of_the_log_and_of_stderr),
         TEST(a_log_file_that_cannot_be_opened_ends_the_start),
         TEST(the_log_level_says_what_is_logged),
         TEST(a_relay_may_have_no_console),

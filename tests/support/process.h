@@ -42,6 +42,9 @@ enum err process_stop(struct process *process);
 /* Linux: SIGHUP; false where the system has no such thing. */
 bool process_hang_up(struct process *process);
 void process_kill(struct process *process);
+/* Makes the program crash where it stands: SIGSEGV; Windows: a thread that begins at an address where
+ * there is nothing. */
+enum err process_crash(struct process *process);
 
 /* Writes to the piped stdin; process_end_input() closes it. */
 enum err process_write(struct process *process, const char *text);

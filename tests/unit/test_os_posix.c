@@ -63,6 +63,7 @@ static void play_prompt(enum ending ending)
     }
 }
 
+    os_init();
 struct terminal {
     int fd;
     pid_t child;

@@ -16,10 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/crash_private.h"
 #include "base/str.h"
 #include "os/os.h"
 
 void os_init(void)
+    crash_start();
+
 {
     /* A program started with its standard streams closed would get sockets in their place,
      * and write its log to a player. */

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/crash_private.h"
 #include "os/os.h"
 #include "os/posix/error.h"
 
@@ -25,7 +26,9 @@ static void *run(void *arg)
 {
     struct os_thread *thread = arg;
     pthread_setname_np(pthread_self(), thread->name);
+    crash_thread_begins();
     thread->body(thread->arg);
+    crash_thread_ends();
     return NULL;
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "os/crash.h"
 #include "os/os.h"
 #include "os/posix/error.h"
 
@@ -20,11 +20,6 @@
 
 static struct termios old_mode; /* valid while is_raw */
 static atomic_bool is_raw;
-
-/* A crash must not leave the shell without echo. */
-static const int fatal[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSYS, SIGTRAP};
-#define FATAL_COUNT (sizeof fatal / sizeof fatal[0])
-static struct sigaction old_actions[FATAL_COUNT]; /* valid once the handlers are set */
 
 static bool is_foreground(void)
 {
@@ -53,26 +48,11 @@ void tty_leave_raw(void)
     errno = code;
 }
 
-/* Hands the signal to whoever had it before: the system, which ends the process, or a
- * sanitizer's report. It is blocked in here and comes again on return. */
-static void on_fatal(int number)
-{
-    tty_leave_raw();
-    for (size_t i = 0; i < FATAL_COUNT; i++) {
-        if (fatal[i] == number)
-            sigaction(number, &old_actions[i], NULL);
-    }
-    raise(number);
-}
-
+/* Neither an end nor a crash may leave the shell without echo. */
 static void install_restore(void)
 {
     atexit(tty_leave_raw);
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_fatal;
-    for (size_t i = 0; i < FATAL_COUNT; i++)
-        sigaction(fatal[i], &action, &old_actions[i]);
+    crash_undo(tty_leave_raw);
 }
 
 enum err tty_enter_raw(void)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "os/crash_private.h"
 #include "os/os.h"
 #include "os/windows/windows_api.h"
 
@@ -17,17 +18,26 @@ static void restore_code_pages(void)
     SetConsoleCP(old_input_page);
 }
 
+/* The library is the system's own, whatever lies next to the program. */
+static FARPROC find_system_function(const wchar_t *library, const char *name)
+{
+    HMODULE module = LoadLibraryExW(library, NULL, LOAD_LIBRARY_SEARCH_SYSTEM32);
+    return module == NULL ? NULL : GetProcAddress(module, name);
+}
+
 void os_init(void)
 {
+    /* What Windows itself loads later, at our calls, comes from its own folder, too. What is
+     * imported was loaded before; see tests/checks/hardened_pe. */
+    (void)SetDefaultDllDirectories(LOAD_LIBRARY_SEARCH_SYSTEM32);
+    crash_start();
+
     WSADATA data;
     int code = WSAStartup(MAKEWORD(2, 2), &data);
     if (code != 0) {
         fprintf(stderr, "cannot start Windows Sockets: error %d\n", code);
         exit(1);
     }
-
-    /* A crash ends the program; nobody may be there to close a message box. */
-    SetErrorMode(SetErrorMode(0) | SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
 
     /* The console belongs to the shell as well, so its code pages come back at exit. Without a
      * console both are 0 and there is nothing to do. */
@@ -190,11 +200,29 @@ uint64_t os_descriptor_count(void)
     return GetProcessHandleCount(GetCurrentProcess(), &count) ? count : 0;
 }
 
+typedef LONG(WINAPI *random_fn)(BCRYPT_ALG_HANDLE algorithm, UCHAR *bytes, ULONG size,
+                                ULONG flags);
+static random_fn generate_random; /* NULL: there is none */
+
+/* bcrypt.dll is not imported: of a DLL that is none of the "KnownDLLs" the loader would take one
+ * that lies next to the program. */
+static BOOL CALLBACK find_random(PINIT_ONCE init, PVOID parameter, PVOID *context)
+{
+    (void)init;
+    (void)parameter;
+    (void)context;
+    generate_random =
+        (random_fn)(void (*)(void))find_system_function(L"bcrypt.dll", "BCryptGenRandom");
+    return TRUE;
+}
+
 uint64_t os_random(void)
 {
+    static INIT_ONCE once = INIT_ONCE_STATIC_INIT;
     uint64_t value = 0;
-    if (BCryptGenRandom(NULL, (PUCHAR)&value, sizeof value, BCRYPT_USE_SYSTEM_PREFERRED_RNG) !=
-        0) {
+    InitOnceExecuteOnce(&once, find_random, NULL, NULL);
+    if (generate_random == NULL || generate_random(NULL, (UCHAR *)&value, sizeof value,
+                                                   BCRYPT_USE_SYSTEM_PREFERRED_RNG) != 0) {
         /* Ids and seeds must differ from run to run; they need not be secret. */
         value = os_wall_us() * 0x9E3779B97F4A7C15U ^ os_mono_us() ^ os_process_id() << 40;
     }

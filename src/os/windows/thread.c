@@ -1,6 +1,7 @@
 #include <process.h>
 #include <stdlib.h>
 
+#include "os/crash_private.h"
 #include "os/os.h"
 #include "os/windows/windows_api.h"
 
@@ -15,7 +16,9 @@ struct os_thread {
 static unsigned __stdcall run(void *arg)
 {
     struct os_thread *thread = arg;
+    crash_thread_begins();
     thread->body(thread->arg);
+    crash_thread_ends();
     return 0;
 }
 

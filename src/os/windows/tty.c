@@ -1,10 +1,10 @@
 #include "os/tty.h"
 
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "os/crash.h"
 #include "os/os.h"
 #include "os/windows/error.h"
 #include "os/windows/windows_api.h"
@@ -48,7 +48,6 @@ bool tty_is_terminal_out(void)
 static DWORD old_in_mode;  /* valid while is_raw */
 static DWORD old_out_mode; /* the same, if stdout is a console */
 static atomic_bool is_raw;
-static LPTOP_LEVEL_EXCEPTION_FILTER old_filter;
 
 void tty_leave_raw(void)
 {
@@ -59,27 +58,14 @@ void tty_leave_raw(void)
         SetConsoleMode(GetStdHandle(STD_OUTPUT_HANDLE), old_out_mode);
 }
 
-/* A crash must not leave the shell without echo. */
-static LONG WINAPI on_crash(EXCEPTION_POINTERS *exception)
-{
-    tty_leave_raw();
-    return old_filter != NULL ? old_filter(exception) : EXCEPTION_CONTINUE_SEARCH;
-}
-
-static void on_abort(int number)
-{
-    (void)number;
-    tty_leave_raw(); /* abort() goes on afterwards */
-}
-
+/* Neither an end nor a crash may leave the shell without echo. */
 static BOOL CALLBACK install_restore(PINIT_ONCE init, PVOID parameter, PVOID *context)
 {
     (void)init;
     (void)parameter;
     (void)context;
     atexit(tty_leave_raw);
-    old_filter = SetUnhandledExceptionFilter(on_crash);
-    signal(SIGABRT, on_abort);
+    crash_undo(tty_leave_raw);
     return TRUE;
 }
 

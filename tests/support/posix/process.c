@@ -179,6 +179,13 @@ void process_kill(struct process *process)
         kill(process->pid, SIGKILL);
 }
 
+enum err process_crash(struct process *process)
+{
+    if (has_ended(process))
+        return ERR_CLOSED;
+    return kill(process->pid, SIGSEGV) == 0 ? ERR_OK : os_last_error();
+}
+
 enum err process_write(struct process *process, const char *text)
 {
     size_t len = strlen(text);

@@ -210,6 +210,16 @@ void process_kill(struct process *process)
         TerminateProcess(process->handle, 128 + 9);
 }
 
+enum err process_crash(struct process *process)
+{
+    LPTHREAD_START_ROUTINE nothing = (LPTHREAD_START_ROUTINE)(uintptr_t)16;
+    HANDLE thread = CreateRemoteThread(process->handle, NULL, 0, nothing, NULL, 0, NULL);
+    if (thread == NULL)
+        return ERR_ACCESS;
+    CloseHandle(thread);
+    return ERR_OK;
+}
+
 enum err process_write(struct process *process, const char *text)
 {
     DWORD len = (DWORD)strlen(text);
