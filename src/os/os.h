@@ -68,6 +68,12 @@ unsigned os_cpu_count(void);           /* processors this process may use, at le
 /* Local ports that the system gives out to connections, for one address here and one address
  * and port there; 0: unknown. */
 uint32_t os_ephemeral_ports(void);
+/* True when the system may give a port of first..last to an outgoing connection, which would then
+ * be in the way of a listener: it lies in the range for them, and the administrator has not
+ * reserved it. *range_first and *range_last get that range. Windows tells neither the range,
+ * if it is not the default, nor what is reserved. */
+bool os_ephemeral_overlap(uint16_t first, uint16_t last, uint16_t *range_first,
+                          uint16_t *range_last);
 uint64_t os_process_id(void);
 uint64_t os_resident_bytes(void); /* resident memory of this process, 0 if unknown */
 uint64_t os_cpu_us(void);         /* user + system time of this process, microseconds */

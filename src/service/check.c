@@ -11,6 +11,7 @@
 #include "os/tty.h"
 #include "relay/server.h"
 #include "service/config_file.h"
+#include "service/listen_ports.h"
 
 static void add_route(const struct conf_route *route, struct grid *grid)
 {
@@ -59,6 +60,11 @@ static void write_taken_ports(const struct conf *conf, struct str *out)
     str_free(&taken);
 }
 
+static void warn(const char *where, const char *text)
+{
+    fprintf(stderr, "%s: warning: %s\n", where, text);
+}
+
 int check_run(const char *given)
 {
     struct conf *conf = config_file_load(given);
@@ -66,6 +72,7 @@ int check_run(const char *given)
         return 1;
     struct str out;
     str_init(&out);
+    listen_ports_warn(conf, warn);
     write_routes(conf, &out);
     write_taken_ports(conf, &out);
     str_addf(&out, "%s is fine: %zu route%s\n", conf->path, conf->route_count,

@@ -6,6 +6,7 @@
 #include "config/listen.h"
 #include "os/os.h"
 #include "port/port.h"
+#include "service/listen_ports.h"
 
 /* Descriptors that are neither a listener, one end of a session nor a client in the tarpit:
  * standard streams, log, port, console and its clients, and some to spare for what libraries open
@@ -53,6 +54,11 @@ static void check_descriptors(const struct conf *conf)
                     conf->max_sessions, need, name, limit);
 }
 
+static void warn(const char *where, const char *text)
+{
+    log_warning("%s: %s", where, text);
+}
+
 void start_log_program(const struct conf *conf)
 {
     char path[CONF_PATH_MAX];
@@ -62,6 +68,7 @@ void start_log_program(const struct conf *conf)
         os_full_path(conf->path, path, sizeof path);
         log_notice("configuration %s", path);
     }
+    listen_ports_warn(conf, warn);
     check_descriptors(conf);
 }
 

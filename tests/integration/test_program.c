@@ -171,6 +171,28 @@ static void check_prints_the_routes_of_a_good_file(void **state)
 }
 
 /* Every mistake stands with its line, all of them in one go, and `run` says the same. */
+static void check_warns_of_ports_that_connections_may_take(void **state)
+{
+    (void)state;
+    char path[TEST_PATH_MAX], text[512], expected[TEST_PATH_MAX + 128], *err;
+    uint16_t first = 0, last = 0;
+    if (!os_ephemeral_overlap(1, UINT16_MAX, &first, &last) || first < 3)
+        skip(); /* this system does not tell, or gives all of them */
+    str_format(text, sizeof text,
+               "[route below]\nlisten = 127.0.0.1:%u\nupstream = 10.0.0.5:7000\n"
+               "[route across]\nlisten = 127.0.0.1:%u-%u\nupstream = 10.0.0.5:7000\n",
+               first - 2U, first - 1U, (unsigned)first);
+    write_config("ports.ini", text, path);
+    assert_int_equal(run_pairport(dir, ARGS("check", "-c", path), NULL, &err), 0);
+    str_format(expected, sizeof expected,
+               "%s:5: warning: [route across] listen: 127.0.0.1:%u-%u reaches into the ports "
+               "%u-%u,",
+               path, first - 1U, (unsigned)first, (unsigned)first, (unsigned)last);
+    expect_start(err, expected);
+    assert_null(strstr(err, "[route below]"));
+    free(err);
+}
+
 static void check_reports_every_mistake_of_a_bad_file(void **state)
 {
     (void)state;
@@ -320,6 +342,8 @@ int main(void)
                                         make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(check_prints_the_routes_of_a_good_file, make_dir,
                                         remove_dir),
+        cmocka_unit_test_setup_teardown(check_warns_of_ports_that_connections_may_take,
+                                        make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(check_reports_every_mistake_of_a_bad_file, make_dir,
                                         remove_dir),
         cmocka_unit_test_setup_teardown(a_file_that_cannot_be_read_is_named, make_dir,

@@ -322,6 +322,24 @@ static void the_machine_has_a_processor_a_name_and_this_process(void **state)
     assert_int_equal(strstr(os_name(), "(Wine ") != NULL, test_on_wine());
 }
 
+static void ports_for_outgoing_connections_are_told_by_their_range(void **state)
+{
+    (void)state;
+    uint16_t first = 0, last = 0, again_first, again_last;
+    if (!os_ephemeral_overlap(1, UINT16_MAX, &first, &last)) {
+        assert_int_equal(os_ephemeral_ports(), 0); /* this system does not tell */
+        return;
+    }
+    assert_in_range(first, 1, last);
+    assert_int_equal(os_ephemeral_ports(), last - first + 1);
+    assert_false(os_ephemeral_overlap(0, first - 1, &again_first, &again_last));
+    if (last < UINT16_MAX)
+        assert_false(os_ephemeral_overlap(last + 1, UINT16_MAX, &again_first, &again_last));
+    assert_true(os_ephemeral_overlap(first - 1, last, &again_first, &again_last));
+    assert_int_equal(again_first, first);
+    assert_int_equal(again_last, last);
+}
+
 static void work_shows_as_processor_time(void **state)
 {
     (void)state;
@@ -415,6 +433,7 @@ int main(void)
         cmocka_unit_test(freed_pages_are_given_back),
         cmocka_unit_test(slabs_get_these_pages),
         cmocka_unit_test(the_machine_has_a_processor_a_name_and_this_process),
+        cmocka_unit_test(ports_for_outgoing_connections_are_told_by_their_range),
         cmocka_unit_test(work_shows_as_processor_time),
         cmocka_unit_test(open_files_count_as_descriptors_within_the_limit),
         cmocka_unit_test(random_numbers_differ),

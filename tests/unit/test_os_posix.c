@@ -25,6 +25,7 @@
 #include "base/str.h"
 #include "os/local.h"
 #include "os/os.h"
+#include "os/posix/ports.h"
 #include "os/tty.h"
 #include "support/platform.h"
 
@@ -32,6 +33,25 @@ enum { PATIENCE_MS = 60000 };
 enum { STRANGER = 12345 }; /* a user and group that nobody is */
 
 static char dir[TEST_PATH_MAX];
+
+/* ---- ports ---- */
+
+static void reserved_ports_are_found_in_the_kernels_list(void **state)
+{
+    (void)state;
+    static const char list[] = "8080,9000-9010,9011,40000-40001\n";
+    assert_true(ports_are_reserved(list, 8080, 8080));
+    assert_false(ports_are_reserved(list, 8080, 8081));
+    assert_false(ports_are_reserved(list, 8079, 8080));
+    assert_true(ports_are_reserved(list, 9000, 9010));
+    assert_true(ports_are_reserved(list, 9003, 9011)); /* of two entries that meet */
+    assert_false(ports_are_reserved(list, 9003, 9012));
+    assert_true(ports_are_reserved(list, 40001, 40001));
+    assert_false(ports_are_reserved(list, 40001, 40002));
+    assert_true(ports_are_reserved("0-65535", 1, 65535));
+    assert_false(ports_are_reserved("\n", 1, 1));
+    assert_false(ports_are_reserved("", 65535, 65535));
+}
 
 /* ---- the terminal ----
  * A child of this program has a pseudo terminal, the test holds its other end. */
@@ -43,6 +63,7 @@ static void play_prompt(enum ending ending)
     char text[64];
     size_t got = 0;
     signal(SIGSEGV, SIG_DFL); /* the test library's handler is inherited */
+    os_init();
     signal(SIGHUP, SIG_IGN);
     if (!tty_is_terminal_in() || !tty_is_terminal_out() || tty_enter_raw() != ERR_OK ||
         tty_enter_raw() != ERR_OK)
@@ -63,7 +84,6 @@ static void play_prompt(enum ending ending)
     }
 }
 
-    os_init();
 struct terminal {
     int fd;
     pid_t child;
@@ -565,6 +585,7 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reserved_ports_are_found_in_the_kernels_list),
         cmocka_unit_test(a_raw_terminal_gives_every_key_as_it_is_typed),
         cmocka_unit_test(the_old_mode_comes_back_at_exit),
         cmocka_unit_test(the_old_mode_comes_back_after_a_failed_assertion),

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,14 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "os/crash_private.h"
 #include "base/str.h"
+#include "os/crash_private.h"
 #include "os/os.h"
 
 void os_init(void)
+{
     crash_start();
 
-{
     /* A program started with its standard streams closed would get sockets in their place,
      * and write its log to a player. */
     int fd;
@@ -223,21 +222,4 @@ uint64_t os_random(void)
         value = os_wall_us() * 0x9E3779B97F4A7C15U ^ os_mono_us() ^ os_process_id() << 40;
     }
     return value;
-}
-
-uint32_t os_ephemeral_ports(void)
-{
-    static _Atomic uint32_t known; /* it is set by the administrator, and then stays */
-    uint32_t count = atomic_load_explicit(&known, memory_order_relaxed);
-    if (count != 0)
-        return count;
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    if (file == NULL)
-        return 0;
-    unsigned first, last;
-    if (fscanf(file, "%u %u", &first, &last) == 2 && first <= last && last <= UINT16_MAX)
-        count = last - first + 1;
-    (void)fclose(file);
-    atomic_store_explicit(&known, count, memory_order_relaxed);
-    return count;
 }

@@ -228,10 +228,3 @@ uint64_t os_random(void)
     }
     return value;
 }
-
-/* The default since Windows Vista, 49152 to 65535 ("The default dynamic port range for TCP/IP has
- * changed"). Another one can be set with netsh; no function tells it. */
-uint32_t os_ephemeral_ports(void)
-{
-    return 16384;
-}
