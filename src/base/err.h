@@ -25,8 +25,7 @@
     X(ERR_IN_USE, "in_use", "the address or name is already in use")                           \
     X(ERR_NO_ADDRESS, "no_address", "the address does not belong to this machine")             \
     X(ERR_NO_FAMILY, "no_family", "this system has no IPv6, or has it turned off")             \
-    X(ERR_RESERVED, "reserved",                                                                \
-      "the system keeps the port for itself, or another program holds it exclusively")         \
+    X(ERR_RESERVED, "reserved", "the system has reserved the port, or it is held exclusively") \
     X(ERR_ACCESS, "access", "permission denied")                                               \
     X(ERR_UNSAFE, "unsafe", "it is a symbolic link, and others could have put it there")       \
     X(ERR_NOT_FOUND, "not_found", "no such file or name")                                      \

@@ -290,7 +290,7 @@ void listener_tell_failure(struct str *why, const char *route, const struct conf
     struct conf_listen one = *conf;
     one.addr.port = (uint16_t)(conf->addr.port + port_offset);
     one.port_count = 1;
-    if (err == ERR_IN_USE || err == ERR_ACCESS)
+    if (err == ERR_IN_USE || err == ERR_RESERVED || err == ERR_ACCESS)
         holder_text(&one.addr, one.dual_stack, holder);
     str_addf(why, "route '%s': listen %s: %s%s\n", route, listen_text(&one, text),
              err_text(err), holder);

@@ -49,8 +49,11 @@ static enum err open_at(struct listener *listener, const struct addr *addr, bool
     return ERR_OK;
 }
 
-/* Without IPv6 all addresses are those of IPv4. Some systems refuse the family, some the
- * address. */
+bool listener_lacks_ipv6(bool dual_stack, enum err err)
+{
+    return dual_stack && (err == ERR_NO_FAMILY || err == ERR_NO_ADDRESS);
+}
+
 static enum err open_without_ipv6(struct listener *listener, const struct beside *beside)
 {
     struct addr all = {.family = ADDR_IPV4, .port = listener->addr.port};
@@ -66,7 +69,7 @@ static enum err open_socket(struct listener *listener, const struct beside *besi
 {
     listener->sock = SOCK_NONE;
     enum err err = open_at(listener, &listener->addr, listener->dual_stack, beside);
-    if (listener->dual_stack && (err == ERR_NO_FAMILY || err == ERR_NO_ADDRESS))
+    if (listener_lacks_ipv6(listener->dual_stack, err))
         err = open_without_ipv6(listener, beside);
     if (err != ERR_OK)
         return err;

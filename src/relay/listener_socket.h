@@ -22,6 +22,10 @@ enum err listener_socket_open(struct listener *listener);
 enum err listener_socket_bind(struct listener *listener, const sock_t others[],
                               size_t other_count);
 
+/* True when the error of binding to all addresses of both families is that there is no IPv6: they
+ * are those of IPv4 then. Some systems refuse the family, some the address. */
+bool listener_lacks_ipv6(bool dual_stack, enum err err);
+
 /* Closes it. Needs: it has one, and no ACCEPT in flight. */
 void listener_socket_close(struct listener *listener);
 

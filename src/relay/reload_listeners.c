@@ -6,6 +6,7 @@
 #include "os/beside.h"
 #include "os/holder.h"
 #include "relay/listener.h"
+#include "relay/listener_socket.h"
 #include "relay/relay.h"
 
 /* The listeners there are, by address, so that each port finds its own among many. */
@@ -151,12 +152,13 @@ static enum err try_port(struct port_choices *choices, struct port_choice *choic
     addr.port = (uint16_t)(addr.port + choice->offset);
     enum err err =
         beside_bind(&addr, choice->listen->dual_stack, choices->socks, replaced, &sock);
+    if (listener_lacks_ipv6(choice->listen->dual_stack, err)) {
+        struct addr all = {.family = ADDR_IPV4, .port = addr.port};
+        err = beside_bind(&all, false, choices->socks, replaced, &sock);
+    }
     if (err == ERR_OK)
         sock_close(sock, SOCK_CLOSE_NORMAL);
-    bool falls_back = err == ERR_UNSUPPORTED && choice->listen->dual_stack; /* to IPv4 */
-    if (replaced == 0)
-        return falls_back ? ERR_OK : err;
-    if (err == ERR_UNSUPPORTED)
+    if (replaced > 0 && err == ERR_UNSUPPORTED)
         err = is_held_by_others(choice) ? ERR_IN_USE : ERR_OK;
     return err;
 }

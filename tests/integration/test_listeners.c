@@ -325,9 +325,10 @@ static void start_patiently(struct patient_start *start)
     assert_int_equal(test_write_file(path, config), ERR_OK);
     const char *args[] = {"run", "-c", path, NULL};
     start->process = start_pairport(start->dir, "relay", args, false);
-    str_format(line, sizeof line, " warning route 'lobby': listen %s: %s; trying again for ",
-               text, err_text(ERR_IN_USE));
+    str_format(line, sizeof line, " warning route 'lobby': listen %s: %s", text,
+               err_text(ERR_IN_USE));
     assert_true(process_wait_errors(start->process, line, NET_PATIENCE_MS));
+    assert_true(process_wait_errors(start->process, "; trying again for ", NET_PATIENCE_MS));
 }
 
 static void end_patient_start(struct patient_start *start, const char *last_line)

@@ -23,7 +23,7 @@ static enum err bind_socket(const struct addr *addr, bool dual_stack, bool exclu
     if (addr->family == ADDR_IPV6)
         set_up = set_up && set(handle, IPPROTO_IPV6, IPV6_V6ONLY, !dual_stack);
     if (!set_up || bind(handle, (struct sockaddr *)&storage, len) != 0) {
-        err = error_last();
+        err = error_last_bind();
         closesocket(handle);
         return err;
     }

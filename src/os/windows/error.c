@@ -128,6 +128,13 @@ enum err error_last(void)
     return err == ERR_OK ? ERR_IO : err;
 }
 
+/* "bind function": another program has it with SO_EXCLUSIVEADDRUSE; and what "netsh int ipv4 show
+ * excludedportrange tcp" lists. */
+enum err error_last_bind(void)
+{
+    return GetLastError() == WSAEACCES ? ERR_RESERVED : error_last();
+}
+
 enum err os_last_error(void)
 {
     switch (errno) {

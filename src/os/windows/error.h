@@ -15,6 +15,9 @@
  * 0 is ERR_OK, an unknown code ERR_IO. */
 enum err error_from_wsa(int code);
 
+/* The same for a bind() that has just failed: WSAEACCES is ERR_RESERVED. */
+enum err error_last_bind(void);
+
 /* error_from_wsa(GetLastError()), never ERR_OK: for a call that has just failed. */
 enum err error_last(void);
 

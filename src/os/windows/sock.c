@@ -55,7 +55,7 @@ enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock
 
     if (bind(handle, (struct sockaddr *)&storage, len) != 0 ||
         listen(handle, SOMAXCONN_HINT(backlog)) != 0) {
-        err = WSAGetLastError() == WSAEACCES ? ERR_RESERVED : error_last();
+        err = error_last_bind();
         goto close_sock;
     }
     *out = sock;
