@@ -75,16 +75,17 @@ static enum err open_listeners(struct relay *relay, struct str *why)
 {
     struct server_door *door = relay->door;
     uint32_t patience_ms = door == NULL ? 0 : door->bind_patience_ms;
-    uint64_t until = os_mono_ms() + patience_ms;
     enum err err = try_listeners(relay, why);
-    if (may_pass(err) && patience_ms > 0)
-        log_waiting(why->data, patience_ms);
-    while (may_pass(err) && os_mono_ms() < until) {
+    if (!may_pass(err) || patience_ms == 0)
+        return err;
+    log_waiting(why->data, patience_ms);
+    uint64_t until = os_mono_ms() + patience_ms;
+    do {
         if (!door->wait(door->ctx, BIND_AGAIN_MS))
             return ERR_CANCELLED;
         str_clear(why);
         err = try_listeners(relay, why);
-    }
+    } while (may_pass(err) && os_mono_ms() < until);
     return err;
 }
 

@@ -125,6 +125,7 @@ int demo_run(const char *listen_text)
         add_greeting(&listen, upstream, &greeting);
         code = foreground_run(
             conf, &(struct foreground_options){.greeting = greeting.data,
+                                               .at_once = true,
                                                .hint = "pairport: 'pairport demo --listen "
                                                        "ADDRESS:PORT' listens elsewhere\n"});
         str_free(&greeting);

@@ -276,22 +276,23 @@ static bool wait_to_bind(void *ctx, uint32_t ms)
 
 /* The relay that is being taken over keeps its addresses until this one runs, so there is
  * nothing to wait for, and it should not be kept waiting. */
-static void allow_patience(struct door *door)
+static void allow_patience(struct door *door, const struct foreground_options *options)
 {
-    door->server.bind_patience_ms = door->takeover == NULL ? BIND_PATIENCE_MS : 0;
+    bool waits = !options->at_once && door->takeover == NULL;
+    door->server.bind_patience_ms = waits ? BIND_PATIENCE_MS : 0;
     door->server.wait = wait_to_bind;
 }
 
 /* NULL: it did not start; *code is then the exit code. */
-static struct server *start_server(struct conf *conf, struct door *door, bool takeover,
-                                   int *code)
+static struct server *start_server(struct conf *conf, struct door *door,
+                                   const struct foreground_options *options, int *code)
 {
     bool to_file = conf->log_file[0] != '\0';
     struct server *server = NULL;
     struct str why;
     str_init(&why);
-    enum err err = door_open(door, conf, takeover, &why);
-    allow_patience(door);
+    enum err err = door_open(door, conf, options->takeover, &why);
+    allow_patience(door, options);
     if (err == ERR_OK)
         err = server_start_with(&server, conf, &door->server, &why);
     *code = err == ERR_OK || err == ERR_CANCELLED ? 0 : 1;
@@ -506,7 +507,7 @@ static int run(struct conf *conf, const struct foreground_options *options)
 {
     struct door door = {.takeover = NULL};
     int code;
-    struct server *server = start_server(conf, &door, options->takeover, &code);
+    struct server *server = start_server(conf, &door, options, &code);
     if (server == NULL)
         conf_free(conf);
     else

@@ -17,6 +17,7 @@ enum err foreground_take_signals(void);
 struct foreground_options {
     const char *greeting; /* printed to stdout when the relay runs; may be NULL */
     const char *hint;     /* printed to stderr when it could not start; may be NULL */
+    bool at_once;         /* an address that is in use is not waited for */
     bool takeover;        /* takes the door of the relay that runs; see door.h */
 };
 

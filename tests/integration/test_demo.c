@@ -157,7 +157,7 @@ static void a_demo_whose_port_is_taken_says_what_to_do(void **state)
     assert_true(process_wait(demo, NET_PATIENCE_MS, &code));
     assert_int_equal(code, 1);
     char *errors = process_errors(demo), *output = process_output(demo);
-    str_format(line, sizeof line, " error route 'demo': listen %s: %s\n", text,
+    str_format(line, sizeof line, " error route 'demo': listen %s: %s", text,
                err_text(ERR_IN_USE));
     assert_non_null(strstr(errors, line));
     assert_true(strlen(errors) > strlen(hint));

@@ -386,8 +386,7 @@ static void all_addresses_that_cannot_be_had_are_told_in_one_go(void **state)
                log, addr_format(&free_one, free_text), addr_format(&taken, text),
                (unsigned)free_one.port);
     start_and_fail(config, &start);
-    str_format(lines[0], TEXT_MAX, "route 'lobby': listen %s: %s\n", text,
-               err_text(ERR_IN_USE));
+    str_format(lines[0], TEXT_MAX, "route 'lobby': listen %s: %s", text, err_text(ERR_IN_USE));
     str_format(lines[1], TEXT_MAX, "route 'world': listen 192.0.2.1:%u: %s\n",
                (unsigned)free_one.port, err_text(ERR_NO_ADDRESS));
 

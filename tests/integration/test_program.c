@@ -164,8 +164,10 @@ static void check_prints_the_routes_of_a_good_file(void **state)
                "         [2001:db8::1]:7779\n"
                "world-1  192.0.2.1:7778      game.example.com:7000          5000\n"
                "                             [2001:db8::5]:7000\n"
+               "at present: route 'lobby': listen [2001:db8::1]:7779: %s\n"
+               "at present: route 'world-1': listen 192.0.2.1:7778: %s\n"
                "%s is fine: 2 routes\n",
-               path);
+               err_text(ERR_NO_ADDRESS), err_text(ERR_NO_ADDRESS), path);
     expect_run(ARGS("check", "-c", path), 0, expected, "");
     expect_run(ARGS("check", "--config", path), 0, expected, "");
 }
