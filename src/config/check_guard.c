@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "config/check.h"
+#include "config/file.h"
 #include "config/value.h"
 
 static unsigned relay_line(const struct draft *draft, const char *name)
@@ -23,9 +24,28 @@ static const char *without_dot(const char *path)
     return path;
 }
 
+/* Both are named by the configuration, so what stands before them is the same. */
 static bool is_same_file(const char *a, const char *b)
 {
     return a[0] != '\0' && strcmp(without_dot(a), without_dot(b)) == 0;
+}
+
+/* Relative to the folder of the configuration, as the file will be looked for. */
+static bool is_configuration(const struct draft *draft, const char *name)
+{
+    char path[CONF_PATH_MAX];
+    return name[0] != '\0' && file_beside(draft->name, without_dot(name), path, sizeof path) &&
+           strcmp(without_dot(path), without_dot(draft->name)) == 0;
+}
+
+static void check_place(const struct draft *draft, const char *key, const char *name)
+{
+    char path[CONF_PATH_MAX];
+    if (name[0] != '\0' && !file_beside(draft->name, name, path, sizeof path))
+        mistakes_add(draft->mistakes, relay_line(draft, key),
+                     "[relay] %s: it and the folder of this file have more than %d bytes; move "
+                     "the file",
+                     key, CONF_PATH_MAX - 1);
 }
 
 /* It is written as a whole, and what it replaces is lost. */
@@ -39,7 +59,7 @@ static void check_state_file(const struct draft *draft)
         mistakes_add(draft->mistakes, line,
                      "[relay] state_file: %s is the log_file, too; give it a name of its own",
                      quote);
-    if (is_same_file(conf->state_file, draft->name))
+    if (is_configuration(draft, conf->state_file))
         mistakes_add(draft->mistakes, line,
                      "[relay] state_file: %s is this file, which would be replaced; give it a "
                      "name of its own",
@@ -60,6 +80,8 @@ static void check_client_table(const struct draft *draft)
 
 void check_relay(const struct draft *draft)
 {
+    check_place(draft, "log_file", draft->conf->log_file);
+    check_place(draft, "state_file", draft->conf->state_file);
     check_state_file(draft);
     check_client_table(draft);
 }

@@ -137,6 +137,13 @@ enum err conf_load(const char *path, struct conf **out, struct str *messages)
     return err;
 }
 
+void conf_place(const struct conf *conf, const char *name, char out[CONF_PATH_MAX])
+{
+    /* That it fits was checked when the file was read. */
+    if (name[0] == '\0' || !file_beside(conf->path, name, out, CONF_PATH_MAX))
+        str_format(out, CONF_PATH_MAX, "%s", name);
+}
+
 void conf_free(struct conf *conf)
 {
     if (conf == NULL)

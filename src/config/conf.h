@@ -236,6 +236,10 @@ enum err conf_load(const char *path, struct conf **out, struct str *messages);
 enum err conf_load_text(const char *name, const char *text, size_t len, struct conf **out,
                         struct str *messages);
 
+/* Where a file is that the configuration names (log_file, state_file): `name` itself if that is
+ * absolute, else in the folder of the configuration's own file. "" stays "". */
+void conf_place(const struct conf *conf, const char *name, char out[CONF_PATH_MAX]);
+
 void conf_free(struct conf *conf); /* NULL is fine */
 
 const struct conf_route *conf_find_route(const struct conf *conf, const char *name);

@@ -74,7 +74,8 @@ const struct key keys[] = {
     {KEY_RELAY, "log_level", KEY_LEVEL, "info", NULL, 0, 0, true, OF_CONF(log_level),
      "What is logged: error, warning, notice, info (each session's end too) or debug."},
     {KEY_RELAY, "log_file", KEY_TEXT, "", NULL, 0, LOG_FILE_MAX, false, OF_CONF(log_file),
-     "The file that log lines are appended to; empty for the standard error output."},
+     "The file that log lines are appended to, relative to the folder of this one; empty for "
+     "the standard error output."},
     {KEY_RELAY, "connect_rate", KEY_RATE, "10000/s burst 20000", NULL, 0, 0, true,
      OF_CONF(connect_rate),
      "New connections of all routes together: so many at once (burst), then as many as that; "
@@ -89,7 +90,8 @@ const struct key keys[] = {
     {KEY_RELAY, "tarpit_max", KEY_COUNT, "1000", NULL, 0, 100000, false, OF_CONF(tarpit_max),
      "Clients kept in the tarpit at a time; one above it is reset at once."},
     {KEY_RELAY, "state_file", KEY_TEXT, "", NULL, 0, STATE_FILE_MAX, false, OF_CONF(state_file),
-     "The file that keeps bans over a restart; empty to forget them."},
+     "The file that keeps bans over a restart, relative to the folder of this one; empty to "
+     "forget them. Each relay needs one of its own."},
 
     {KEY_CONSOLE, "listen", KEY_CHOICE, "local", NULL, 0, 0, false,
      CONF_CHOICE(console, console_words),

@@ -239,12 +239,14 @@ enum err foreground_take_signals(void)
 
 static bool start_log(const struct conf *conf)
 {
+    char path[CONF_PATH_MAX];
+    conf_place(conf, conf->log_file, path);
     log_set_level(conf->log_level);
-    enum err err = log_output_start(conf->log_file);
+    enum err err = log_output_start(path);
     if (err == ERR_OK)
         return true;
     fprintf(stderr, "pairport: log_file %s cannot be opened: %s\n",
-            conf->log_file[0] == '\0' ? "(stderr)" : conf->log_file,
+            path[0] == '\0' ? "(stderr)" : path,
             err == ERR_TIMEDOUT ? "its disk does not answer" : err_text(err));
     return false;
 }
@@ -447,8 +449,11 @@ static void run_server(struct server *server, struct door *door, const char *gre
     char config_path[CONF_PATH_MAX] = "", log_path[CONF_PATH_MAX] = "";
     if (conf->path[0] != '\0')
         os_full_path(conf->path, config_path, sizeof config_path);
-    if (conf->log_file[0] != '\0')
-        os_full_path(conf->log_file, log_path, sizeof log_path);
+    if (conf->log_file[0] != '\0') {
+        char path[CONF_PATH_MAX];
+        conf_place(conf, conf->log_file, path);
+        os_full_path(path, log_path, sizeof log_path);
+    }
     const struct console console = {
         .server = server,
         .version = PAIRPORT_VERSION,

@@ -74,6 +74,29 @@ static const struct bad_text bad_state_files[] = {
      "it; write it without\n"},
 };
 
+static const char *place_of(const char *conf_path, const char *name)
+{
+    static char place[CONF_PATH_MAX];
+    static struct conf conf;
+    str_format(conf.path, sizeof conf.path, "%s", conf_path);
+    conf_place(&conf, name, place);
+    return place;
+}
+
+static void files_that_are_named_are_beside_the_configuration(void **state)
+{
+    (void)state;
+    assert_string_equal(place_of("/etc/pairport/a.ini", "b.log"), "/etc/pairport/b.log");
+    assert_string_equal(place_of("/etc/a.ini", "../var/b.log"), "/etc/../var/b.log");
+    assert_string_equal(place_of("conf/a.ini", "b.log"), "conf/b.log");
+    assert_string_equal(place_of("a.ini", "b.log"), "b.log");
+    assert_string_equal(place_of("", "b.log"), "b.log"); /* the demo has no file */
+    assert_string_equal(place_of("/etc/a.ini", "/var/b.log"), "/var/b.log");
+    assert_string_equal(place_of("C:\\p\\a.ini", "b.log"), "C:\\p\\b.log");
+    assert_string_equal(place_of("C:\\p\\a.ini", "D:\\b.log"), "D:\\b.log");
+    assert_string_equal(place_of("/etc/a.ini", ""), "");
+}
+
 static void a_state_file_is_nobody_elses(void **state)
 {
     (void)state;
@@ -316,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_guard_is_on_with_generous_limits_unless_told_otherwise),
         cmocka_unit_test(the_relay_has_limits_of_its_own),
+        cmocka_unit_test(files_that_are_named_are_beside_the_configuration),
         cmocka_unit_test(a_state_file_is_nobody_elses),
         cmocka_unit_test(a_table_with_less_room_than_sessions_is_warned_of),
         cmocka_unit_test(a_client_is_reset_closed_or_kept_waiting),
