@@ -35,6 +35,11 @@ static void add_kept(const struct server_bans *bans, struct str *out)
         str_add(out, "forgotten at a restart: `state_file` of [relay] keeps them\n");
     else if (bans->handed_over)
         str_addf(out, "kept by the process that took over, in %s\n", bans->path);
+    else if (bans->locked_out)
+        str_addf(out,
+                 "in memory only: %s is written by another relay, pid %" PRIu64
+                 ", until that one ends\n",
+                 bans->path, bans->holder);
     else if (bans->keep_err != ERR_OK)
         str_addf(out, "forgotten at a restart: %s can't be written: %s\n", bans->path,
                  err_text(bans->keep_err));
@@ -60,6 +65,9 @@ static void bans_as_text(const struct server_bans *bans, uint64_t now_ms, unsign
         str_add(out, "no bans; they are ");
     }
     add_kept(bans, out);
+    if (bans->aside > 0)
+        str_addf(out, "%zu more than fit are kept in the file and have no effect yet\n",
+                 bans->aside);
 }
 
 static json_t *ban_as_json(struct json_build *build, const struct ban *ban)
@@ -85,7 +93,9 @@ static void bans_as_json(const struct server_bans *bans, struct str *out)
     json_build_put(&build, root, "bans", array);
     json_build_text(&build, root, "state_file", bans->path);
     json_build_bool(&build, root, "kept",
-                    bans->path[0] != '\0' && bans->keep_err == ERR_OK && !bans->handed_over);
+                    bans->path[0] != '\0' && bans->keep_err == ERR_OK && !bans->handed_over &&
+                        !bans->locked_out);
+    json_build_u64(&build, root, "kept_aside", bans->aside);
     json_build_write(&build, root, out);
 }
 

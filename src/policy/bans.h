@@ -4,8 +4,8 @@
  * has it takes a look for each length of prefix among the bans, and nothing at all while there
  * are none.
  *
- * Threads: any, but bans_open() and bans_close(). Times are wall-clock milliseconds since
- * 1970-01-01 UTC, so that bans outlive the process; a clock that is set moves their ends.
+ * Threads: any, but bans_open() and bans_close(). Times are milliseconds of one clock,
+ * the caller's, that only goes forward.
  */
 #ifndef PAIRPORT_POLICY_BANS_H
 #define PAIRPORT_POLICY_BANS_H

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os/os.h"
+#include "os/file.h"
 
 #define FORMAT "pairport state"
 
@@ -98,29 +98,59 @@ static enum err read_root(const json_t *root, struct ban **out, size_t *count, s
     return read_bans(json_object_get(root, "bans"), out, count, why);
 }
 
+/* Everything in a file. */
+static enum err read_all(const char *path, struct str *out)
+{
+    char part[16 * 1024];
+    FILE *file;
+    size_t len;
+    enum err err = os_plain_open(&file, path);
+    if (err != ERR_OK)
+        return err == ERR_INVALID ? ERR_UNSUPPORTED : err;
+    do {
+        len = fread(part, 1, sizeof part, file);
+        str_add_bytes(out, part, len);
+    } while (len == sizeof part && !out->failed);
+    if (ferror(file))
+        err = ERR_IO;
+    else if (out->failed)
+        err = ERR_NOMEM;
+    fclose(file);
+    return err;
+}
+
+static bool is_blank(const struct str *text)
+{
+    return strspn(text->data, " \t\r\n") == text->len;
+}
+
+static enum err parse(const struct str *text, struct ban **out, size_t *count, struct str *why)
+{
+    json_error_t error;
+    json_t *root = json_loadb(text->data, text->len, JSON_REJECT_DUPLICATES, &error);
+    if (root == NULL) {
+        str_addf(why, "line %d, column %d: %s", error.line, error.column, error.text);
+        return json_error_code(&error) == json_error_out_of_memory ? ERR_NOMEM : ERR_INVALID;
+    }
+    enum err err = read_root(root, out, count, why);
+    json_decref(root);
+    return err;
+}
+
 enum err ban_file_read(const char *path, struct ban **out, size_t *count, struct str *why)
 {
-    FILE *file;
-    enum err err = os_file_open(&file, path, "rb");
-    if (err != ERR_OK) {
-        str_add(why, err_text(err));
-        return err;
+    struct str text;
+    str_init(&text);
+    enum err err = read_all(path, &text);
+    if (err == ERR_OK && !is_blank(&text)) {
+        err = parse(&text, out, count, why);
+    } else if (err == ERR_OK) {
+        *out = NULL;
+        *count = 0;
+    } else {
+        str_add(why, err == ERR_UNSUPPORTED ? "it is no plain file" : err_text(err));
     }
-    json_error_t error;
-    json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    if (failed)
-        err = ERR_IO;
-    else if (root == NULL)
-        err = json_error_code(&error) == json_error_out_of_memory ? ERR_NOMEM : ERR_INVALID;
-    if (failed)
-        str_add(why, err_text(ERR_IO));
-    else if (root == NULL)
-        str_addf(why, "line %d, column %d: %s", error.line, error.column, error.text);
-    else
-        err = read_root(root, out, count, why);
-    json_decref(root);
+    str_free(&text);
     return err;
 }
 
@@ -137,45 +167,31 @@ static json_t *ban_as_json(const struct ban *ban)
                      ban->reason);
 }
 
-static json_t *root_as_json(const struct ban *bans, size_t count)
+/* A ban a line: what was written by hand or comes from a backup is compared easily. */
+static void add_ban(const struct ban *ban, bool is_first, struct str *out)
 {
-    json_t *array = json_array();
-    for (size_t i = 0; i < count; i++)
-        if (json_array_append_new(array, ban_as_json(&bans[i])) != 0) {
-            json_decref(array);
-            return NULL;
-        }
-    return json_pack("{s:s, s:i, s:o}", "format", FORMAT, "version", BAN_FILE_VERSION, "bans",
-                     array);
+    json_t *object = ban_as_json(ban);
+    char *text = object == NULL ? NULL : json_dumps(object, 0);
+    if (text == NULL)
+        out->failed = true;
+    else
+        str_addf(out, "%s\n  %s", is_first ? "" : ",", text);
+    free(text);
+    json_decref(object);
 }
 
-static enum err write_whole(const char *path, const json_t *root)
+enum err ban_file_write(const char *path, const struct ban *bans, size_t count, uint64_t *bytes)
 {
-    FILE *file;
-    enum err err = os_file_open(&file, path, "wb");
-    if (err != ERR_OK)
-        return err;
-    if (json_dumpf(root, file, JSON_INDENT(1)) != 0 || fputc('\n', file) == EOF)
-        err = ferror(file) ? os_last_error() : ERR_NOMEM;
-    if (err == ERR_OK)
-        err = os_file_sync(file);
-    if (fclose(file) != 0 && err == ERR_OK)
-        err = os_last_error();
-    return err;
-}
-
-enum err ban_file_write(const char *path, const struct ban *bans, size_t count)
-{
-    struct str beside;
-    str_init(&beside);
-    str_addf(&beside, "%s.new", path);
-    json_t *root = root_as_json(bans, count);
-    enum err err = root == NULL || beside.failed ? ERR_NOMEM : write_whole(beside.data, root);
-    if (err == ERR_OK)
-        err = os_file_replace(beside.data, path);
-    if (err != ERR_OK && root != NULL && !beside.failed)
-        (void)os_file_remove(beside.data); /* half of it may be there */
-    json_decref(root);
-    str_free(&beside);
+    struct str text;
+    str_init(&text);
+    str_addf(&text, "{\"format\": \"%s\", \"version\": %d, \"bans\": [", FORMAT,
+             BAN_FILE_VERSION);
+    for (size_t i = 0; i < count && !text.failed; i++)
+        add_ban(&bans[i], i == 0, &text);
+    str_add(&text, count == 0 ? "]}\n" : "\n]}\n");
+    enum err err = text.failed ? ERR_NOMEM : os_file_write_whole(path, text.data, text.len);
+    if (bytes != NULL)
+        *bytes = text.len;
+    str_free(&text);
     return err;
 }

@@ -16,11 +16,6 @@ bool guard_is_exempt(const struct conf_route *conf, const struct addr *client)
     return false;
 }
 
-static uint64_t wall_ms(const struct guard *guard, const struct worker *worker)
-{
-    return worker->now_ms + atomic_load_explicit(&guard->wall_ahead_ms, memory_order_relaxed);
-}
-
 /* ---- the questions ---- */
 
 static enum reason ask_access(const struct relay_route *route, const struct addr *client)
@@ -32,8 +27,8 @@ static enum reason ask_access(const struct relay_route *route, const struct addr
 static enum reason ask_bans(struct worker *worker, const struct addr *client)
 {
     struct guard *guard = &worker->relay->guard;
-    return bans_has(guard->bans, client, wall_ms(guard, worker), true, NULL) ? REASON_BANNED
-                                                                             : REASON_NONE;
+    uint64_t now = ban_clock_at(&guard->ban_clock, worker->now_ms);
+    return bans_has(guard->bans, client, now, true, NULL) ? REASON_BANNED : REASON_NONE;
 }
 
 static enum reason ask_rates(struct worker *worker, struct relay_route *route)
@@ -127,7 +122,7 @@ static struct ban ban_for(struct worker *worker, struct relay_route *route,
     const struct conf_eject *after = &route->conf->ban_after;
     struct ban ban = {.net = guard_client_net(worker->relay->conf, client)};
     char within[STR_HUMAN_MAX];
-    ban.set_ms = wall_ms(&worker->relay->guard, worker);
+    ban.set_ms = ban_clock_at(&worker->relay->guard.ban_clock, worker->now_ms);
     ban.until_ms = ban.set_ms + after->for_ms;
     str_format(ban.by, sizeof ban.by, "ban_after of route '%s'", route->conf->name);
     str_format(ban.reason, sizeof ban.reason, "%" PRIu32 " refusals in %s", after->count,
@@ -177,8 +172,9 @@ bool guard_is_automatic(const struct ban *ban)
 bool guard_has_banned(const struct relay_route *route, const struct addr *client)
 {
     const struct conf_route *conf = route->conf;
+    const struct guard *guard = &route->relay->guard;
     struct ban ban;
     return conf->guard == CONF_GUARD_ENFORCE && !guard_is_exempt(conf, client) &&
-           bans_has(route->relay->guard.bans, client, os_wall_us() / 1000, false, &ban) &&
+           bans_has(guard->bans, client, ban_clock_now(&guard->ban_clock), false, &ban) &&
            guard_is_automatic(&ban);
 }

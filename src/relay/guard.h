@@ -32,6 +32,7 @@
 #include "policy/bans.h"
 #include "policy/bucket.h"
 #include "policy/clients.h"
+#include "relay/ban_clock.h"
 #include "relay/tarpit.h"
 
 struct ban_keeper;
@@ -48,8 +49,7 @@ struct guard {
     struct tarpit tarpit;
     struct ban_keeper *keeper; /* owned; NULL before the start */
     _Atomic uint32_t numbers;  /* of routes that were given */
-    /* What the wall clock is ahead of the monotonic one, looked at once a second. */
-    _Atomic uint64_t wall_ahead_ms;
+    struct ban_clock ban_clock;
     struct log_limit ban_log; /* bans by ban_after */
 };
 
@@ -104,9 +104,6 @@ static inline bool guard_refuses(struct guard_answer answer)
 {
     return answer.reason != REASON_NONE && !answer.dry;
 }
-
-/* Once a second. */
-void guard_tick(struct worker *worker);
 
 /* The relay stops. */
 void guard_stop(struct worker *worker);

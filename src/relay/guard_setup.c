@@ -6,12 +6,6 @@
 
 #define BAN_LOG_MS 1000 /* one line a second tells of bans, and of how many there were */
 
-static void look_at_clock(struct guard *guard, uint64_t now_ms)
-{
-    atomic_store_explicit(&guard->wall_ahead_ms, os_wall_us() / 1000 - now_ms,
-                          memory_order_relaxed);
-}
-
 enum err guard_open(struct relay *relay)
 {
     struct guard *guard = &relay->guard;
@@ -26,7 +20,7 @@ enum err guard_open(struct relay *relay)
     if (err != ERR_OK)
         goto close_clients;
     guard->ban_log.window_ms = BAN_LOG_MS;
-    look_at_clock(guard, relay->started_ms);
+    ban_clock_start(&guard->ban_clock, relay->started_ms);
     return ERR_OK;
 
 close_clients:
@@ -99,12 +93,7 @@ void guard_route_close(struct relay_route *route)
     route->guard.acl = NULL;
 }
 
-/* ---- time ---- */
-
-void guard_tick(struct worker *worker)
-{
-    look_at_clock(&worker->relay->guard, worker->now_ms);
-}
+/* ---- the end ---- */
 
 void guard_stop(struct worker *worker)
 {

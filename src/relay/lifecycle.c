@@ -60,7 +60,6 @@ static void on_second(struct timer *timer, struct worker *worker)
     (void)timer;
     stat_sample(worker->relay->stat, worker->now_ms);
     each_log(worker->relay, log_limit_flush);
-    guard_tick(worker);
     for (size_t i = 0; i < worker->relay->route_count + worker->relay->removed_count; i++)
         upstreams_tick(worker->relay->routes[i], worker);
     gauges_look(worker->relay, worker->now_ms);

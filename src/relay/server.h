@@ -318,15 +318,19 @@ enum err server_ban(struct server *server, const struct addr_net *net, uint64_t 
 /* Ends the ban of exactly this network; false: there is none. Logged. */
 bool server_unban(struct server *server, const struct addr_net *net);
 
-/* The ban that has the address; false: none has. */
+/* The ban that has the address, with times of the wall clock; false: none has. */
 bool server_find_ban(struct server *server, const struct addr *addr, struct ban *out);
 
 struct server_bans {
-    struct ban *bans; /* owned, by network; those that are over left out */
+    struct ban
+        *bans; /* owned, by network, times of the wall clock; without those that are over */
     size_t count;
     char path[CONF_PATH_MAX]; /* of the state file, absolute; "": bans are not kept */
     enum err keep_err;        /* not ERR_OK: it can't be written */
     bool handed_over;         /* to another process, which keeps them now */
+    bool locked_out;          /* another process keeps the file for itself */
+    uint64_t holder;          /* and this is its identifier; 0: not known */
+    size_t aside;             /* bans in the file that do not fit and have no effect */
 };
 /* ERR_NOMEM leaves nothing. */
 enum err server_get_bans(struct server *server, struct server_bans *out);

@@ -10,9 +10,9 @@
 #include "relay/server_private.h"
 #include "relay/sessions.h"
 
-static uint64_t wall_ms(void)
+static uint64_t ban_now(const struct relay *relay)
 {
-    return os_wall_us() / 1000;
+    return ban_clock_now(&relay->guard.ban_clock);
 }
 
 /* ---- bans ---- */
@@ -59,7 +59,7 @@ enum err server_ban(struct server *server, const struct addr_net *net, uint64_t 
                     const char *reason, bool keep, struct server_ban_result *out)
 {
     struct relay *relay = &server->relay;
-    struct ban ban = {.net = *net, .set_ms = wall_ms()};
+    struct ban ban = {.net = *net, .set_ms = ban_now(relay)};
     ban.until_ms = for_ms == 0 ? BAN_FOR_EVER : ban.set_ms + for_ms;
     str_format(ban.by, sizeof ban.by, "console");
     str_format(ban.reason, sizeof ban.reason, "%s", reason);
@@ -68,7 +68,7 @@ enum err server_ban(struct server *server, const struct addr_net *net, uint64_t 
     if (err != ERR_OK)
         return err;
     log_ban(&ban, for_ms);
-    ban_keeper_wake(relay->guard.keeper, false);
+    ban_keeper_hurry(relay->guard.keeper);
     if (!keep)
         end_sessions(relay, net, out);
     find_exempt(relay, net, out);
@@ -78,17 +78,22 @@ enum err server_ban(struct server *server, const struct addr_net *net, uint64_t 
 bool server_unban(struct server *server, const struct addr_net *net)
 {
     struct guard *guard = &server->relay.guard;
-    if (!bans_remove(guard->bans, net))
+    bool removed = bans_remove(guard->bans, net);
+    if (!ban_keeper_remove_aside(guard->keeper, net) && !removed)
         return false;
     char text[ADDR_NET_TEXT_MAX];
     log_notice("console: %s is not banned any more", addr_net_format_short(net, text));
-    ban_keeper_wake(guard->keeper, false);
+    ban_keeper_hurry(guard->keeper);
     return true;
 }
 
 bool server_find_ban(struct server *server, const struct addr *addr, struct ban *out)
 {
-    return bans_has(server->relay.guard.bans, addr, wall_ms(), false, out);
+    const struct relay *relay = &server->relay;
+    if (!bans_has(relay->guard.bans, addr, ban_now(relay), false, out))
+        return false;
+    ban_clock_to_wall(out, ban_clock_shift(&relay->guard.ban_clock));
+    return true;
 }
 
 enum err server_get_bans(struct server *server, struct server_bans *out)
@@ -96,13 +101,19 @@ enum err server_get_bans(struct server *server, struct server_bans *out)
     struct guard *guard = &server->relay.guard;
     struct ban_keeper_info info;
     memset(out, 0, sizeof *out);
-    enum err err = bans_list(guard->bans, wall_ms(), &out->bans, &out->count);
+    enum err err = bans_list(guard->bans, ban_now(&server->relay), &out->bans, &out->count);
     if (err != ERR_OK)
         return err;
+    int64_t shift_ms = ban_clock_shift(&guard->ban_clock);
+    for (size_t i = 0; i < out->count; i++)
+        ban_clock_to_wall(&out->bans[i], shift_ms);
     ban_keeper_get_info(guard->keeper, &info);
     str_format(out->path, sizeof out->path, "%s", info.path);
     out->keep_err = info.err;
     out->handed_over = info.handed_over;
+    out->locked_out = info.locked_out;
+    out->holder = info.holder;
+    out->aside = info.aside;
     return ERR_OK;
 }
 
@@ -138,7 +149,7 @@ static void fill_client(const struct relay *relay, const struct client_info *cli
         .entered_total = client->entered_total,
         .refused_total = client->refused_total,
         .quiet_ms = client->quiet_ms,
-        .banned = bans_has(relay->guard.bans, &client->addr, wall_ms(), false, NULL),
+        .banned = bans_has(relay->guard.bans, &client->addr, ban_now(relay), false, NULL),
     };
 }
 

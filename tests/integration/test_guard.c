@@ -407,6 +407,92 @@ static void a_state_file_that_cannot_be_written_is_told_and_stops_nothing(void *
     test_remove_dir(kept.dir);
 }
 
+/* The same configuration, but for its listeners, which are in use. */
+static struct process *start_another(struct relay_run *relay, const char *name,
+                                     const struct kept *kept)
+{
+    char text[TEXT_MAX], file[TEST_PATH_MAX];
+    relay_path(relay, name, file);
+    str_format(text, sizeof text,
+               "[relay]\n%s[console]\nname = test-%016" PRIx64 "\n"
+               "[route test]\nlisten = 127.0.0.1:%u\nupstream = 127.0.0.1:9\n",
+               kept->key, os_random(), (unsigned)net_free_port());
+    assert_int_equal(test_write_file(file, text), ERR_OK);
+    const char *args[] = {"run", "-c", file, NULL};
+    return start_pairport(relay->dir, name, args, false);
+}
+
+static bool wait_file_has(const char *path, const char *text)
+{
+    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < NET_PATIENCE_MS;
+         os_sleep_ms(20)) {
+        char *all = test_read_file(path);
+        bool there = all != NULL && strstr(all, text) != NULL;
+        free(all);
+        if (there)
+            return true;
+    }
+    return false;
+}
+
+static void a_second_relay_does_not_write_the_state_file_of_the_first(void **state)
+{
+    sock_t listener;
+    struct kept kept;
+    char text[128];
+    int code = -1;
+    keep_state(&kept);
+    struct relay_run *relay = start(state, &listener, kept.key, "");
+    tell(relay, "ban 127.0.0.2", 0, "127.0.0.2 is banned for ever; 0 sessions ended\n");
+    assert_true(wait_file_has(kept.path, "127.0.0.2/32"));
+
+    struct process *second = start_another(relay, "second.ini", &kept);
+    str_format(text, sizeof text, "is written by another relay, pid %llu: ",
+               (unsigned long long)process_id(relay->process));
+    assert_true(process_wait_errors(second, text, NET_PATIENCE_MS));
+    assert_true(process_wait_errors(second, "reaches this relay at", NET_PATIENCE_MS));
+    assert_int_equal(process_stop(second), ERR_OK);
+    assert_true(process_wait(second, NET_PATIENCE_MS, &code));
+    assert_int_equal(code, 0);
+    process_free(second);
+
+    assert_true(wait_file_has(kept.path, "127.0.0.2/32"));
+    tell(relay, "ban 127.0.0.4", 0, "127.0.0.4 is banned for ever; 0 sessions ended\n");
+    assert_true(wait_file_has(kept.path, "127.0.0.4/32"));
+    finish(relay, listener);
+    str_format(text, sizeof text, "%s.lock", kept.path);
+    assert_null(test_read_file(text));
+    test_remove_dir(kept.dir);
+}
+
+static void bans_go_to_the_relay_that_takes_over(void **state)
+{
+    sock_t listener;
+    struct kept kept;
+    int code = -1;
+    keep_state(&kept);
+    struct relay_run *relay = start(state, &listener, kept.key, "");
+    tell(relay, "ban 127.0.0.2", 0, "127.0.0.2 is banned for ever; 0 sessions ended\n");
+    const char *args[] = {"run", "-c", relay->config, "--takeover", NULL};
+    struct process *old = relay->process;
+    struct process *successor = start_pairport(relay->dir, "successor", args, false);
+    assert_true(process_wait_errors(successor, "reaches this relay at", NET_PATIENCE_MS));
+    relay->process = successor;
+    assert_true(process_wait(old, NET_PATIENCE_MS, &code));
+    assert_int_equal(code, 0);
+    process_free(old);
+
+    expect_reset_from(relay, "127.0.0.2");
+    tell(relay, "ban 127.0.0.4", 0, "127.0.0.4 is banned for ever; 0 sessions ended\n");
+    assert_true(wait_file_has(kept.path, "127.0.0.4/32")); /* it writes now */
+    assert_true(wait_file_has(kept.path, "127.0.0.2/32"));
+    char *log = process_errors(successor);
+    assert_null(strstr(log, "is written by another relay"));
+    free(log);
+    finish(relay, listener);
+    test_remove_dir(kept.dir);
+}
+
 /* ---- a flood ---- */
 
 static struct process *start_flood(const struct relay_run *relay)
@@ -504,6 +590,8 @@ int main(void)
         TEST(a_ban_outlives_even_a_kill_when_it_is_some_seconds_old),
         TEST(a_damaged_state_file_is_put_aside_and_the_start_goes_on),
         TEST(a_state_file_that_cannot_be_written_is_told_and_stops_nothing),
+        TEST(a_second_relay_does_not_write_the_state_file_of_the_first),
+        TEST(bans_go_to_the_relay_that_takes_over),
         TEST(a_flood_from_one_address_does_not_touch_others),
         TEST(a_flood_bans_itself),
     };

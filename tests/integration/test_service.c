@@ -190,6 +190,25 @@ static void a_log_file_that_cannot_be_opened_ends_the_start(void **state)
     free(errors);
 }
 
+/* The test and its relay run in another folder than that of the configuration. */
+static void relative_files_are_beside_the_configuration(void **state)
+{
+    struct addr upstream;
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    char path[TEST_PATH_MAX];
+    const struct relay_setup setup = {
+        .upstreams = &upstream,
+        .upstream_count = 1,
+        .relay_keys = "log_file = relative.log\nstate_file = relative.json\n"};
+    struct relay_run *relay = relay_start(state, &setup);
+    relay_path(relay, "relative.log", path);
+    log_session(relay, listener, path, 1);
+    relay_path(relay, "relative.json", path);
+    wait_file(path, "\"pairport state\"");
+    relay_end(relay);
+    net_close(listener);
+}
+
 static void the_log_level_says_what_is_logged(void **state)
 {
     struct addr upstream;
@@ -420,6 +439,7 @@ int main(void)
         TEST(a_log_that_was_moved_away_is_opened_again),
         TEST(a_crash_is_the_last_line_of_the_log_and_of_stderr),
         TEST(a_log_file_that_cannot_be_opened_ends_the_start),
+        TEST(relative_files_are_beside_the_configuration),
         TEST(the_log_level_says_what_is_logged),
         TEST(a_relay_may_have_no_console),
         TEST(a_second_relay_of_the_same_name_warns_and_goes_on),

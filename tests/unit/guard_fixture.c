@@ -94,7 +94,7 @@ void exempt(struct fixture *fix, const char *net)
 
 void ban(struct fixture *fix, const char *net, uint64_t for_ms)
 {
-    uint64_t now = fix->worker->now_ms + atomic_load(&fix->relay.guard.wall_ahead_ms);
+    uint64_t now = ban_clock_at(&fix->relay.guard.ban_clock, fix->worker->now_ms);
     struct ban made = {.net = net_of(net), .set_ms = now, .until_ms = now + for_ms};
     assert_int_equal(bans_add(fix->relay.guard.bans, &made, now, NULL), ERR_OK);
 }

@@ -53,7 +53,7 @@ static void what_is_written_comes_back(void **state)
     size_t count;
     struct str why;
     str_init(&why);
-    assert_int_equal(ban_file_write(path, bans, COUNT), ERR_OK);
+    assert_int_equal(ban_file_write(path, bans, COUNT, NULL), ERR_OK);
     assert_int_equal(ban_file_read(path, &read, &count, &why), ERR_OK);
     assert_int_equal(count, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
@@ -77,7 +77,7 @@ static void no_bans_are_a_file_too(void **state)
     struct str why;
     str_init(&why);
     assert_int_equal(ban_file_read(path, &read, &count, &why), ERR_NOT_FOUND);
-    assert_int_equal(ban_file_write(path, NULL, 0), ERR_OK);
+    assert_int_equal(ban_file_write(path, NULL, 0, NULL), ERR_OK);
     assert_int_equal(ban_file_read(path, &read, &count, &why), ERR_OK);
     assert_int_equal(count, 0);
     free(read);
@@ -89,17 +89,61 @@ static void a_file_that_cannot_be_written_leaves_the_old_one(void **state)
     (void)state;
     char beside[TEST_PATH_MAX + 8];
     struct ban ban = make("192.0.2.7", BAN_FOR_EVER, "");
-    assert_int_equal(ban_file_write(path, &ban, 1), ERR_OK);
+    assert_int_equal(ban_file_write(path, &ban, 1, NULL), ERR_OK);
     char *before = test_read_file(path);
     char other[TEST_PATH_MAX];
     str_format(other, sizeof other, "%s/no/such/folder", dir);
-    assert_int_not_equal(ban_file_write(other, &ban, 1), ERR_OK);
+    assert_int_not_equal(ban_file_write(other, &ban, 1, NULL), ERR_OK);
     str_format(beside, sizeof beside, "%s.new", path);
     assert_null(test_read_file(beside));
     char *after = test_read_file(path);
     assert_string_equal(before, after);
     free(before);
     free(after);
+}
+
+static void a_file_with_nothing_in_it_has_no_bans(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "\n", " \t\r\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct ban *read = NULL;
+        size_t count = 9;
+        struct str why;
+        str_init(&why);
+        assert_int_equal(test_write_file(path, texts[i]), ERR_OK);
+        assert_int_equal(ban_file_read(path, &read, &count, &why), ERR_OK);
+        assert_int_equal(count, 0);
+        free(read);
+        str_free(&why);
+    }
+}
+
+static void what_is_no_file_is_not_damaged(void **state)
+{
+    (void)state;
+    struct ban *read = NULL;
+    size_t count;
+    struct str why;
+    str_init(&why);
+    assert_int_equal(ban_file_read(dir, &read, &count, &why), ERR_UNSUPPORTED);
+    assert_string_equal(why.data, "it is no plain file");
+    str_free(&why);
+}
+
+static void each_ban_has_a_line(void **state)
+{
+    (void)state;
+    struct ban bans[] = {make("192.0.2.7", BAN_FOR_EVER, "a"), make("192.0.2.8", 1, "b")};
+    uint64_t bytes = 0;
+    assert_int_equal(ban_file_write(path, bans, 2, &bytes), ERR_OK);
+    char *text = test_read_file(path);
+    assert_int_equal(strlen(text), bytes);
+    size_t lines = 0;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    assert_int_equal(lines, 4);
+    free(text);
 }
 
 #define HEAD  "{\"format\": \"pairport state\", \"version\": 1, \"bans\": ["
@@ -111,7 +155,6 @@ static void a_damaged_file_is_told_by_what_is_wrong(void **state)
     static const struct {
         const char *text, *why;
     } files[] = {
-        {"", "line 1"},
         {"{\"format\": \"pairport state\", \"vers", "line 1, column"},
         {"[]", "\"format\" is not \"pairport state\""},
         {"{\"format\": 1}", "\"format\" is not"},
@@ -156,6 +199,9 @@ int main(void)
         TEST(what_is_written_comes_back),
         TEST(no_bans_are_a_file_too),
         TEST(a_file_that_cannot_be_written_leaves_the_old_one),
+        TEST(a_file_with_nothing_in_it_has_no_bans),
+        TEST(what_is_no_file_is_not_damaged),
+        TEST(each_ban_has_a_line),
         TEST(a_damaged_file_is_told_by_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

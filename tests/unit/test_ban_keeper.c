@@ -3,18 +3,21 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "guard_fixture.h"
+#include "os/file.h"
 #include "os/os.h"
 #include "relay/ban_file.h"
 #include "relay/ban_keeper.h"
 #include "support/platform.h"
 
 #define PATIENCE_MS 60000
+#define HOUR_MS     INT64_C(3600000)
 
 struct kept {
     struct fixture *fix;
@@ -24,9 +27,80 @@ struct kept {
 
 static struct kept kept;
 
+/* ---- the clocks and the disk, as a test has them ---- */
+
+static struct {
+    _Atomic int64_t wall_ahead_ms;
+    _Atomic uint64_t mono_ahead_ms;
+    struct os_mutex lock;
+    struct os_cond changed;
+    bool stuck;   /* the disk does not answer */
+    bool waiting; /* and somebody waits for it */
+} world;
+
+uint64_t __real_os_wall_us(void);
+uint64_t __wrap_os_wall_us(void);
+uint64_t __real_os_mono_ms(void);
+uint64_t __wrap_os_mono_ms(void);
+enum err __real_os_file_write_whole(const char *path, const char *bytes, size_t len);
+enum err __wrap_os_file_write_whole(const char *path, const char *bytes, size_t len);
+enum err __real_os_plain_open(FILE **out, const char *path);
+enum err __wrap_os_plain_open(FILE **out, const char *path);
+
+uint64_t __wrap_os_wall_us(void)
+{
+    return __real_os_wall_us() + (uint64_t)(world.wall_ahead_ms * 1000);
+}
+
+uint64_t __wrap_os_mono_ms(void)
+{
+    return __real_os_mono_ms() + world.mono_ahead_ms;
+}
+
+static void wait_for_disk(void)
+{
+    os_mutex_lock(&world.lock);
+    world.waiting = world.stuck;
+    os_cond_wake_all(&world.changed);
+    while (world.stuck)
+        os_cond_wait(&world.changed, &world.lock, UINT32_MAX);
+    world.waiting = false;
+    os_mutex_unlock(&world.lock);
+}
+
+static void expect_waiting_for_disk(void)
+{
+    os_mutex_lock(&world.lock);
+    while (!world.waiting)
+        os_cond_wait(&world.changed, &world.lock, UINT32_MAX);
+    os_mutex_unlock(&world.lock);
+}
+
+static void set_disk(bool stuck)
+{
+    os_mutex_lock(&world.lock);
+    world.stuck = stuck;
+    os_cond_wake_all(&world.changed);
+    os_mutex_unlock(&world.lock);
+}
+
+enum err __wrap_os_file_write_whole(const char *path, const char *bytes, size_t len)
+{
+    wait_for_disk();
+    return __real_os_file_write_whole(path, bytes, len);
+}
+
+enum err __wrap_os_plain_open(FILE **out, const char *path)
+{
+    wait_for_disk();
+    return __real_os_plain_open(out, path);
+}
+
 static int set_up(void **state)
 {
     void *fix;
+    world.wall_ahead_ms = 0;
+    world.mono_ahead_ms = 0;
     assert_int_equal(test_make_dir(kept.dir), ERR_OK);
     fixture_setup(&fix);
     kept.fix = fix;
@@ -54,9 +128,10 @@ static int tear_down(void **state)
     return fixture_teardown(state);
 }
 
+/* By the clock of bans; until a test sets a clock the wall clock shows the same. */
 static uint64_t now_ms(void)
 {
-    return os_wall_us() / 1000;
+    return ban_clock_now(&kept.fix->relay.guard.ban_clock);
 }
 
 static void add(const char *net, uint64_t until_ms)
@@ -165,10 +240,10 @@ static void bans_that_are_over_at_the_start_are_left_out(void **state)
         {.net = net_of("192.0.2.7"), .set_ms = 1, .until_ms = 2},
         {.net = net_of("192.0.2.8"), .set_ms = 1, .until_ms = BAN_FOR_EVER},
     };
-    assert_int_equal(ban_file_write(kept.fix->conf.state_file, bans, 2), ERR_OK);
+    assert_int_equal(ban_file_write(kept.fix->conf.state_file, bans, 2, NULL), ERR_OK);
     start();
     assert_int_equal(bans_count(kept.fix->relay.guard.bans), 1);
-    fixture_expect_log("1 ban taken over, 1 over or too many");
+    fixture_expect_log("1 ban taken over, 1 over");
 }
 
 static void a_damaged_file_is_put_aside_and_told(void **state)
@@ -207,6 +282,213 @@ static void without_a_file_nothing_is_kept(void **state)
     ban_keeper_get_info(kept.keeper, &info);
     assert_string_equal(info.path, "");
     assert_int_equal(info.err, ERR_OK);
+}
+
+/* ---- clocks that are set ---- */
+
+static bool is_banned(const char *ip)
+{
+    struct addr addr = net_of(ip).addr;
+    return bans_has(kept.fix->relay.guard.bans, &addr, now_ms(), false, NULL);
+}
+
+/* Waits until the only ban in the file ends so far from the wall clock's now, more or less. */
+static void expect_left_in_file(uint64_t left_ms)
+{
+    int64_t off = 0;
+    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10)) {
+        struct ban *bans;
+        assert_int_equal(in_file(&bans), 1);
+        off = (int64_t)(bans[0].until_ms - (os_wall_us() / 1000 + left_ms));
+        free(bans);
+        if (off > -PATIENCE_MS && off < PATIENCE_MS)
+            return;
+    }
+    fail_msg("the end in the file is off by %lld ms", (long long)off);
+}
+
+static void a_wall_clock_that_is_set_makes_no_ban_longer_or_shorter(void **state)
+{
+    (void)state;
+    start();
+    add("192.0.2.7", now_ms() + HOUR_MS);
+    assert_true(wait_in_file(1));
+    world.wall_ahead_ms = 5 * HOUR_MS;
+    assert_true(is_banned("192.0.2.7"));
+    expect_left_in_file(HOUR_MS); /* and a restart would find the same */
+    world.wall_ahead_ms = -5 * HOUR_MS;
+    assert_true(is_banned("192.0.2.7"));
+    expect_left_in_file(HOUR_MS);
+    world.mono_ahead_ms = HOUR_MS;
+    assert_false(is_banned("192.0.2.7"));
+    stop();
+    assert_true(wait_in_file(0));
+}
+
+static void a_ban_of_the_file_lasts_no_longer_than_it_was_meant_to(void **state)
+{
+    (void)state;
+    uint64_t now = now_ms();
+    struct ban ban = {.net = net_of("192.0.2.7"),
+                      .set_ms = now + 5 * HOUR_MS, /* the clock was set back since */
+                      .until_ms = now + 6 * HOUR_MS};
+    assert_int_equal(ban_file_write(kept.fix->conf.state_file, &ban, 1, NULL), ERR_OK);
+    start();
+    assert_true(is_banned("192.0.2.7"));
+    world.mono_ahead_ms = HOUR_MS;
+    assert_false(is_banned("192.0.2.7"));
+}
+
+/* ---- one writer at a time ---- */
+
+static void a_file_of_another_process_is_read_but_not_written_until_that_one_ends(void **state)
+{
+    (void)state;
+    struct os_file_lock *lock;
+    struct ban_keeper_info info;
+    uint64_t holder;
+    char text[128];
+    struct ban ban = {.net = net_of("192.0.2.7"), .set_ms = 1, .until_ms = BAN_FOR_EVER};
+    assert_int_equal(ban_file_write(kept.fix->conf.state_file, &ban, 1, NULL), ERR_OK);
+    assert_int_equal(os_file_lock(&lock, kept.fix->conf.state_file, &holder), ERR_OK);
+    start();
+    assert_true(is_banned("192.0.2.7"));
+    str_format(text, sizeof text,
+               "is written by another relay, pid %llu: ", (unsigned long long)os_process_id());
+    fixture_expect_log(text);
+    ban_keeper_get_info(kept.keeper, &info);
+    assert_true(info.locked_out);
+    assert_int_equal(info.holder, os_process_id());
+    add("192.0.2.8", BAN_FOR_EVER);
+    add("192.0.2.9", BAN_FOR_EVER);
+    assert_true(is_banned("192.0.2.8"));
+    assert_true(wait_in_file(1));
+    stop();
+    assert_true(wait_in_file(1)); /* not at the end either */
+
+    start();
+    os_file_unlock(lock);
+    assert_true(wait_in_file(3));
+    ban_keeper_get_info(kept.keeper, &info);
+    assert_false(info.locked_out);
+    fixture_expect_log("is written by this relay from now on");
+}
+
+static void a_file_that_is_handed_over_is_unlocked_and_can_be_taken_back(void **state)
+{
+    (void)state;
+    struct os_file_lock *lock;
+    struct ban_keeper_info info;
+    uint64_t holder;
+    start();
+    add("192.0.2.7", BAN_FOR_EVER);
+    assert_true(wait_in_file(1));
+    stop();
+    start(); /* the ban comes from the file now */
+    ban_keeper_hand_over(kept.keeper);
+    assert_int_equal(os_file_lock(&lock, kept.fix->conf.state_file, &holder), ERR_OK);
+    struct ban ban = {.net = net_of("192.0.2.8"), .set_ms = 1, .until_ms = BAN_FOR_EVER};
+    assert_int_equal(ban_file_write(kept.fix->conf.state_file, &ban, 1, NULL), ERR_OK);
+    os_file_unlock(lock);
+    ban_keeper_take_over(kept.keeper);
+    assert_true(is_banned("192.0.2.8"));
+    assert_false(is_banned("192.0.2.7")); /* the other one has removed it */
+    ban_keeper_get_info(kept.keeper, &info);
+    assert_false(info.handed_over);
+    assert_int_equal(os_file_lock(&lock, kept.fix->conf.state_file, &holder), ERR_IN_USE);
+}
+
+/* ---- many bans ---- */
+
+static void wait_aside(size_t count)
+{
+    struct ban_keeper_info info = {.aside = 0};
+    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10)) {
+        ban_keeper_get_info(kept.keeper, &info);
+        if (info.aside == count)
+            return;
+    }
+    assert_int_equal(info.aside, count);
+}
+
+static void bans_that_do_not_fit_stay_in_the_file_and_come_when_there_is_room(void **state)
+{
+    (void)state;
+    enum { MORE = 3 };
+    struct ban *bans = calloc(BANS_MAX + MORE, sizeof *bans);
+    assert_non_null(bans);
+    for (unsigned i = 0; i < BANS_MAX + MORE; i++) {
+        char ip[32];
+        str_format(ip, sizeof ip, "10.%u.%u.%u", i >> 16, (i >> 8) & 255, i & 255);
+        bans[i] = (struct ban){.net = net_of(ip), .set_ms = 1, .until_ms = BAN_FOR_EVER};
+    }
+    assert_int_equal(ban_file_write(kept.fix->conf.state_file, bans, BANS_MAX + MORE, NULL),
+                     ERR_OK);
+    start();
+    wait_aside(MORE); /* a slow machine takes longer than a start waits */
+    fixture_expect_log("3 bans are more than fit");
+    struct ban *there;
+
+    assert_true(ban_keeper_remove_aside(kept.keeper, &bans[BANS_MAX].net));
+    assert_false(ban_keeper_remove_aside(kept.keeper, &bans[0].net));
+    assert_true(bans_remove(kept.fix->relay.guard.bans, &bans[0].net));
+    assert_true(bans_remove(kept.fix->relay.guard.bans, &bans[1].net));
+    ban_keeper_wake(kept.keeper, false);
+    wait_aside(0);
+    assert_true(is_banned("10.1.134.162")); /* the last one */
+    stop();
+    assert_int_equal(in_file(&there), BANS_MAX);
+    free(there);
+    free(bans);
+}
+
+static void writes_come_in_proportion_to_what_they_cost(void **state)
+{
+    (void)state;
+    const uint64_t mb = 1024 * 1024;
+    assert_int_equal(ban_keeper_pause_ms(0, 0), 1000);
+    assert_int_equal(ban_keeper_pause_ms(100 * 1024, 10), 1000);
+    assert_int_equal(ban_keeper_pause_ms(2 * mb, 100), 8192);
+    assert_int_equal(ban_keeper_pause_ms(100 * 1024, 1000), 20000); /* a slow disk */
+    assert_int_equal(ban_keeper_pause_ms(18 * mb, 500), 60000);
+}
+
+/* ---- a disk that does not answer ---- */
+
+static void a_disk_that_does_not_answer_holds_nobody_who_asks(void **state)
+{
+    (void)state;
+    struct ban_keeper_info info;
+    start();
+    set_disk(true);
+    add("192.0.2.7", BAN_FOR_EVER);
+    ban_keeper_hurry(kept.keeper);
+    expect_waiting_for_disk();
+    ban_keeper_get_info(kept.keeper, &info);
+    assert_int_equal(info.err, ERR_OK);
+    ban_keeper_hand_over(kept.keeper);
+    fixture_expect_log("its disk does not answer; going on without waiting for it");
+    set_disk(false);
+    stop();
+    struct ban *bans;
+    assert_int_equal(in_file(&bans), 1);
+    free(bans);
+}
+
+static void a_start_does_not_wait_for_ever_for_its_bans(void **state)
+{
+    (void)state;
+    struct ban ban = {.net = net_of("192.0.2.7"), .set_ms = 1, .until_ms = BAN_FOR_EVER};
+    assert_int_equal(ban_file_write(kept.fix->conf.state_file, &ban, 1, NULL), ERR_OK);
+    set_disk(true);
+    start();
+    fixture_expect_log("its disk does not answer; the relay starts without its bans");
+    assert_false(is_banned("192.0.2.7"));
+    set_disk(false);
+    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10))
+        if (is_banned("192.0.2.7"))
+            break;
+    assert_true(is_banned("192.0.2.7"));
 }
 
 static void a_file_that_was_handed_over_is_not_written_any_more(void **state)
@@ -270,6 +552,14 @@ int main(void)
         TEST(a_file_that_cannot_be_written_is_told_at_the_start),
         TEST(without_a_file_nothing_is_kept),
         TEST(a_file_that_was_handed_over_is_not_written_any_more),
+        TEST(a_wall_clock_that_is_set_makes_no_ban_longer_or_shorter),
+        TEST(a_ban_of_the_file_lasts_no_longer_than_it_was_meant_to),
+        TEST(a_file_of_another_process_is_read_but_not_written_until_that_one_ends),
+        TEST(a_file_that_is_handed_over_is_unlocked_and_can_be_taken_back),
+        TEST(bans_that_do_not_fit_stay_in_the_file_and_come_when_there_is_room),
+        TEST(writes_come_in_proportion_to_what_they_cost),
+        TEST(a_disk_that_does_not_answer_holds_nobody_who_asks),
+        TEST(a_start_does_not_wait_for_ever_for_its_bans),
         TEST(sessions_of_clients_banned_by_ban_after_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,15 @@ static void show_bans_says_where_they_are_kept(void **state)
     assert_has("show bans",
                "2 bans, kept by the process that took over, in /var/lib/state.json\n");
     server->bans.handed_over = false;
+    server->bans.locked_out = true;
+    server->bans.holder = 4711;
+    assert_has("show bans", "2 bans, in memory only: /var/lib/state.json is written by another "
+                            "relay, pid 4711, until that one ends\n");
+    server->bans.locked_out = false;
+    server->bans.aside = 3;
+    assert_has("show bans", "2 bans, kept in /var/lib/state.json\n"
+                            "3 more than fit are kept in the file and have no effect yet\n");
+    server->bans.aside = 0;
     server->bans.count = 0;
     assert_has("show bans", "no bans; they are kept in /var/lib/state.json\n");
 }
