@@ -90,6 +90,8 @@
     X(REASON_NO_DESCRIPTORS, "no_descriptors", "relay", "limit",                               \
       "the process has no descriptors left")                                                   \
     X(REASON_NO_MEMORY, "no_memory", "relay", "limit", "the system has no memory left")        \
+    X(REASON_LOOP, "loop", "relay", "loop",                                                    \
+      "the session came through this relay itself more than twice")                            \
     X(REASON_NO_PORTS, "no_ports", "relay", "error",                                           \
       "no local port is left for a connection to the upstream")                                \
     X(REASON_STOPPED, "stopped", "relay", "stop",                                              \

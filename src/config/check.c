@@ -65,5 +65,6 @@ void draft_check(const struct draft *draft)
         check_limit(draft, check_line_of(section, "max_sessions"), label, route->max_sessions,
                     preset.max_sessions);
     }
+    check_circles(draft);
     value_free_lists(&preset);
 }

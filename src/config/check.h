@@ -22,6 +22,10 @@ bool check_is_bad(const struct draft_section *section, const char *name);
 /* The listeners of route number `r`, with each other and those of the routes before. */
 void check_listens(const struct draft *draft, size_t r);
 
+/* Routes that lead back to themselves, at once or through others: no server can be there, every
+ * session would open the next one until no more go. */
+void check_circles(const struct draft *draft);
+
 /* The upstreams of route number `r`, with each other and its listeners. */
 void check_upstreams(const struct draft *draft, size_t r);
 

@@ -20,23 +20,6 @@ static void check_repeated(const struct draft *draft, const struct conf_route *r
     }
 }
 
-/* No server can be there: every session would open the next one, until no more go. */
-static void check_circle(const struct draft *draft, const struct conf_route *route,
-                         const struct conf_upstream *upstream)
-{
-    char label[DRAFT_LABEL_MAX];
-    for (size_t i = 0; i < route->listen_count; ++i) {
-        if (!upstream_is_listener(upstream, &route->listens[i]))
-            continue;
-        mistakes_add(
-            draft->mistakes, upstream->line,
-            "%s upstream: %s is the route's own listener of line %u, sessions would go "
-            "in a circle; write the game server's address",
-            draft_route_label(route, label), upstream->name, route->listens[i].line);
-        return;
-    }
-}
-
 /* Port i of a listener leads to port i of the upstream, so both have as many. */
 static void check_length(const struct draft *draft, const struct conf_route *route,
                          const struct conf_upstream *upstream)
@@ -91,7 +74,6 @@ void check_upstreams(const struct draft *draft, size_t r)
     for (size_t i = 0; i < route->upstream_count; ++i) {
         const struct conf_upstream *upstream = &route->upstreams[i];
         check_repeated(draft, route, i);
-        check_circle(draft, route, upstream);
         check_length(draft, route, upstream);
         check_limit(draft, route, upstream);
     }

@@ -224,12 +224,17 @@ struct conf {
     size_t route_count;
 };
 
-/* Reads and checks `path`. On success *out owns the result and `messages` may hold warnings.
+/* True when the address (its port does not count) is one of this machine's own. */
+typedef bool conf_is_own_addr(const struct addr *addr);
+
+/* Reads and checks `path`. `is_own` finds upstreams that lead back to a listener; NULL: only
+ * loopback is the machine's own. On success *out owns the result and `messages` may hold warnings.
  * On an error *out is untouched and `messages` holds one line a mistake,
  * "FILE:LINE: what is wrong; what would be right\n", in order of line (a mistake of the whole
  * file has no line: "FILE: ..."). ERR_INVALID: mistakes in it; ERR_NOT_FOUND, ERR_ACCESS,
  * ERR_IO: the file could not be read (one message says so); ERR_NOMEM. */
-enum err conf_load(const char *path, struct conf **out, struct str *messages);
+enum err conf_load(const char *path, conf_is_own_addr *is_own, struct conf **out,
+                   struct str *messages);
 
 /* The same from memory; `name` stands for the file in messages, and files that the text names
  * relative to the configuration are looked for in its folder. `text` may hold any bytes. */

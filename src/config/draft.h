@@ -36,6 +36,7 @@ struct draft {
     const char *name;           /* not owned; the file, as in messages */
     struct conf *conf;          /* owned */
     struct mistakes *mistakes;  /* not owned */
+    conf_is_own_addr *is_own;   /* see conf_load(); NULL: only loopback is */
     struct conf_route defaults; /* the values of [defaults]; has no addresses; lists owned */
     struct draft_section relay;
     struct draft_section console;

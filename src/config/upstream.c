@@ -200,18 +200,29 @@ void upstream_write(const struct conf_upstream *upstream, struct str *out)
     option_write(&upstream_options, upstream, false, out);
 }
 
-bool upstream_is_listener(const struct conf_upstream *upstream,
-                          const struct conf_listen *listen)
+static bool is_taken(struct addr addr, const struct conf_listen *listen,
+                     conf_is_own_addr *is_own)
 {
-    struct addr addr;
+    addr.port = listen->addr.port;
+    if (addr_equal(&addr, &listen->addr))
+        return true;
+    if (!addr_is_any(&listen->addr) ||
+        (!listen->dual_stack && listen->addr.family != addr.family))
+        return false;
+    /* The system takes the unspecified address for this machine. */
+    return addr_is_loopback(&addr) || addr_is_any(&addr) || (is_own != NULL && is_own(&addr));
+}
+
+bool upstream_is_listener(const struct conf_upstream *upstream,
+                          const struct conf_listen *listen, conf_is_own_addr *is_own)
+{
+    struct addr addr, other;
     if (upstream->port >= listen->addr.port + listen->port_count ||
         listen->addr.port >= upstream->port + upstream->port_count)
         return false;
-    bool is_localhost = strcmp(upstream->host, "localhost") == 0;
-    if (addr_parse_ip(is_localhost ? "127.0.0.1" : upstream->host, &addr) != ERR_OK)
-        return false; /* where a name leads is seen at start */
-    addr.port = listen->addr.port;
-    return addr_equal(&addr, &listen->addr) ||
-           (addr_is_loopback(&addr) && addr_is_any(&listen->addr) &&
-            (listen->dual_stack || listen->addr.family == addr.family));
+    if (strcmp(upstream->host, "localhost") == 0)
+        return addr_parse_ip("127.0.0.1", &addr) == ERR_OK &&
+               addr_parse_ip("::1", &other) == ERR_OK &&
+               (is_taken(addr, listen, is_own) || is_taken(other, listen, is_own));
+    return addr_parse_ip(upstream->host, &addr) == ERR_OK && is_taken(addr, listen, is_own);
 }

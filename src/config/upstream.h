@@ -20,8 +20,10 @@ bool upstream_read(const char *text, struct conf_upstream *out, struct str *why)
 void upstream_write(const struct conf_upstream *upstream, struct str *out);
 
 /* True when a port of the upstream is surely one that `listen` takes: its address, or one of this
- * machine's own (loopback) where `listen` takes all. */
+ * machine's own where `listen` takes all. Of names only localhost is sure; where another one leads
+ * is seen at run time (relay/loop.h).
+ * `is_own` as conf_load() has it. */
 bool upstream_is_listener(const struct conf_upstream *upstream,
-                          const struct conf_listen *listen);
+                          const struct conf_listen *listen, conf_is_own_addr *is_own);
 
 #endif

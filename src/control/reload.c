@@ -8,6 +8,7 @@
 #include "config/file.h"
 #include "control/reload_text.h"
 #include "os/os.h"
+#include "os/sock.h"
 
 static struct os_mutex one_at_a_time;
 
@@ -52,7 +53,7 @@ static bool load(struct attempt *attempt, struct server *server, const char *pat
                  path);
         return false;
     }
-    enum err err = conf_load(path, &attempt->conf, &attempt->messages);
+    enum err err = conf_load(path, sock_is_own_addr, &attempt->conf, &attempt->messages);
     return err == ERR_OK && compare(attempt) == ERR_OK;
 }
 

@@ -33,6 +33,9 @@ enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock
 /* Binds a socket that will connect to this source address (port 0: any). */
 enum err sock_bind(sock_t sock, const struct addr *source);
 
+/* True when the address, whatever its port, is one of this machine's. */
+bool sock_is_own_addr(const struct addr *addr);
+
 enum err sock_local_addr(sock_t sock, struct addr *out); /* normalised */
 enum err sock_peer_addr(sock_t sock, struct addr *out);  /* normalised */
 

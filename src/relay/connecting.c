@@ -80,6 +80,8 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
                           pair->timed_out ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
         pair->upstream.sock = SOCK_NONE;
     }
+    loop_forget(&worker->relay->loops, pair->loop);
+    pair->loop = NULL;
     if (speaks_against_server(err))
         upstreams_failed(pair, worker->now_ms);
     connecting_end(pair);
@@ -143,6 +145,39 @@ static struct connect_step not_begun(struct pair *pair, struct worker *worker, e
     return step;
 }
 
+/* ---- circles; see loop.h ---- */
+
+static bool may_lead_back(const struct pair *pair)
+{
+    return loop_is_listener(&pair->relay->loops, &pair->upstream.peer);
+}
+
+static unsigned passes_of(const struct pair *pair)
+{
+    struct addr via = hello_via(pair);
+    return loop_passes(&pair->relay->loops,
+                       via.family == ADDR_NONE ? &pair->client.peer : &via);
+}
+
+static void remember_pass(struct pair *pair)
+{
+    if (may_lead_back(pair))
+        loop_remember(&pair->relay->loops, pair->upstream.sock, passes_of(pair), &pair->loop);
+}
+
+/* The session has come through the relay too often. */
+static struct connect_step loops(struct pair *pair, struct worker *worker)
+{
+    worker->connect_failure = (struct connect_failure){
+        .route = pair->route,
+        .upstream = pair->upstream_index,
+        .addr = pair->upstream.peer,
+        .loops = true,
+    };
+    pair_count_session(pair, worker);
+    return failed(REASON_LOOP);
+}
+
 static struct connect_step try_target(struct pair *pair, struct worker *worker)
 {
     pair->waits = false;
@@ -151,6 +186,8 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     if (pair_tries(pair) > 1)
         count(pair, worker, STAT_RETRIES);
 
+    if (may_lead_back(pair) && passes_of(pair) > LOOP_PASSES_MAX)
+        return loops(pair, worker);
     enum err err = open_socket(pair, worker);
     if (err != ERR_OK)
         return not_begun(pair, worker, err);
@@ -166,6 +203,7 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     op->addr = pair->upstream.peer;
     pair->in_flight++;
     port_submit(worker->relay->port, op);
+    remember_pass(pair);
     return runs;
 }
 
@@ -251,6 +289,7 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
 {
     struct relay *relay = worker->relay;
     struct relay_upstream *upstream = upstream_of(pair);
+    remember_pass(pair);
     enum err err = introduce(pair, worker);
     if (err != ERR_OK)
         return after_failure(pair, worker, err);
@@ -302,12 +341,22 @@ void connecting_log(struct worker *worker)
     worker->connect_failure.route = NULL;
 
     const struct conf_route *conf = failure.route->conf;
+    struct log_limit *limit = &failure.route->upstreams.each[failure.upstream]->connect_log;
+    const char *upstream = conf->upstreams[failure.upstream].name;
+    char addr[ADDR_TEXT_MAX];
+    if (failure.loops) {
+        log_limited(
+            limit, LOG_WARNING,
+            "route '%s': upstream '%s': %s leads back to this relay, a session came "
+            "through it more than %d times and was ended; write the game server's address",
+            conf->name, upstream, addr_format(&failure.addr, addr), LOOP_PASSES_MAX);
+        return;
+    }
     const char *next = !failure.last                  ? "another try follows"
                        : conf->when_down == CONF_HOLD ? "the client is held"
                                                       : "giving up";
-    char addr[ADDR_TEXT_MAX];
-    log_limited(&failure.route->upstreams.each[failure.upstream]->connect_log, LOG_WARNING,
+    log_limited(limit, LOG_WARNING,
                 "route '%s': upstream '%s': connecting to %s failed: %s (try %u, %s)",
-                conf->name, conf->upstreams[failure.upstream].name,
-                addr_format(&failure.addr, addr), err_text(failure.err), failure.tries, next);
+                conf->name, upstream, addr_format(&failure.addr, addr), err_text(failure.err),
+                failure.tries, next);
 }

@@ -75,6 +75,7 @@ static enum err open_socket(struct listener *listener, const struct beside *besi
         return err;
     listener->nodelay = listener->route->conf->nodelay;
     sock_set_nodelay(listener->sock, listener->nodelay);
+    loop_listens(&listener->relay->loops, listener->addr.port);
     atomic_fetch_add(&listener->relay->listening, 1);
     return ERR_OK;
 }

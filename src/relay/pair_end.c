@@ -121,6 +121,7 @@ void pair_bury(struct pair *pair, struct worker *worker)
         quota_give(&upstream->quota);
     }
     clients_leave(relay->guard.clients, pair->client_entry, worker->now_ms);
+    loop_forget(&relay->loops, pair->loop);
     connecting_end(pair);
     hello_end(pair);
     quota_give(&route->quota);

@@ -129,6 +129,7 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     buffers_init(&relay->buffers);
     probes_init(&relay->probes);
     slab_init(&relay->pairs, sizeof(struct pair), PAIR_ALIGN, os_slab_pages());
+    loop_init(&relay->loops);
     lifecycle_init(relay);
     standstill_init(relay);
     reload_init(relay);

@@ -31,6 +31,7 @@
 #include "relay/guard.h"
 #include "relay/held.h"
 #include "relay/lifecycle.h"
+#include "relay/loop.h"
 #include "relay/probe.h"
 #include "relay/reload.h"
 #include "relay/resolver.h"
@@ -87,6 +88,7 @@ struct relay {
     struct resolver *resolver; /* owned; NULL before the start */
     struct quota quota;        /* sessions in all, limited by [relay] max_sessions */
     struct guard guard;
+    struct loops loops;
 
     struct relay_route **routes; /* owned, as what is in it */
     size_t route_count;          /* of the configuration, in its order */

@@ -30,7 +30,8 @@ struct connect_failure {
     struct addr addr;
     enum err err;
     unsigned tries;
-    bool last; /* no further try follows */
+    bool last;  /* no further try follows */
+    bool loops; /* it would lead back to this relay once more; the rest is without meaning */
 };
 
 struct worker {

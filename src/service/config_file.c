@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "os/os.h"
+#include "os/sock.h"
 
 #define FILE_NAME "pairport.ini"
 
@@ -79,7 +80,7 @@ struct conf *config_file_load(const char *given)
     struct conf *conf = NULL;
     struct str messages;
     str_init(&messages);
-    enum err err = conf_load(path, &conf, &messages);
+    enum err err = conf_load(path, sock_is_own_addr, &conf, &messages);
     fputs(messages.data, stderr);
     str_free(&messages);
     return err == ERR_OK ? conf : NULL;

@@ -118,6 +118,18 @@ static const struct bad_text bad_upstreams[] = {
     {"[route a]\nlisten = 127.0.0.1:1\nupstream = localhost:1\n",
      "t.ini:3: [route a] upstream: localhost:1 is the route's own listener of line 2, sessions "
      "would go in a circle; write the game server's address\n"},
+    {"[route a]\nlisten = 127.0.0.1:1\nupstream = 127.0.0.1:2\n"
+     "[route b]\nlisten = *:2\nupstream = localhost:1\n",
+     "t.ini:3: [route a] upstream: 127.0.0.1:2 is a listener of line 5, and sessions would go "
+     "in "
+     "a circle: a -> b -> a; write the game server's address\n"},
+    {"[route in]\nlisten = *:9\nupstream = 127.0.0.1:1\n"
+     "[route a]\nlisten = *:1\nupstream = 127.0.0.1:2\nupstream = 10.0.0.1:2\n"
+     "[route b]\nlisten = *:2\nupstream = 127.0.0.1:3\n"
+     "[route c]\nlisten = [::1]:3\nlisten = 127.0.0.1:3\nupstream = [::1]:1\n",
+     "t.ini:6: [route a] upstream: 127.0.0.1:2 is a listener of line 9, and sessions would go "
+     "in "
+     "a circle: a -> b -> c -> a; write the game server's address\n"},
     {"[route a]\nlisten = 10.0.0.1:1\nupstream = 10.0.0.1:1\n",
      "t.ini:3: [route a] upstream: 10.0.0.1:1 is the route's own listener of line 2, sessions "
      "would go in a circle; write the game server's address\n"},

@@ -19,7 +19,7 @@ static struct conf *load_file(const char *name)
     struct str messages;
     str_init(&messages);
     str_format(path, sizeof path, "%s/%s", PAIRPORT_CONF_DIR, name);
-    enum err err = conf_load(path, &conf, &messages);
+    enum err err = conf_load(path, NULL, &conf, &messages);
     assert_string_equal(messages.data, "");
     assert_int_equal(err, ERR_OK);
     str_free(&messages);

@@ -39,7 +39,7 @@ static void assert_file_refused(const char *path, enum err expected_err, const c
     struct conf *conf = NULL;
     struct str messages;
     str_init(&messages);
-    enum err err = conf_load(path, &conf, &messages);
+    enum err err = conf_load(path, NULL, &conf, &messages);
     assert_string_equal(messages.data, expected);
     assert_int_equal(err, expected_err);
     assert_null(conf);
@@ -53,7 +53,7 @@ static void a_file_is_loaded_and_remembers_its_path(void **state)
     struct str messages;
     str_init(&messages);
     write_temp(GOOD_ROUTE, strlen(GOOD_ROUTE));
-    assert_int_equal(conf_load(TEMP_FILE, &conf, &messages), ERR_OK);
+    assert_int_equal(conf_load(TEMP_FILE, NULL, &conf, &messages), ERR_OK);
     assert_string_equal(messages.data, "");
     assert_string_equal(conf->path, TEMP_FILE);
     assert_string_equal(conf->routes[0].name, "r");
@@ -122,7 +122,7 @@ static void a_file_of_a_megabyte_is_read_and_one_byte_more_is_refused(void **sta
     memcpy(bytes, GOOD_ROUTE, strlen(GOOD_ROUTE));
 
     write_temp(bytes, size);
-    assert_int_equal(conf_load(TEMP_FILE, &conf, &messages), ERR_OK);
+    assert_int_equal(conf_load(TEMP_FILE, NULL, &conf, &messages), ERR_OK);
     conf_free(conf);
     write_temp(bytes, size + 1);
     assert_file_refused(TEMP_FILE, ERR_INVALID,

@@ -418,10 +418,28 @@ static void closed_sockets_leave_no_descriptor(void **state)
     assert_int_equal(os_descriptor_count(), before);
 }
 
+static void only_addresses_of_this_machine_are_its_own(void **state)
+{
+    (void)state;
+    static const char *const own[] = {"127.0.0.1", "127.9.9.9", "::1"};
+    static const char *const others[] = {"192.0.2.1", "2001:db8::1"}; /* RFC 5737, RFC 3849 */
+    struct addr addr;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        assert_int_equal(addr_parse_ip(own[i], &addr), ERR_OK);
+        addr.port = 7777;
+        assert_true(sock_is_own_addr(&addr));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_int_equal(addr_parse_ip(others[i], &addr), ERR_OK);
+        assert_false(sock_is_own_addr(&addr));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_survives_the_systems_form),
+        cmocka_unit_test(only_addresses_of_this_machine_are_its_own),
         cmocka_unit_test(an_ipv4_address_mapped_into_ipv6_is_normalised),
         cmocka_unit_test(no_address_has_no_form),
         cmocka_unit_test(a_client_of_a_listener_sees_the_address_it_asked_for),

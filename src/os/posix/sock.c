@@ -1,8 +1,10 @@
 #include "os/sock.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -26,6 +28,25 @@ enum err sock_open(enum addr_family family, sock_t *out)
         return error_last();
     *out = fd;
     return ERR_OK;
+}
+
+bool sock_is_own_addr(const struct addr *addr)
+{
+    struct ifaddrs *all;
+    if (addr_is_loopback(addr))
+        return true; /* all of 127.0.0.0/8 */
+    if (getifaddrs(&all) != 0)
+        return false;
+    bool own = false;
+    for (const struct ifaddrs *each = all; each != NULL && !own; each = each->ifa_next) {
+        struct addr found;
+        if (each->ifa_addr == NULL || /* an interface without address */
+            bsd_to_addr(each->ifa_addr, sizeof(struct sockaddr_in6), &found) != ERR_OK)
+            continue;
+        own = found.family == addr->family && memcmp(found.ip, addr->ip, sizeof found.ip) == 0;
+    }
+    freeifaddrs(all);
+    return own;
 }
 
 static enum err set(int fd, int level, int name, int value)

@@ -1,5 +1,8 @@
 #include "os/sock.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "os/bsd.h"
 #include "os/windows/error.h"
 #include "os/windows/windows_api.h"
@@ -24,6 +27,39 @@ enum err sock_open(enum addr_family family, sock_t *out)
     }
     *out = (sock_t)sock;
     return ERR_OK;
+}
+
+static bool list_has(const SOCKET_ADDRESS_LIST *list, const struct addr *addr)
+{
+    for (INT i = 0; i < list->iAddressCount; i++) {
+        struct addr found;
+        const SOCKET_ADDRESS *each = &list->Address[i];
+        if (bsd_to_addr(each->lpSockaddr, (size_t)each->iSockaddrLength, &found) == ERR_OK &&
+            found.family == addr->family && memcmp(found.ip, addr->ip, sizeof found.ip) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* SIO_ADDRESS_LIST_QUERY gives the local addresses of the socket's family ("SIO_ADDRESS_LIST_QUERY
+ * Control Code"). */
+bool sock_is_own_addr(const struct addr *addr)
+{
+    if (addr_is_loopback(addr))
+        return true; /* all of 127.0.0.0/8 */
+    SOCKET asked = WSASocketW(bsd_family((enum addr_family)addr->family), SOCK_DGRAM,
+                              IPPROTO_UDP, NULL, 0, WSA_FLAG_NO_HANDLE_INHERIT);
+    if (asked == INVALID_SOCKET)
+        return false;
+    DWORD size = 16384; /* hundreds of addresses */
+    SOCKET_ADDRESS_LIST *list = malloc(size);
+    bool own =
+        list != NULL &&
+        WSAIoctl(asked, SIO_ADDRESS_LIST_QUERY, NULL, 0, list, size, &size, NULL, NULL) == 0 &&
+        list_has(list, addr);
+    free(list);
+    closesocket(asked);
+    return own;
 }
 
 static enum err set(SOCKET sock, int level, int name, DWORD value)

@@ -324,6 +324,36 @@ static void a_stop_while_the_start_waits_for_a_name_is_prompt(void **state)
 
 #define test(name) cmocka_unit_test_teardown(name, teardown)
 
+/* The check of the configuration can't know where a name leads. */
+static void a_name_that_leads_back_to_the_relay_ends_the_session(void **state)
+{
+    need_own_names();
+    struct servers servers = open_servers();
+    name_server_tell("127.0.0.1");
+    struct relay_run *relay =
+        start(state, servers.port, "when_down = refuse\n",
+              "[route ring]\nlisten = 127.0.0.1:%PORT2%\nupstream = game.test:%PORT2%\n");
+    struct addr ring = relay->addr;
+    ring.port = relay->port2;
+    sock_t client;
+    uint64_t bytes;
+    enum err err = net_connect(&ring, NET_PATIENCE_MS, &client);
+    if (err == ERR_OK) {
+        assert_int_equal(net_receive_end(client, NET_PATIENCE_MS, &bytes, NULL), NET_END_RESET);
+        net_close(client);
+    } else {
+        assert_int_equal(err, ERR_RESET); /* before the connect was found to be done */
+    }
+    expect_log(relay,
+               "route 'ring': upstream 'game.test:%u': 127.0.0.1:%u leads back to this relay",
+               (unsigned)ring.port, (unsigned)ring.port);
+    relay_wait_nothing_left(relay);
+    assert_true(relay_stat(relay, "sessions_ended_by_reason_total.loop") >= 1);
+    assert_true(relay_stat(relay, "sessions_total") < 100);
+    relay_end(relay);
+    close_servers(&servers);
+}
+
 int main(void)
 {
     os_init();
@@ -341,6 +371,7 @@ int main(void)
         test(every_address_of_a_name_gets_sessions),
         test(a_name_may_have_addresses_of_ipv4_and_ipv6),
         test(a_name_of_the_hosts_file_is_followed_as_well),
+        test(a_name_that_leads_back_to_the_relay_ends_the_session),
         test(a_start_does_not_wait_long_for_a_deaf_name_server_and_neither_does_a_stop),
         test(a_stop_while_the_start_waits_for_a_name_is_prompt),
     };
