@@ -44,8 +44,8 @@ static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
                                              NULL};
 
 /* Why these defaults:
- * half_close_timeout counts from the last byte, so it does not limit what is still being sent
- * to a peer that has finished. 30 s outlast four or five lost packets in a row (their
+ * half_close_timeout counts from the last byte that moved or was acknowledged, so it does not
+ * limit what is still being sent to a peer that has finished. 30 s outlast four or five lost packets in a row (their
  * retransmissions come 1, 2, 4 and 8 s apart) and a game server that saves a player after his
  * FIN, and are short enough that a peer who will never finish holds nothing for long.
  * eject is for servers that fail for everybody: failures of five clients within ten seconds are no

@@ -58,8 +58,11 @@ void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes);
 enum err sock_shutdown_send(sock_t sock);
 
 enum sock_close_how {
-    SOCK_CLOSE_NORMAL, /* FIN, if the data was read; what was sent is still delivered */
-    SOCK_CLOSE_ABORT   /* RST (SO_LINGER {1,0}); unsent data is thrown away */
+    SOCK_CLOSE_NORMAL,  /* FIN, if the data was read; what was sent is still delivered */
+    SOCK_CLOSE_DISCARD, /* FIN, also when data was not read: throws away what has come by now,
+                           since the systems send RST for it, and drop what is unsent. A system
+                           call more. */
+    SOCK_CLOSE_ABORT    /* RST (SO_LINGER {1,0}); unsent data is thrown away */
 };
 /* Nothing may be in flight on it (see port.h). */
 void sock_close(sock_t sock, enum sock_close_how how);
@@ -71,9 +74,26 @@ void sock_close(sock_t sock, enum sock_close_how how);
  * a READ gets FIN for a reset. One system call as a rule; for slow checks, not for the byte path. */
 bool sock_peer_reset(sock_t sock);
 
-/* Bytes handed to the system that the peer has not acknowledged; false: this system or this
- * socket does not tell (Linux: SIOCOUTQ; Windows: SIO_TCP_INFO, absent under Wine). */
-bool sock_unsent(sock_t sock, uint64_t *bytes);
+/* What the system tells about the bytes that were handed to a connection. */
+struct sock_sent {
+    enum sock_tells {
+        SOCK_TELLS_NOTHING, /* Windows before 10 1703, Wine; a connection that is gone */
+        SOCK_TELLS_UNACKED, /* Linux: `unacked` */
+        SOCK_TELLS_COUNTS   /* Windows: the other three */
+    } tells;
+    uint64_t unacked; /* not acknowledged by the peer, whether sent or not; a FIN counts as one
+                           (SIOCOUTQ) */
+    uint64_t out;     /* sent since the beginning, what was sent again included (BytesOut) */
+    uint64_t again;   /* sent again (BytesRetrans) */
+    uint64_t in_flight; /* sent and not acknowledged; what waits behind a closed window was not
+                           sent, and is not in it (BytesInFlight) */
+};
+void sock_query_sent(sock_t sock, struct sock_sent *sent);
+
+/* How many of the `handed` bytes that the system was given, those of a WRITE in flight included,
+ * the peer has not acknowledged; less than are there while a WRITE is in flight on Linux, where
+ * the system has a part of it only. False: the system does not tell, now or ever. One call. */
+bool sock_unacked(sock_t sock, uint64_t handed, uint64_t *bytes);
 
 /* What TCP knows of a connection. */
 struct sock_tcp_info {

@@ -282,6 +282,7 @@ static enum err introduce(struct pair *pair, struct worker *worker)
                      : proxyproto_write_v2(&pair->client.peer, &here, pair->id, header);
     enum err err =
         port_send_now(worker->relay->port, pair->upstream.sock, header, (uint32_t)len, &sent);
+    pair->upstream.introduced = sent;
     return err == ERR_OK && sent < len ? ERR_IO : err;
 }
 

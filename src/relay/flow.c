@@ -398,7 +398,8 @@ void flow_look(struct flow *flow, struct worker *worker)
 
 void flow_kill(struct flow *flow, struct worker *worker)
 {
-    flow->state = FLOW_DEAD;
+    if (flow->state != FLOW_SHUT)
+        flow->state = FLOW_DEAD;
     flow->park = FLOW_NOT_PARKED;
     if (!flow->busy)
         give_buffer(flow, worker); /* what came early; else the operation still needs it */

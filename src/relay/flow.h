@@ -144,7 +144,7 @@ uint64_t flow_received(const struct flow *flow);
 /* Once in a while, in its pair's timer: an idle flow is made to hold no buffer. */
 void flow_look(struct flow *flow, struct worker *worker);
 
-/* Gives up: what is in flight still comes out, nothing follows. */
+/* Gives up, unless it is SHUT: what is in flight still comes out, nothing follows. */
 void flow_kill(struct flow *flow, struct worker *worker);
 
 /* Waits for its source; waits for its sink to take bytes. */

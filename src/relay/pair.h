@@ -7,12 +7,19 @@
  *
  * A pair ends in one place: it is closing and nothing is in flight. Until then its memory and
  * its sockets stay. A reset of one side is passed on to the other as a reset, after the bytes
- * that came before it were delivered (or half_close_timeout passed without any progress).
+ * that came before it were acknowledged (or half_close_timeout passed without any progress, or
+ * without a word of the system about it).
  *
  * While no READ waits on a side (connecting, after its FIN, while a stalled sink holds its
  * flow), nothing would report that it was reset; then a timer looks: a few times a second while
- * connecting and half-closed, once a second at a stall, which it finds within ten. It also sees
- * whether the system of a slow sink sends on what it was given: that is progress, too.
+ * connecting and half-closed, once a second at a stall, which it finds within ten.
+ *
+ * The system takes much more than a slow reader has room for, and no operation tells how it gets
+ * on with that. The timer asks it: what a peer acknowledges is progress like a byte moved, for
+ * every deadline, also after the FIN was passed on. A side that was passed a FIN has a whole
+ * stream: at half_close_timeout it is closed in order, and so it is at any other end while
+ * something of it is left, which the system then delivers. It is reset all the same when it took
+ * nothing of that for the whole time of the deadline, and when an operator kills the session.
  *
  * The same timer has parked flows go on (see flow.h), and keeps the deadlines of a session that
  * is connected. Time for which the relay itself held a session back is not the peers' fault:
@@ -50,8 +57,14 @@ struct side {
     struct addr peer; /* the other end; the target while connecting */
     bool reset;       /* it is known to be broken: nothing more can be sent to it */
     bool abort;       /* close it with a reset */
-    uint64_t unsent;  /* what its system still had to send when a timer looked last */
-    uint64_t took_ms; /* when a timer saw last that this had changed */
+
+    /* What has become of the bytes that flow towards it, as the timer saw it last. */
+    bool tells_nothing;  /* the system does not say what the peer has acknowledged */
+    uint32_t introduced; /* bytes of the relay's own header, sent before those of the flow */
+    uint64_t handed;     /* given to the system, or being given */
+    uint64_t unacked;    /* of these, not acknowledged by the peer */
+    uint64_t went;       /* seen to get on although the flow itself moved nothing meanwhile */
+    uint64_t took_ms;    /* when it was seen last that some had got on */
 };
 
 struct pair {
@@ -114,6 +127,7 @@ struct pair {
     uint32_t repaced_seen;    /* of its `repaced` */
     uint64_t rate_from_ms;    /* when the current window of min_rate began; 0: there is none */
     uint64_t rate_from_bytes; /* both ways, moved before it */
+    uint64_t rate_from_went;  /* the same of what the systems got on with */
 
     uint64_t look_ms; /* when the timer is to look; for a parked flow it fires earlier */
     struct timer timer;

@@ -11,7 +11,7 @@ static bool is_paced(const struct pair *pair)
     return flow_is_paced(&pair->up) || flow_is_paced(&pair->down);
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
+static uint64_t larger(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
@@ -20,13 +20,18 @@ uint64_t pair_quiet_ms(const struct pair *pair, uint64_t now_ms)
 {
     if (is_paced(pair))
         return 0;
-    uint64_t since = later(pair->last_byte_ms, pair->ending_ms);
-    return elapsed_ms(now_ms, later(since, pair->resumed_ms));
+    uint64_t since = larger(pair->last_byte_ms, pair->ending_ms);
+    return elapsed_ms(now_ms, larger(since, pair->resumed_ms));
 }
 
 static uint64_t moved_bytes(const struct pair *pair)
 {
     return pair->up.bytes + pair->down.bytes;
+}
+
+static uint64_t went_bytes(const struct pair *pair)
+{
+    return pair->client.went + pair->upstream.went;
 }
 
 /* ---- time for which the relay held the session back ---- */
@@ -77,7 +82,7 @@ static void consider_silence(struct pair *pair, uint64_t now_ms, struct pair_dea
     if (conf->first_byte_timeout_ms > 0 && flow_received(&pair->up) == 0 &&
         !flow_is_paced(&pair->up))
         consider(nearest, REASON_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms,
-                 elapsed_ms(now_ms, later(pair->connected_ms, pair->thawed_ms)));
+                 elapsed_ms(now_ms, larger(pair->connected_ms, pair->thawed_ms)));
     consider(nearest, REASON_IDLE_TIMEOUT, conf->idle_timeout_ms, quiet);
 }
 
@@ -85,6 +90,7 @@ static void begin_window(struct pair *pair, uint64_t from_ms, uint64_t from_byte
 {
     pair->rate_from_ms = from_ms;
     pair->rate_from_bytes = from_bytes;
+    pair->rate_from_went = went_bytes(pair);
 }
 
 /* The first window begins when the session was connected, unless min_rate came later. */
@@ -95,6 +101,13 @@ static void begin_first_window(struct pair *pair, uint64_t now_ms)
         begin_window(pair, pair->connected_ms, 0);
     else
         begin_window(pair, now_ms, moved_bytes(pair));
+}
+
+/* The relay takes a burst at once that a slow reader then needs long for; either is enough. */
+static uint64_t moved_in_window(const struct pair *pair)
+{
+    return larger(moved_bytes(pair) - pair->rate_from_bytes,
+                  went_bytes(pair) - pair->rate_from_went);
 }
 
 static void consider_rate(struct pair *pair, uint64_t now_ms, struct pair_deadline *nearest)
@@ -112,8 +125,7 @@ static void consider_rate(struct pair *pair, uint64_t now_ms, struct pair_deadli
         return;
     uint64_t passed = elapsed_ms(now_ms, pair->rate_from_ms);
     if (passed >= rate->over_ms &&
-        (moved_bytes(pair) - pair->rate_from_bytes) * SECOND_MS / later(passed, 1) >=
-            rate->bytes_per_s) {
+        moved_in_window(pair) * SECOND_MS / larger(passed, 1) >= rate->bytes_per_s) {
         begin_window(pair, now_ms, moved_bytes(pair));
         passed = 0;
     }
@@ -124,9 +136,13 @@ static void consider_backlog(const struct pair *pair, const struct flow *flow,
                              const struct side *sink, uint64_t now_ms,
                              struct pair_deadline *nearest)
 {
+    uint64_t since = sink->took_ms;
     if (flow_writes(flow))
-        consider(nearest, REASON_BACKLOG_AGE, pair->route->conf->max_backlog_age_ms,
-                 elapsed_ms(now_ms, later(flow->waiting_ms, sink->took_ms)));
+        since = larger(flow->waiting_ms, since);
+    else if (sink->unacked == 0)
+        return;
+    consider(nearest, REASON_BACKLOG_AGE, pair->route->conf->max_backlog_age_ms,
+             elapsed_ms(now_ms, since));
 }
 
 struct pair_deadline pair_next_deadline(struct pair *pair, uint64_t now_ms)

@@ -43,17 +43,26 @@ void pair_begin_closing(struct pair *pair, struct worker *worker)
 void pair_cut(struct pair *pair, struct worker *worker, enum reason reason)
 {
     pair_note_reason(pair, reason);
-    pair->client.abort = true;
-    pair->upstream.abort = true;
+    if (pair->phase == PHASE_HALF_CLOSED)
+        pair_look_at_delivery(pair, worker);
+    pair->client.abort |= !pair_ends_in_order(pair, &pair->client, reason);
+    pair->upstream.abort |= !pair_ends_in_order(pair, &pair->upstream, reason);
     pair_begin_closing(pair, worker);
 }
 
-static void close_side(struct relay *relay, struct side *side)
+static enum sock_close_how how_to_close(const struct side *side, const struct flow *from)
+{
+    if (side->abort)
+        return SOCK_CLOSE_ABORT;
+    /* After its FIN nothing can be left unread. */
+    return from->state == FLOW_SHUT ? SOCK_CLOSE_NORMAL : SOCK_CLOSE_DISCARD;
+}
+
+static void close_side(struct relay *relay, struct side *side, const struct flow *from)
 {
     if (side->sock == SOCK_NONE)
         return;
-    port_close_socket(relay->port, side->sock,
-                      side->abort ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
+    port_close_socket(relay->port, side->sock, how_to_close(side, from));
     side->sock = SOCK_NONE;
 }
 
@@ -80,8 +89,8 @@ void pair_release(struct pair *pair, struct worker *worker)
 {
     assert(pair->closing && pair->in_flight == 0 && !pair->released);
     assert(pair->up.buffer.bytes == NULL && pair->down.buffer.bytes == NULL);
-    close_side(worker->relay, &pair->client);
-    close_side(worker->relay, &pair->upstream);
+    close_side(worker->relay, &pair->client, &pair->up);
+    close_side(worker->relay, &pair->upstream, &pair->down);
     pair->released = true;
 }
 

@@ -130,15 +130,6 @@ static void look_at_held(struct pair *pair, struct worker *worker)
         pair_arm_waiting(pair, worker);
 }
 
-static void look_at_sinks(struct pair *pair, struct worker *worker)
-{
-    uint64_t unsent;
-    if (flow_writes(&pair->up))
-        (void)pair_look_at_unsent(pair, worker, &pair->upstream, &unsent);
-    if (flow_writes(&pair->down))
-        (void)pair_look_at_unsent(pair, worker, &pair->client, &unsent);
-}
-
 static void set_options(const struct pair *pair, sock_t sock, bool nodelay, bool keepalive)
 {
     const struct conf_route *conf = pair->route->conf;
@@ -194,9 +185,9 @@ static void look_at_data(struct pair *pair, struct worker *worker)
     look_at_options(pair, true);
     flow_look(&pair->up, worker);
     flow_look(&pair->down, worker);
+    pair_look_at_delivery(pair, worker);
     uint64_t next = LOOK_DATA_MS;
     if (may_miss_a_reset(&pair->up) || may_miss_a_reset(&pair->down)) {
-        look_at_sinks(pair, worker);
         look_at_resets(pair, worker);
         next = LOOK_STALL_MS;
     }
@@ -205,7 +196,7 @@ static void look_at_data(struct pair *pair, struct worker *worker)
 
 static void look_at_half_closed(struct pair *pair, struct worker *worker)
 {
-    look_at_sinks(pair, worker);
+    pair_look_at_delivery(pair, worker);
     look_at_deadlines(pair, worker, LOOK_SOON_MS);
     if (pair->closing)
         return;

@@ -21,6 +21,11 @@ static inline struct flow *pair_flow_from(struct pair *pair, const struct side *
     return side == &pair->client ? &pair->up : &pair->down;
 }
 
+static inline struct flow *pair_flow_to(struct pair *pair, const struct side *side)
+{
+    return side == &pair->client ? &pair->down : &pair->up;
+}
+
 static inline struct side *pair_other_side(struct pair *pair, const struct side *side)
 {
     return side == &pair->client ? &pair->upstream : &pair->client;
@@ -82,11 +87,17 @@ struct pair_deadline pair_next_deadline(struct pair *pair, uint64_t now_ms);
 /* A flow goes on that was parked. */
 void pair_excuse(struct pair *pair, const struct flow *flow, uint64_t now_ms);
 
-/* What the side's system still has to send; false: it does not tell. A slow reader may need
- * longer for one WRITE than a deadline lasts, but it is no less alive: that less is left than
- * at the last look is progress like a byte moved. */
-bool pair_look_at_unsent(struct pair *pair, struct worker *worker, struct side *side,
-                         uint64_t *unsent);
+/* Sees how far the systems have got with what they were given; costs a call for each side that
+ * had something left, or got more since the last look. While connected. */
+void pair_look_at_delivery(struct pair *pair, struct worker *worker);
+
+/* True when a reset of this side would not overtake bytes that were handed to its system, as far
+ * as that tells. Looks. */
+bool pair_is_delivered(struct pair *pair, struct worker *worker, struct side *side);
+
+/* True when this side was passed a FIN, so that what is left is its system's to deliver, and an
+ * end of the session for this reason leaves it to that. As of the last look. */
+bool pair_ends_in_order(const struct pair *pair, const struct side *side, enum reason reason);
 
 /* One side is broken: the other one gets what came before, then a reset as well. */
 void pair_pass_reset_on(struct pair *pair, struct worker *worker);

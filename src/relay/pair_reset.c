@@ -1,5 +1,4 @@
 /* How a pair passes a reset of one side on to the other; see pair.h. */
-#include "relay/elapsed.h"
 #include "relay/pair.h"
 #include "relay/pair_private.h"
 #include "relay/relay.h"
@@ -8,36 +7,9 @@
 #define LOOK_FLUSH_MS     32 /* a reset waits until the last bytes are out; a second long */
 #define LOOK_FLUSH_FOR_MS 1000
 
-/* Where the system does not tell what is still unsent, a reset waits this long after the last
- * byte, so that the reset does not overtake it. */
-#define FLUSH_GUESS_MS 200
-
 static bool is_overdue(const struct pair *pair, uint64_t now_ms)
 {
     return pair_quiet_ms(pair, now_ms) >= pair->route->conf->half_close_timeout_ms;
-}
-
-bool pair_look_at_unsent(struct pair *pair, struct worker *worker, struct side *side,
-                         uint64_t *unsent)
-{
-    if (!sock_unsent(side->sock, unsent))
-        return false;
-    if (*unsent < side->unsent)
-        pair->last_byte_ms = worker->now_ms;
-    /* Growing is no less: while a WRITE waits the system takes more only when it got rid of some. */
-    if (*unsent != side->unsent)
-        side->took_ms = worker->now_ms;
-    side->unsent = *unsent;
-    return true;
-}
-
-/* True when a reset of this side would not overtake bytes that were handed to its system. */
-static bool is_delivered(struct pair *pair, struct worker *worker, struct side *side)
-{
-    uint64_t unsent;
-    if (pair_look_at_unsent(pair, worker, side, &unsent))
-        return unsent == 0;
-    return elapsed_ms(worker->now_ms, pair->last_byte_ms) >= FLUSH_GUESS_MS;
 }
 
 void pair_pass_reset_on(struct pair *pair, struct worker *worker)
@@ -49,7 +21,7 @@ void pair_pass_reset_on(struct pair *pair, struct worker *worker)
         return;
     }
     bool rest_moves = pair_flow_from(pair, broken)->state == FLOW_OPEN;
-    bool delivered = is_delivered(pair, worker, other) && !rest_moves;
+    bool delivered = pair_is_delivered(pair, worker, other) && !rest_moves;
     if (delivered || is_overdue(pair, worker->now_ms)) {
         pair_begin_closing(pair, worker);
         return;

@@ -34,7 +34,7 @@ static void end_client(struct worker *worker, const struct conf_route *conf, soc
 {
     switch (conf->refuse) {
     case CONF_REFUSE_RESET: break;
-    case CONF_REFUSE_CLOSE: sock_close(sock, SOCK_CLOSE_NORMAL); return;
+    case CONF_REFUSE_CLOSE: sock_close(sock, SOCK_CLOSE_DISCARD); return;
     case CONF_REFUSE_TARPIT:
         if (tarpit_take(&worker->relay->guard.tarpit, sock, worker->now_ms + conf->tarpit_ms))
             return;

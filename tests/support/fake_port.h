@@ -113,6 +113,7 @@ struct fake_sock {
     enum fake_sock_state state; /* ENDED, ABORTED: closed, and how */
     bool attached;
     bool listener;
+    bool discarded; /* ENDED by SOCK_CLOSE_DISCARD */
     bool connected; /* accepted, or its CONNECT was delivered with ERR_OK */
 
     /* what the program asked for */
@@ -141,9 +142,12 @@ struct fake_sock {
     struct addr local, peer;
     enum err shutdown_result; /* of the next sock_shutdown_send() */
     bool peer_reset;
-    bool tells_unsent; /* true at first, with 0 bytes */
-    uint64_t unsent_bytes;
-    bool tells_tcp_info; /* false at first */
+    enum sock_tells
+        tells; /* SOCK_TELLS_UNACKED at first; SOCK_TELLS_COUNTS counts `sent_len` */
+    uint64_t unsent_bytes;                 /* of what it took the peer has not acknowledged */
+    uint64_t in_flight_bytes, again_bytes; /* with SOCK_TELLS_COUNTS: of these on the way; sent
+                                              twice */
+    bool tells_tcp_info;                   /* false at first */
     struct sock_tcp_info tcp_info;
 };
 

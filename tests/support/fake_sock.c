@@ -19,7 +19,7 @@ static struct fake_sock *make_sock(void)
     struct fake_sock *made = calloc(1, sizeof *made);
     fake_require(made != NULL, "the fake has memory");
     made->number = FIRST_NUMBER + (sock_t)sock_count;
-    made->tells_unsent = true;
+    made->tells = SOCK_TELLS_UNACKED;
     made->shutdown_result = ERR_OK;
     made->coming_end = ERR_AGAIN;
     made->send_result = ERR_OK;
@@ -188,6 +188,7 @@ void sock_close(sock_t sock, enum sock_close_how how)
     struct fake_sock *used = fake_sock_use(sock);
     fake_require(!used->attached, "an attached socket is closed by port_close_socket()");
     used->state = how == SOCK_CLOSE_ABORT ? FAKE_SOCK_ABORTED : FAKE_SOCK_ENDED;
+    used->discarded = how == SOCK_CLOSE_DISCARD;
 }
 
 bool sock_peer_reset(sock_t sock)
@@ -195,13 +196,18 @@ bool sock_peer_reset(sock_t sock)
     return fake_sock_use(sock)->peer_reset;
 }
 
-bool sock_unsent(sock_t sock, uint64_t *bytes)
+void sock_query_sent(sock_t sock, struct sock_sent *sent)
 {
-    struct fake_sock *used = fake_sock_use(sock);
-    if (!used->tells_unsent)
-        return false;
-    *bytes = used->unsent_bytes;
-    return true;
+    const struct fake_sock *used = fake_sock_use(sock);
+    *sent = (struct sock_sent){.tells = used->tells};
+    if (used->tells == SOCK_TELLS_UNACKED)
+        sent->unacked = used->unsent_bytes;
+    if (used->tells != SOCK_TELLS_COUNTS)
+        return;
+    fake_require(used->unsent_bytes <= used->sent_len, "only what was sent can be unsent");
+    sent->again = used->again_bytes;
+    sent->in_flight = used->in_flight_bytes;
+    sent->out = used->sent_len - used->unsent_bytes + sent->again + sent->in_flight;
 }
 
 bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)

@@ -50,6 +50,12 @@ static bool comes_true(bool (*what)(sock_t sock), sock_t sock)
     return true;
 }
 
+static bool has_bytes(sock_t sock)
+{
+    char byte;
+    return recv(sock, &byte, 1, MSG_PEEK) == 1;
+}
+
 static void shutting_down_sends_fin_after_the_data_and_leaves_the_other_way_open(void **state)
 {
     (void)state;
@@ -93,6 +99,23 @@ static void a_normal_close_is_a_fin_and_delivers_what_was_sent(void **state)
     close_link(&link);
 }
 
+/* The systems send a reset when a socket with unread bytes is closed, and drop what is unsent. */
+static void
+a_close_that_discards_is_a_fin_and_delivers_although_bytes_were_not_read(void **state)
+{
+    (void)state;
+    struct link link = open_link();
+    uint64_t sent = 0, bytes = 0;
+    assert_int_equal(net_send(link.peer, "not read", 8, NET_PATIENCE_MS, NULL), ERR_OK);
+    assert_true(comes_true(has_bytes, link.ours));
+    assert_int_equal(net_send_until_full(link.ours, 100, &sent), ERR_OK);
+    sock_close(link.ours, SOCK_CLOSE_DISCARD);
+    link.ours = SOCK_NONE;
+    assert_int_equal(net_receive_end(link.peer, NET_PATIENCE_MS, &bytes, NULL), NET_END_FIN);
+    assert_int_equal(bytes, sent);
+    close_link(&link);
+}
+
 static void an_abort_is_a_reset(void **state)
 {
     (void)state;
@@ -115,12 +138,6 @@ static bool has_fin(sock_t sock)
 {
     char byte;
     return recv(sock, &byte, 1, MSG_PEEK) == 0;
-}
-
-static bool has_bytes(sock_t sock)
-{
-    char byte;
-    return recv(sock, &byte, 1, MSG_PEEK) == 1;
 }
 
 static void end_peer(struct link *link, enum peer_end end)
@@ -195,6 +212,8 @@ int main(void)
         cmocka_unit_test(shutting_down_sends_fin_after_the_data_and_leaves_the_other_way_open),
         cmocka_unit_test(shutting_down_a_dead_connection_says_closed),
         cmocka_unit_test(a_normal_close_is_a_fin_and_delivers_what_was_sent),
+        cmocka_unit_test(
+            a_close_that_discards_is_a_fin_and_delivers_although_bytes_were_not_read),
         cmocka_unit_test(an_abort_is_a_reset),
         cmocka_unit_test(a_reset_by_the_peer_is_told_from_a_fin_in_every_state),
     };

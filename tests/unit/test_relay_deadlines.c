@@ -252,6 +252,7 @@ static void a_backlog_that_was_taken_is_none(void **state)
     struct session s = open_stalled(fix);
     fixture_pass(fix, 4000);
     fixture_taken(fix, s.client);
+    fake_sock(s.client)->unsent_bytes = 0;
     expect_open_for(fix, 60000);
 }
 

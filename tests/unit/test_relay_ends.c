@@ -63,21 +63,6 @@ static void a_reset_waits_no_longer_than_half_close_timeout(void **state)
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
 }
 
-static void where_unsent_bytes_are_unknown_a_reset_waits_a_moment(void **state)
-{
-    struct fixture *fix = *state;
-    struct session s = fixture_session(fix);
-    fixture_arrive(fix, s.client, "x");
-    fixture_taken(fix, s.upstream);
-    fake_sock(s.upstream)->tells_unsent = false;
-    fixture_arrive_error(fix, s.client, ERR_RESET);
-    fixture_pass(fix, 100);
-    assert_int_equal(fake_sock(s.upstream)->state, FAKE_SOCK_IS_OPEN);
-    fixture_pass(fix, 200);
-    fixture_cancelled(fix);
-    assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
-}
-
 static void what_a_broken_side_had_sent_is_delivered_before_the_reset(void **state)
 {
     struct fixture *fix = *state;
@@ -359,7 +344,6 @@ int main(void)
         SESSION_TEST(an_upstream_reset_becomes_a_reset_of_the_client),
         SESSION_TEST(a_reset_does_not_overtake_bytes_that_are_still_unsent),
         SESSION_TEST(a_reset_waits_no_longer_than_half_close_timeout),
-        SESSION_TEST(where_unsent_bytes_are_unknown_a_reset_waits_a_moment),
         SESSION_TEST(what_a_broken_side_had_sent_is_delivered_before_the_reset),
         SESSION_TEST(the_end_of_a_broken_side_is_not_taken_for_its_fin),
         SESSION_TEST(a_client_that_resets_while_connecting_ends_the_connect),

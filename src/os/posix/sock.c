@@ -133,11 +133,26 @@ enum err sock_shutdown_send(sock_t sock)
     return error_last(); /* ENOTCONN is ERR_CLOSED */
 }
 
+/* Takes what has come without copying it (MSG_TRUNC, see tcp(7)). Bounded, since the peer may
+ * send on; a receive buffer of the system is smaller. */
+static void discard(int fd)
+{
+    enum { PIECE = 1 << 20, PIECES = 16 };
+    for (int i = 0; i < PIECES; i++)
+        if (recv(fd, NULL, PIECE, MSG_TRUNC | MSG_DONTWAIT) <= 0)
+            return;
+}
+
 void sock_close(sock_t sock, enum sock_close_how how)
 {
-    if (how == SOCK_CLOSE_ABORT) {
+    switch (how) {
+    case SOCK_CLOSE_NORMAL: break;
+    case SOCK_CLOSE_DISCARD: discard((int)sock); break;
+    case SOCK_CLOSE_ABORT: {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt((int)sock, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+        break;
+    }
     }
     (void)close((int)sock); /* after EINTR the descriptor is gone too, see close(2) */
 }
@@ -151,13 +166,14 @@ bool sock_peer_reset(sock_t sock)
     return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLERR) != 0;
 }
 
-bool sock_unsent(sock_t sock, uint64_t *bytes)
+void sock_query_sent(sock_t sock, struct sock_sent *sent)
 {
-    int unsent;
-    if (ioctl((int)sock, SIOCOUTQ, &unsent) != 0 || unsent < 0)
-        return false;
-    *bytes = (uint64_t)unsent;
-    return true;
+    int unacked;
+    *sent = (struct sock_sent){.tells = SOCK_TELLS_NOTHING};
+    if (ioctl((int)sock, SIOCOUTQ, &unacked) != 0 || unacked < 0)
+        return;
+    sent->tells = SOCK_TELLS_UNACKED;
+    sent->unacked = (uint64_t)unacked;
 }
 
 bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)

@@ -141,12 +141,27 @@ enum err sock_shutdown_send(sock_t sock)
     return err == ERR_RESET ? ERR_CLOSED : err;
 }
 
+/* Takes what has come; the socket is non-blocking. Bounded, since the peer may send on. */
+static void discard(SOCKET sock)
+{
+    enum { PIECE = 16 * 1024, PIECES = 256 };
+    char piece[PIECE];
+    for (int i = 0; i < PIECES; i++)
+        if (recv(sock, piece, PIECE, 0) <= 0)
+            return;
+}
+
 void sock_close(sock_t sock, enum sock_close_how how)
 {
-    if (how == SOCK_CLOSE_ABORT) {
+    switch (how) {
+    case SOCK_CLOSE_NORMAL: break;
+    case SOCK_CLOSE_DISCARD: discard((SOCKET)sock); break;
+    case SOCK_CLOSE_ABORT: {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt((SOCKET)sock, SOL_SOCKET, SO_LINGER, (const char *)&linger,
                          sizeof linger);
+        break;
+    }
     }
     (void)closesocket((SOCKET)sock);
 }
@@ -182,13 +197,16 @@ static bool query_info(sock_t sock, TCP_INFO_v0 *info)
            bytes >= sizeof *info;
 }
 
-bool sock_unsent(sock_t sock, uint64_t *bytes)
+void sock_query_sent(sock_t sock, struct sock_sent *sent)
 {
     TCP_INFO_v0 info;
+    *sent = (struct sock_sent){.tells = SOCK_TELLS_NOTHING};
     if (!query_info(sock, &info))
-        return false;
-    *bytes = info.BytesInFlight; /* what waits behind a closed window is not in it */
-    return true;
+        return;
+    sent->tells = SOCK_TELLS_COUNTS;
+    sent->out = info.BytesOut;
+    sent->again = info.BytesRetrans;
+    sent->in_flight = info.BytesInFlight;
 }
 
 bool sock_tcp_info(sock_t sock, struct sock_tcp_info *out)
