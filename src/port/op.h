@@ -40,6 +40,7 @@ struct op {
     bool in_flight; /* set by port_submit(), cleared when it comes out of port_wait() */
     uint8_t state;  /* the backend's */
     uint8_t role;   /* not touched by the port: tells owners of different kinds apart */
+    bool is_check;  /* CONNECT: a refusal is wanted soon, and a lost attempt does no harm */
     sock_t sock;    /* the socket acted on; the listener for ACCEPT */
     void *owner;    /* not touched by the port */
     unsigned char *buf;

@@ -380,6 +380,7 @@ void probe_begin(struct worker *worker, struct relay_route *route,
     os_mutex_lock(&probe->lock);
     begin_time(probe, worker);
     probe->op.kind = OP_CONNECT;
+    probe->op.is_check = true;
     probe->op.sock = probe->sock;
     probe->op.addr = check->addr;
     port_submit(relay->port, &probe->op);

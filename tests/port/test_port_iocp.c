@@ -15,29 +15,18 @@ static void statuses_mean_what_windows_means_by_them(void **state)
         uint32_t status;
         enum err err;
     } rows[] = {
-        {0xC0000120, ERR_CANCELLED},
-        {0x8000000A, ERR_CANCELLED},
-        {0xC0000008, ERR_CANCELLED},
-        {0xC000020D, ERR_RESET},
-        {0xC000013C, ERR_RESET},
-        {0xC000013B, ERR_RESET},
-        {0xC0000241, ERR_RESET},
-        {0xC0000140, ERR_RESET},
-        {0xC0000236, ERR_REFUSED},
-        {0xC00000BC, ERR_REFUSED},
-        {0xC00000B5, ERR_TIMEDOUT},
-        {0xC000023C, ERR_UNREACHABLE},
-        {0xC000023D, ERR_UNREACHABLE},
-        {0xC000009A, ERR_NOMEM},
-        {0xC0000044, ERR_NOMEM},
-        {0xC000020A, ERR_IN_USE},
-        {0xC000011F, ERR_NO_DESCRIPTORS},
-        {0xC0000022, ERR_ACCESS},
-        {0xC0000237, ERR_CLOSED},
-        {0xC0070000 | 10054, ERR_RESET},
-        {0xC0070000 | 64, ERR_RESET},
-        {0xC0070000 | 1225, ERR_REFUSED},
-        {0xC0DEDEAD, ERR_IO},
+        {0xC0000120, ERR_CANCELLED},      {0x8000000A, ERR_CANCELLED},
+        {0xC0000008, ERR_CANCELLED},      {0xC000020D, ERR_RESET},
+        {0xC000013C, ERR_RESET},          {0xC000013B, ERR_RESET},
+        {0xC0000241, ERR_RESET},          {0xC0000140, ERR_RESET},
+        {0xC0000236, ERR_REFUSED},        {0xC00000BC, ERR_REFUSED},
+        {0xC00000B5, ERR_TIMEDOUT},       {0xC000023C, ERR_UNREACHABLE},
+        {0xC000023D, ERR_UNREACHABLE},    {0xC000009A, ERR_NOMEM},
+        {0xC0000044, ERR_NOMEM},          {0xC0000209, ERR_NO_PORTS},
+        {0xC000020A, ERR_IN_USE},         {0xC000011F, ERR_NO_DESCRIPTORS},
+        {0xC0000022, ERR_ACCESS},         {0xC0000237, ERR_CLOSED},
+        {0xC0070000 | 10054, ERR_RESET},  {0xC0070000 | 64, ERR_RESET},
+        {0xC0070000 | 1225, ERR_REFUSED}, {0xC0DEDEAD, ERR_IO},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_err(status_error((LONG)rows[i].status), rows[i].err);
@@ -55,6 +44,62 @@ static void a_warning_is_an_error(void **state)
 {
     (void)state;
     assert_err(status_error((LONG)0x80000005), ERR_IO);
+}
+
+/* ---- connecting ---- */
+
+static void a_connect_without_a_free_port_is_no_want_of_memory(void **state)
+{
+    (void)state;
+    assert_err(connect_error(WSAENOBUFS), ERR_NO_PORTS);
+    assert_err(connect_error(WSAEADDRINUSE), ERR_NO_PORTS);
+    assert_err(connect_error(WSA_NOT_ENOUGH_MEMORY), ERR_NOMEM);
+    assert_err(connect_error(WSAECONNREFUSED), ERR_REFUSED);
+}
+
+static void a_refusal_is_asked_for_again_less_often_the_nearer_the_server(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *to;
+        unsigned session, check; /* with a system that can do without any */
+    } rows[] = {
+        {"127.0.0.1", 0, 0},   {"::1", 0, 0},         {"10.1.2.3", 1, 0},
+        {"172.16.0.1", 1, 0},  {"172.31.9.9", 1, 0},  {"172.32.0.1", 2, 0},
+        {"192.168.7.7", 1, 0}, {"192.169.0.1", 2, 0}, {"169.254.3.4", 1, 0},
+        {"fd00::1", 1, 0},     {"fe80::1", 1, 0},     {"2001:db8::1", 2, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct addr to;
+        assert_ok(addr_parse_ip(rows[i].to, &to));
+        assert_int_equal(connect_syn_retries(&to, false, true), rows[i].session);
+        assert_int_equal(connect_syn_retries(&to, true, true), rows[i].check);
+        /* Windows before 1709 takes the value for "none" as a number, 254. */
+        assert_in_range(connect_syn_retries(&to, false, false), 1, 2);
+        assert_int_equal(connect_syn_retries(&to, true, false), 1);
+    }
+}
+
+/* ---- sockets of another port ---- */
+
+static void a_connection_that_another_port_has_cannot_be_attached(void **state)
+{
+    struct rig *rig = *state;
+    struct port *other;
+    sock_t sock, peer;
+    rig_pair(rig, &sock, &peer);
+    assert_ok(port_open(&other, 1));
+    assert_err(port_attach(other, sock), ERR_IN_USE);
+    struct addr addr;
+    sock_t listener = rig_listen(rig->port, ADDR_IPV4, &addr);
+    assert_ok(port_attach(other, listener)); /* its clients can be had in another way */
+    port_close_socket(other, listener, SOCK_CLOSE_NORMAL);
+    struct sock_record *record = socks_find(&rig->port->socks, listener);
+    atomic_store(&record->attached,
+                 false); /* both are in this process, which is the test's doing */
+    port_close(other);
+    rig_close(rig->port, sock);
+    net_close(peer);
 }
 
 /* ---- skip-on-success ---- */
@@ -357,6 +402,9 @@ int main(void)
         cmocka_unit_test(statuses_mean_what_windows_means_by_them),
         cmocka_unit_test(a_status_of_success_or_information_is_no_error),
         cmocka_unit_test(a_warning_is_an_error),
+        cmocka_unit_test(a_connect_without_a_free_port_is_no_want_of_memory),
+        cmocka_unit_test(a_refusal_is_asked_for_again_less_often_the_nearer_the_server),
+        rig_test(a_connection_that_another_port_has_cannot_be_attached),
         iocp_test(sockets_skip_unless_it_is_forbidden),
         iocp_test(what_is_no_socket_cannot_be_attached),
         iocp_test(a_read_is_left_alone_once_the_system_has_it),

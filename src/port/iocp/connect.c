@@ -33,25 +33,48 @@ static bool knows_no_retransmission(void)
            (info.dwMajorVersion == 10 && info.dwBuildNumber >= 16299);
 }
 
-/* A refusal is answered by Windows with three more attempts, half a second apart. On this very
- * machine it is final: a game server that is being restarted should be noticed at once. */
-static void refuse_at_once(SOCKET sock)
+static bool is_of_own_network(const struct addr *to)
 {
-    enum { UNASKED, YES, NO };
-    static _Atomic int works = UNASKED;
-    if (atomic_load_explicit(&works, memory_order_relaxed) == UNASKED)
-        atomic_store(&works, knows_no_retransmission() ? YES : NO);
-    if (atomic_load_explicit(&works, memory_order_relaxed) == NO)
-        return;
+    const uint8_t *ip = to->ip;
+    if (to->family == ADDR_IPV4) /* RFC 1918, RFC 3927 */
+        return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xF0) == 16) ||
+               (ip[0] == 192 && ip[1] == 168) || (ip[0] == 169 && ip[1] == 254);
+    return (ip[0] & 0xFE) == 0xFC || (ip[0] == 0xFE && (ip[1] & 0xC0) == 0x80);
+}
 
-    TCP_INITIAL_RTO_PARAMETERS parameters = {.Rtt = TCP_INITIAL_RTO_UNSPECIFIED_RTT,
-                                             .MaxSynRetransmissions =
-                                                 TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS};
+/* Windows does not believe a refusal: it repeats the SYN half a second later, by default so often
+ * that two seconds go by. On this very machine a refusal is final: a game server that is being
+ * restarted should be noticed at once. A check has no more than a second, as a rule. In networks of
+ * one's own a SYN is hardly lost; elsewhere two repetitions are what fits into connect_timeout. */
+unsigned connect_syn_retries(const struct addr *to, bool is_check, bool knows_none)
+{
+    if (addr_is_loopback(to) || is_check)
+        return knows_none ? 0 : 1;
+    return is_of_own_network(to) ? 1 : 2;
+}
+
+/* A wish: systems without it wait for longer. */
+static void limit_syns(SOCKET sock, const struct addr *to, bool is_check)
+{
+    enum { UNASKED, NONE_TOO, SOME, NOTHING }; /* what this system can be asked for */
+    static _Atomic int known = UNASKED;
+    int knows = atomic_load_explicit(&known, memory_order_relaxed);
+    if (knows == UNASKED) {
+        knows = knows_no_retransmission() ? NONE_TOO : SOME;
+        atomic_store(&known, knows);
+    }
+    if (knows == NOTHING)
+        return;
+    unsigned retries = connect_syn_retries(to, is_check, knows == NONE_TOO);
+    TCP_INITIAL_RTO_PARAMETERS parameters = {
+        .Rtt = TCP_INITIAL_RTO_UNSPECIFIED_RTT,
+        .MaxSynRetransmissions =
+            retries == 0 ? TCP_INITIAL_RTO_NO_SYN_RETRANSMISSIONS : (UCHAR)retries};
     DWORD bytes = 0;
     if (WSAIoctl(sock, SIO_TCP_INITIAL_RTO, &parameters, sizeof parameters, NULL, 0, &bytes,
                  NULL, NULL) != 0 &&
         WSAGetLastError() == WSAEOPNOTSUPP)
-        atomic_store(&works, NO); /* Wine: spares the call next time */
+        atomic_store(&known, NOTHING); /* Wine: spares the call next time */
 }
 
 /* A router's "unreachable" ends the attempt instead of being waited out ("IPPROTO_TCP socket
@@ -69,9 +92,15 @@ static void believe_icmp(SOCKET sock)
 }
 
 /* The port is chosen by ConnectEx, so a collision is want of ports, not a wrong address. */
-static enum err connect_error(enum err err)
+static enum err choice_error(enum err err)
 {
     return err == ERR_IN_USE ? ERR_NO_PORTS : err;
+}
+
+/* WSAENOBUFS, too: it is the answer when each local port is taken. */
+enum err connect_error(int code)
+{
+    return code == WSAENOBUFS ? ERR_NO_PORTS : choice_error(error_from_wsa(code));
 }
 
 /* Until this is done shutdown() and getpeername() fail ("LPFN_CONNECTEX", remarks), though some
@@ -96,9 +125,8 @@ enum outcome connect_start(struct port *port, struct op *op)
     enum err err = bind_if_free(op->sock, family);
     if (err != ERR_OK)
         return iocp_known(op, err, WSAGetLastError());
-    if (addr_is_loopback(&op->addr))
-        refuse_at_once((SOCKET)op->sock);
-    else
+    limit_syns((SOCKET)op->sock, &op->addr, op->is_check);
+    if (!addr_is_loopback(&op->addr))
         believe_icmp((SOCKET)op->sock);
 
     struct sockaddr_storage to;
@@ -112,7 +140,7 @@ enum outcome connect_start(struct port *port, struct op *op)
     case CALL_DONE: return complete(op);
     case CALL_FAILED: break;
     }
-    return iocp_known(op, connect_error(error_from_wsa(code)), code);
+    return iocp_known(op, connect_error(code), code);
 }
 
 void connect_finish(struct op *op, LONG status)
@@ -121,5 +149,5 @@ void connect_finish(struct op *op, LONG status)
     if (err == ERR_OK)
         (void)complete(op);
     else
-        (void)iocp_known(op, connect_error(err), status);
+        (void)iocp_known(op, choice_error(err), status);
 }

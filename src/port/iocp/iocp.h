@@ -204,6 +204,10 @@ enum outcome accept_start(struct port *port, struct op *op);
 void accept_finish(struct port *port, struct op *op, LONG status);
 enum outcome connect_start(struct port *port, struct op *op);
 void connect_finish(struct op *op, LONG status);
+/* What Winsock's error of ConnectEx means. */
+enum err connect_error(int code);
+/* How often a SYN is to be repeated, also after a refusal; 0 needs `knows_none`. */
+unsigned connect_syn_retries(const struct addr *to, bool is_check, bool knows_none);
 enum outcome read_start(struct port *port, struct op *op);
 void read_finish(struct op *op, LONG status, uint32_t bytes);
 enum outcome write_start(struct port *port, struct op *op);

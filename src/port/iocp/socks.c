@@ -66,6 +66,14 @@ static bool set_skip(sock_t sock)
                                                   FILE_SKIP_SET_EVENT_ON_HANDLE) != 0;
 }
 
+static bool listens(sock_t sock)
+{
+    BOOL value = FALSE;
+    int size = sizeof value;
+    return getsockopt((SOCKET)sock, SOL_SOCKET, SO_ACCEPTCONN, (char *)&value, &size) == 0 &&
+           value;
+}
+
 enum err port_attach(struct port *port, sock_t sock)
 {
     struct sock_record *record = NULL;
@@ -88,6 +96,9 @@ enum err port_attach(struct port *port, sock_t sock)
     bool associated = CreateIoCompletionPort((HANDLE)sock, port->handle, KEY_SOCKET, 0) != NULL;
     if (!associated && GetLastError() != ERROR_INVALID_PARAMETER)
         return error_last();
+    /* Only of a listener can the results be had in another way; see foreign.c. */
+    if (!associated && !listens(sock))
+        return ERR_IN_USE;
 
     /* Nothing below may fail: a socket cannot be taken off a completion port again. */
     record->foreign = !associated;
