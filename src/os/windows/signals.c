@@ -2,6 +2,7 @@
 
 #include "os/os.h"
 #include "os/windows/error.h"
+#include "os/windows/signals_private.h"
 #include "os/windows/windows_api.h"
 
 /* The system gives a closing program 5 s before it kills it. */
@@ -21,15 +22,34 @@ static void deliver(enum signal_kind kind)
     os_mutex_unlock(&receiver.mutex);
 }
 
-/* The system calls it on a thread of its own. */
-static BOOL WINAPI on_control(DWORD control)
+enum control_does signals_control(DWORD control, DWORD session)
 {
     switch (control) {
     case CTRL_C_EVENT:
-    case CTRL_BREAK_EVENT: deliver(SIGNAL_STOP); return TRUE;
+    case CTRL_BREAK_EVENT: return CONTROL_STOPS;
     case CTRL_CLOSE_EVENT:
-    case CTRL_LOGOFF_EVENT:
-    case CTRL_SHUTDOWN_EVENT:
+    case CTRL_SHUTDOWN_EVENT: return CONTROL_STOPS_QUICK;
+    /* It does not say who logs off, and comes to services whoever does ("HandlerRoutine callback
+     * function"). In the session of a user it is that user. */
+    case CTRL_LOGOFF_EVENT: return session == 0 ? CONTROL_NOTHING : CONTROL_STOPS_QUICK;
+    }
+    return CONTROL_UNKNOWN;
+}
+
+static DWORD own_session(void)
+{
+    DWORD session = 0;
+    return ProcessIdToSessionId(GetCurrentProcessId(), &session) ? session : 0;
+}
+
+/* The system calls it on a thread of its own. */
+static BOOL WINAPI on_control(DWORD control)
+{
+    switch (signals_control(control, own_session())) {
+    case CONTROL_UNKNOWN: return FALSE;
+    case CONTROL_NOTHING: return TRUE;
+    case CONTROL_STOPS: deliver(SIGNAL_STOP); return TRUE;
+    case CONTROL_STOPS_QUICK:
         deliver(SIGNAL_STOP_QUICK);
         /* The process ends as soon as this returns. */
         WaitForSingleObject(receiver.stopped, HOLD_MS);
