@@ -84,10 +84,12 @@ enum err local_listen(const char *path, struct local_listener **out)
     if (err != ERR_OK)
         goto free_listener;
 
-    /* Full access for SYSTEM, administrators and the owner; nobody else, nothing inherited. */
-    if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(
-            L"D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;OW)", SDDL_REVISION_1, &listener->descriptor,
-            NULL)) {
+    wchar_t rights[LOCAL_RIGHTS_MAX];
+    err = local_rights(rights);
+    if (err != ERR_OK)
+        goto free_path;
+    if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(rights, SDDL_REVISION_1,
+                                                              &listener->descriptor, NULL)) {
         err = error_last();
         goto free_path;
     }
@@ -236,7 +238,7 @@ enum err local_connect(const char *path, struct local_conn **out)
     for (;;) {
         /* The server may learn who we are, but not act in our name. */
         pipe = CreateFileW(
-            wide, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING,
+            wide, LOCAL_CLIENT_RIGHTS, 0, NULL, OPEN_EXISTING,
             FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION, NULL);
         if (pipe != INVALID_HANDLE_VALUE)
             break;

@@ -4,6 +4,7 @@
  * the name was made, and can only be somebody in whose name the maker may act. A client is judged
  * by its token ("ImpersonateNamedPipeClient function").
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,27 @@ static bool is_mine(PSID sid)
                  EqualSid(sid, owner.owner.Owner));
     CloseHandle(token);
     return mine;
+}
+
+enum err local_rights(wchar_t text[LOCAL_RIGHTS_MAX])
+{
+    HANDLE token;
+    union sid_room user;
+    wchar_t *sid;
+    if (!OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token))
+        return error_last();
+    enum err err = get_token_part(token, TokenUser, &user);
+    CloseHandle(token);
+    if (err != ERR_OK)
+        return err;
+    if (!ConvertSidToStringSidW(user.user.User.Sid, &sid))
+        return error_last();
+    int len = _snwprintf(text, LOCAL_RIGHTS_MAX - 1,
+                         L"D:P(A;;GA;;;SY)(A;;GA;;;BA)(A;;GA;;;OW)(A;;0x%lx;;;%ls)",
+                         (unsigned long)LOCAL_CLIENT_RIGHTS, sid);
+    LocalFree(sid);
+    text[LOCAL_RIGHTS_MAX - 1] = L'\0';
+    return len > 0 && len < LOCAL_RIGHTS_MAX - 1 ? ERR_OK : ERR_RANGE;
 }
 
 static bool is_admin(PSID sid)
