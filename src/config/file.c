@@ -5,14 +5,30 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static int get_mode(const char *path, unsigned *mode)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return errno;
+    *mode = info.st_mode;
+    return 0;
+}
+
+static struct file_calls system_calls = {.open = fopen, .get_mode = get_mode};
+
+void file_use(const struct file_calls *calls)
+{
+    system_calls = *calls;
+}
+
 int file_read(const char *path, size_t max, struct str *out)
 {
     /* Opening a directory fails in a different way on each system. */
-    struct stat info;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    unsigned mode;
+    if (system_calls.get_mode(path, &mode) == 0 && S_ISDIR(mode))
         return EISDIR;
 
-    FILE *file = fopen(path, "rb");
+    FILE *file = system_calls.open(path, "rb");
     if (file == NULL)
         return errno;
     char part[16 * 1024];
@@ -35,8 +51,8 @@ int file_read(const char *path, size_t max, struct str *out)
 
 bool file_is_plain(const char *path)
 {
-    struct stat info;
-    return stat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode);
+    unsigned mode;
+    return system_calls.get_mode(path, &mode) != 0 || S_ISREG(mode) || S_ISDIR(mode);
 }
 
 static bool is_slash(char c)

@@ -7,8 +7,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/str.h"
+
+/* How files are opened: as fopen() and stat() do, unless told otherwise, which the program does
+ * before any other thread reads. On Windows those two take a path in the code page of the system
+ * and not in UTF-8 (before Windows 10 1903 in any case); see os/os.h. */
+struct file_calls {
+    FILE *(*open)(const char *path, const char *mode); /* NULL and errno, or a file */
+    int (*get_mode)(const char *path, unsigned *mode); /* st_mode; returns 0 or an errno */
+};
+void file_use(const struct file_calls *calls);
 
 /* Adds all of a file to `out`, of a larger one only some more than `max` bytes. Returns 0 or an
  * errno; EISDIR for a folder on every system, ENOMEM when `out` has failed. */

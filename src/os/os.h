@@ -93,6 +93,9 @@ uint64_t os_random(void);
 /* fopen() for a UTF-8 path; the file is not inherited by children and can be renamed, replaced
  * and removed while it is open. ERR_INVALID: not a mode, or a directory. */
 enum err os_file_open(FILE **out, const char *path, const char *mode);
+/* fopen() and, of stat(), the mode, with errno, for what lies below os/; the path is UTF-8. */
+FILE *os_fopen(const char *path, const char *mode);
+int os_file_mode(const char *path, unsigned *mode);
 /* Hands everything written so far to the disk and waits for it. */
 enum err os_file_sync(FILE *file);
 enum err os_file_remove(const char *path);
@@ -100,6 +103,10 @@ enum err os_file_remove(const char *path);
 enum err os_file_replace(const char *from, const char *to);
 /* The absolute form of a path, for messages and `show info`; `path` itself if it has none. */
 void os_full_path(const char *path, char *out, size_t size);
+
+/* The arguments of the program in UTF-8, as main() got them or as Windows has them: main() gets
+ * them in the code page of the system there. They stay. */
+char **os_arguments(int *argc, char **argv);
 
 /* The calling program's own file, absolute UTF-8 path. */
 enum err os_program_path(char *out, size_t size);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/file.h"
 #include "config/keys.h"
 #include "control/parse_line.h"
 #include "control/remote.h"
@@ -130,7 +131,10 @@ static int console(const struct arguments *arguments)
 
 int program_main(int argc, char *argv[])
 {
+    static const struct file_calls file_calls = {.open = os_fopen, .get_mode = os_file_mode};
     os_init();
+    argv = os_arguments(&argc, argv);
+    file_use(&file_calls);
     struct arguments arguments;
     struct str text;
     str_init(&text);

@@ -185,3 +185,23 @@ enum err os_program_path(char *out, size_t size)
     out[len] = '\0';
     return ERR_OK;
 }
+
+FILE *os_fopen(const char *path, const char *mode)
+{
+    return fopen(path, mode);
+}
+
+int os_file_mode(const char *path, unsigned *mode)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return errno;
+    *mode = info.st_mode;
+    return 0;
+}
+
+char **os_arguments(int *argc, char **argv)
+{
+    (void)argc;
+    return argv;
+}
