@@ -18,14 +18,24 @@
 typedef intptr_t sock_t; /* file descriptor or SOCKET */
 #define SOCK_NONE ((sock_t)-1)
 
-/* A TCP socket for the port. ERR_NO_DESCRIPTORS, ERR_NOMEM, ERR_NO_FAMILY (no such addresses on
- * this system: a kernel without IPv6). */
+/* Sockets of sessions and health checks get only the first `count` descriptors of the process;
+ * those behind them are for its files, its console and its listeners. Linux gives the lowest
+ * free number, so a number of `count` or more says that as many are in use. Without a call all
+ * may be used, as on Windows, where nothing limits them. Before the first socket. */
+void sock_set_ceiling(uint64_t count);
+
+/* True for a socket above the ceiling, which is to be closed. */
+bool sock_is_above_ceiling(sock_t sock);
+
+/* A TCP socket for the port. ERR_NO_DESCRIPTORS, also at the ceiling; ERR_NOMEM; ERR_NO_FAMILY (no
+ * such addresses on this system: a kernel without IPv6). */
 enum err sock_open(enum addr_family family, sock_t *out);
 
 /* A listening TCP socket. Linux: SO_REUSEADDR; Windows: SO_EXCLUSIVEADDRUSE ("Using
  * SO_REUSEADDR and SO_EXCLUSIVEADDRUSE"), and a backlog of SOMAXCONN_HINT(backlog).
  * `dual_stack` lets an IPv6 listener take IPv4 clients (IPV6_V6ONLY = 0), else it is IPv6 only.
- * ERR_IN_USE, ERR_ACCESS, ERR_NO_ADDRESS and the errors of sock_open(); on Windows also
+ * ERR_IN_USE, ERR_ACCESS, ERR_NO_ADDRESS and the errors of sock_open(), whose ceiling does not
+ * hold here; on Windows also
  * ERR_RESERVED: the port lies in a range that the system has put aside ("netsh int ipv4 show
  * excludedportrange tcp"; Hyper-V and Docker take such ranges), or its holder is exclusive. */
 enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock_t *out);

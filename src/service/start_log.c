@@ -3,29 +3,51 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "config/listen.h"
 #include "os/os.h"
+#include "os/sock.h"
 #include "port/port.h"
 #include "service/listen_ports.h"
 
-/* Descriptors that are neither a listener, one end of a session nor a client in the tarpit:
- * standard streams, log, port, console and its clients, and some to spare for what libraries open
- * for a moment. */
-#define DESCRIPTOR_RESERVE 48
-#define PER_SESSION        2
-#define PER_WORKER         2 /* a pipe */
+/* Descriptors that are neither a listener, one end of a session nor a client in the tarpit. Own are
+ * those that are always open: standard streams, log, port, signals, the console's endpoint. In
+ * reserve are those that are opened when they are needed: consoles (two each), log and state
+ * file, a configuration, what libraries open for a moment, and for a takeover a copy of each
+ * listener. */
+#define OWN         16
+#define RESERVE_MIN 12
+#define RESERVE_MAX 48
+#define PER_SESSION 2
+#define PER_WORKER  2 /* a pipe */
 
-static uint64_t fixed_descriptors(const struct conf *conf)
+static uint64_t count_listeners(const struct conf *conf)
 {
-    uint64_t workers = conf->workers > 0 ? conf->workers : os_cpu_count();
-    uint64_t count = DESCRIPTOR_RESERVE + PER_WORKER * workers;
-    bool tarpit = false;
-    for (size_t i = 0; i < conf->route_count; i++) {
-        tarpit = tarpit || conf->routes[i].refuse == CONF_REFUSE_TARPIT;
+    uint64_t count = 0;
+    for (size_t i = 0; i < conf->route_count; i++)
         for (size_t k = 0; k < conf->routes[i].listen_count; k++)
             count += conf->routes[i].listens[k].port_count;
-    }
-    return count + (tarpit ? conf->tarpit_max : 0);
+    return count;
+}
+
+static uint64_t count_fixed(const struct conf *conf)
+{
+    bool tarpit = false;
+    for (size_t i = 0; i < conf->route_count; i++)
+        tarpit = tarpit || conf->routes[i].refuse == CONF_REFUSE_TARPIT;
+    return OWN + PER_WORKER * (uint64_t)(conf->workers > 0 ? conf->workers : os_cpu_count()) +
+           count_listeners(conf) + (tarpit ? conf->tarpit_max : 0);
+}
+
+/* Where little is allowed, clients get most of it all the same. */
+static uint64_t choose_reserve(const struct conf *conf, uint64_t limit)
+{
+    uint64_t part = limit / 8, copies = count_listeners(conf);
+    uint64_t reserve = part < RESERVE_MIN   ? RESERVE_MIN
+                       : part > RESERVE_MAX ? RESERVE_MAX
+                                            : part;
+    reserve += copies < limit / 8 ? copies : limit / 8;
+    return reserve < limit ? reserve : 0;
 }
 
 static void check_descriptors(const struct conf *conf)
@@ -37,21 +59,21 @@ static void check_descriptors(const struct conf *conf)
         log_notice("limit of %s raised from %" PRIu64 " to %" PRIu64, name, before, limit);
     if (limit == UINT64_MAX)
         return;
-    uint64_t fixed = fixed_descriptors(conf);
+    uint64_t reserve = choose_reserve(conf, limit);
+    sock_set_ceiling(limit - reserve);
+    uint64_t fixed = count_fixed(conf) + reserve;
     uint64_t need = fixed + PER_SESSION * (uint64_t)conf->max_sessions;
     if (need <= limit)
         return;
     uint64_t fit = limit > fixed ? (limit - fixed) / PER_SESSION : 0;
+    char advice[80] = ", too few for even one session: raise that limit";
     if (fit > 0)
-        log_warning("max_sessions = %" PRIu32 " needs %" PRIu64
-                    " descriptors, but %s allows %" PRIu64
-                    ": raise that limit, or set max_sessions = %" PRIu64,
-                    conf->max_sessions, need, name, limit, fit);
-    else
-        log_warning("max_sessions = %" PRIu32 " needs %" PRIu64
-                    " descriptors, but %s allows %" PRIu64
-                    ", too few for even one session: raise that limit",
-                    conf->max_sessions, need, name, limit);
+        str_format(advice, sizeof advice, ": raise that limit, or set max_sessions = %" PRIu64,
+                   fit);
+    log_warning("max_sessions = %" PRIu32 " needs %" PRIu64
+                " descriptors, but %s allows %" PRIu64 ", of which %" PRIu64
+                " are kept for console, takeover and files%s",
+                conf->max_sessions, need, name, limit, reserve, advice);
 }
 
 static void warn(const char *where, const char *text)

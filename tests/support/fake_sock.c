@@ -99,6 +99,17 @@ void fake_sock_forget_all(void)
 
 /* ---- os/sock.h, all of it: a symbol left out would pull in the real ones as well ---- */
 
+void sock_set_ceiling(uint64_t count)
+{
+    (void)count; /* descriptors run out by fake_fail() */
+}
+
+bool sock_is_above_ceiling(sock_t sock)
+{
+    (void)sock;
+    return false;
+}
+
 enum err sock_open(enum addr_family family, sock_t *out)
 {
     enum err err;

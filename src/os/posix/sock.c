@@ -18,7 +18,19 @@ enum err bsd_error(void)
     return error_last();
 }
 
-enum err sock_open(enum addr_family family, sock_t *out)
+static uint64_t ceiling = UINT64_MAX; /* not changed once there are threads */
+
+void sock_set_ceiling(uint64_t count)
+{
+    ceiling = count;
+}
+
+bool sock_is_above_ceiling(sock_t sock)
+{
+    return (uint64_t)sock >= ceiling;
+}
+
+static enum err open_any(enum addr_family family, sock_t *out)
 {
     int fd =
         socket(bsd_family(family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -49,6 +61,20 @@ bool sock_is_own_addr(const struct addr *addr)
     return own;
 }
 
+enum err sock_open(enum addr_family family, sock_t *out)
+{
+    sock_t sock = SOCK_NONE;
+    enum err err = open_any(family, &sock);
+    if (err != ERR_OK)
+        return err;
+    if (sock_is_above_ceiling(sock)) {
+        close((int)sock);
+        return ERR_NO_DESCRIPTORS;
+    }
+    *out = sock;
+    return ERR_OK;
+}
+
 static enum err set(int fd, int level, int name, int value)
 {
     if (setsockopt(fd, level, name, &value, sizeof value) != 0)
@@ -64,7 +90,7 @@ enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock
         return ERR_INVALID;
 
     sock_t sock = SOCK_NONE;
-    enum err err = sock_open((enum addr_family)addr->family, &sock);
+    enum err err = open_any((enum addr_family)addr->family, &sock);
     if (err != ERR_OK)
         return err;
     int fd = (int)sock;

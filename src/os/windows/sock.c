@@ -12,6 +12,17 @@ enum err bsd_error(void)
     return error_last(); /* WSAGetLastError() is GetLastError() */
 }
 
+void sock_set_ceiling(uint64_t count)
+{
+    (void)count; /* handles have no limit that could be run into */
+}
+
+bool sock_is_above_ceiling(sock_t sock)
+{
+    (void)sock;
+    return false;
+}
+
 enum err sock_open(enum addr_family family, sock_t *out)
 {
     SOCKET sock = WSASocketW(bsd_family(family), SOCK_STREAM, IPPROTO_TCP, NULL, 0,

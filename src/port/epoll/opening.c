@@ -130,6 +130,11 @@ void accept_run(struct port *port, struct worker *worker, struct record *record,
         int code = fd < 0 ? errno : 0;
         if (code == EINTR)
             continue;
+        if (fd >= 0 && sock_is_above_ceiling(fd)) {
+            /* There was one descriptor, but not for a client. */
+            close(fd);
+            code = EMFILE;
+        }
 
         os_mutex_lock(&record->lock);
         if (!would_block(code)) {
