@@ -153,25 +153,6 @@ size_t log_format_time(uint64_t wall_us, char *text, size_t size)
                       in_day / 1000 % 60, in_day % 1000);
 }
 
-/* The length of the character at `c`, which begins a well-formed one. */
-static size_t character_length(const unsigned char *c)
-{
-    return c[0] < 0x80 ? 1 : c[0] < 0xE0 ? 2 : c[0] < 0xF0 ? 3 : 4;
-}
-
-/* True for what could end the line, move the cursor or reorder what is shown: C0 and C1
- * controls, DEL, the line and paragraph separators, and directional overrides and isolates. */
-static bool is_control(const unsigned char *c)
-{
-    if (c[0] < 0x20 || c[0] == 0x7F)
-        return true;
-    if (c[0] == 0xC2)
-        return c[1] < 0xA0;
-    if (c[0] == 0xE2 && c[1] == 0x80)
-        return c[2] >= 0xA8 && c[2] <= 0xAE;
-    return c[0] == 0xE2 && c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9;
-}
-
 /* Appends the message, which may hold any bytes: what is no well-formed printable text stands
  * as \xNN, so that no peer can forge or hide a line. A message that would make the line longer
  * than `max` is cut between two characters and ends in "...". */
@@ -181,25 +162,11 @@ static void add_message(struct line *line, const char *message, size_t len, bool
     static const char dots[] = "...";
     const size_t dots_len = sizeof dots - 1;
     size_t cut = line->len; /* where the dots can begin */
-    size_t well_formed = str_utf8_prefix(message, len);
 
     for (size_t at = 0; at < len;) {
-        const unsigned char *c = (const unsigned char *)message + at;
-        char escaped[3 * 4 + 1]; /* no control has more than three bytes */
-        const char *piece = message + at;
-        size_t step = 1;
+        char piece[STR_ESCAPED_MAX];
         size_t piece_len;
-        if (at < well_formed)
-            step = character_length(c);
-        if (at < well_formed && !is_control(c)) {
-            piece_len = step;
-        } else {
-            piece = escaped;
-            piece_len = 0;
-            for (size_t i = 0; i < step; i++)
-                piece_len += str_format(escaped + piece_len, sizeof escaped - piece_len,
-                                        "\\x%02x", c[i]);
-        }
+        size_t step = str_escape_next(message + at, len - at, piece, &piece_len);
         if (line->len + piece_len > max) {
             is_cut = true;
             break;
@@ -208,10 +175,7 @@ static void add_message(struct line *line, const char *message, size_t len, bool
         line->len += piece_len;
         if (line->len + dots_len <= max)
             cut = line->len;
-
         at += step;
-        if (at > well_formed) /* a bad byte was passed; what follows may be good again */
-            well_formed = at + str_utf8_prefix(message + at, len - at);
     }
 
     if (is_cut) {

@@ -180,6 +180,77 @@ size_t str_utf8_prefix(const char *bytes, size_t len)
     return at;
 }
 
+bool str_is_control(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    if (c[0] < 0x20 || c[0] == 0x7F)
+        return true;
+    if (c[0] == 0xC2)
+        return c[1] < 0xA0;
+    if (c[0] == 0xD8)
+        return c[1] == 0x9C;          /* U+061C */
+    if (c[0] == 0xE2 && c[1] == 0x80) /* U+200E, U+200F, U+2028 to U+202E */
+        return c[2] == 0x8E || c[2] == 0x8F || (c[2] >= 0xA8 && c[2] <= 0xAE);
+    return c[0] == 0xE2 && c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9; /* U+2066 to U+2069 */
+}
+
+size_t str_escape_next(const char *text, size_t len, char piece[STR_ESCAPED_MAX],
+                       size_t *piece_len)
+{
+    size_t step = character_length((const unsigned char *)text, len);
+    *piece_len = 0;
+    if (step > 0 && !str_is_control(text)) {
+        memcpy(piece, text, step);
+        *piece_len = step;
+        return step;
+    }
+    step = step > 0 ? step : 1;
+    for (size_t i = 0; i < step; i++) /* no control has more than three bytes */
+        *piece_len += str_format(piece + *piece_len, STR_ESCAPED_MAX - *piece_len, "\\x%02x",
+                                 (unsigned char)text[i]);
+    return step;
+}
+
+void str_add_escaped(struct str *str, const char *text, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        char piece[STR_ESCAPED_MAX];
+        size_t piece_len = 1;
+        size_t step = 1;
+        if (text[at] == '\n' || text[at] == '\t')
+            piece[0] = text[at];
+        else
+            step = str_escape_next(text + at, len - at, piece, &piece_len);
+        str_add_bytes(str, piece, piece_len);
+        at += step;
+    }
+}
+
+static bool needs_escape(const struct str *str)
+{
+    for (size_t at = 0; at < str->len;) {
+        char piece[STR_ESCAPED_MAX];
+        size_t piece_len;
+        const char *c = str->data + at;
+        size_t step = str_escape_next(c, str->len - at, piece, &piece_len);
+        if (piece_len != step && *c != '\n' && *c != '\t')
+            return true;
+        at += step;
+    }
+    return false;
+}
+
+void str_escape(struct str *str)
+{
+    if (!needs_escape(str))
+        return;
+    struct str escaped;
+    str_init(&escaped);
+    str_add_escaped(&escaped, str->data, str->len);
+    str_free(str);
+    *str = escaped;
+}
+
 size_t str_columns(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;

@@ -79,6 +79,23 @@ const char *str_nearest(const char *word, const char *const names[]);
  * surrogates, at most U+10FFFF); equals len when all of it is well-formed. */
 size_t str_utf8_prefix(const char *bytes, size_t len);
 
+/* True for a character that could end a line, move a terminal's cursor or reorder what is shown:
+ * C0 and C1 controls, DEL, the line and paragraph separators, and all that control the direction
+ * of text (Unicode's Bidi_Control). `c` begins a well-formed one. */
+bool str_is_control(const char *c);
+
+/* Writes what a terminal may get in the place of the next bytes of a text that may hold anything:
+ * the character itself or, for controls and bytes that are no UTF-8, each byte as "\xNN". Returns
+ * how many bytes of the text that was, 1 or more; *piece_len is that of the piece, without a
+ * zero byte. */
+#define STR_ESCAPED_MAX 16
+size_t str_escape_next(const char *text, size_t len, char piece[STR_ESCAPED_MAX],
+                       size_t *piece_len);
+
+/* Adds a text of several lines escaped like that; only newlines and tabs stay as they are. */
+void str_add_escaped(struct str *str, const char *text, size_t len);
+void str_escape(struct str *str); /* the same for all that it holds */
+
 /* Display columns of UTF-8 text, one per code point. */
 size_t str_columns(const char *text);
 

@@ -41,7 +41,7 @@ static const char *find_odd(const char *text, size_t len, size_t *at)
         *at = i;
         if ((c < 0x20 && c != '\t') || c == 0x7f)
             return "a control character";
-        if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0) /* U+0080 to U+009F */
+        if (c >= 0xc2 && str_is_control(text + i)) /* not the second byte of another */
             return "a control character";
         if (c == 0xc2 && (unsigned char)text[i + 1] == 0xa0)
             return "a no-break space";

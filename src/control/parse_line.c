@@ -18,20 +18,12 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-static bool is_control(unsigned char c)
-{
-    return c < 0x20 || c == 0x7f;
-}
-
 size_t parse_printable_prefix(const char *bytes, size_t len)
 {
     size_t good = str_utf8_prefix(bytes, len);
     for (size_t i = 0; i < good; i++) {
-        unsigned char c = (unsigned char)bytes[i];
-        if (is_control(c))
-            return i;
-        /* U+0080 .. U+009F, which terminals take for control sequences as well. */
-        if (c == 0xc2 && i + 1 < good && (unsigned char)bytes[i + 1] < 0xa0)
+        bool begins = ((unsigned char)bytes[i] & 0xc0) != 0x80; /* a character */
+        if (begins && str_is_control(bytes + i))
             return i;
     }
     return good;
@@ -53,7 +45,7 @@ static bool check_bytes(const struct scan *scan)
     unsigned char c = (unsigned char)scan->line[at];
     if (c == 0)
         str_format(scan->why, PARSE_WHY_MAX, "byte %zu of the line is a NUL", at + 1);
-    else if (is_control(c) || str_utf8_prefix(scan->line + at, scan->len - at) > 0)
+    else if (str_utf8_prefix(scan->line + at, scan->len - at) > 0)
         str_format(scan->why, PARSE_WHY_MAX,
                    "byte %zu of the line (0x%02x) is a control character", at + 1, c);
     else

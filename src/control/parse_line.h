@@ -3,8 +3,8 @@
  * Words are separated by blanks (space, tab). "double quotes" hold a word together, with \" and
  * \\ inside; 'single quotes' take everything as it stands; outside of quotes a backslash takes
  * the next character as it stands. A line whose first word begins with # is a comment and has
- * no words. A line may end in CR, LF or both. Control characters (NUL too), bytes that are no
- * well-formed UTF-8, unclosed quotes, overlong lines and too many words are errors, never cut
+ * no words. A line may end in CR, LF or both. Control characters (NUL and those that change the
+ * direction of text too), bytes that are no well-formed UTF-8, unclosed quotes, overlong lines and too many words are errors, never cut
  * or skipped in silence, so nothing that came through here can upset a terminal or a log.
  *
  * Threads: any; no state is kept.
@@ -41,7 +41,7 @@ bool parse_line_partial(const char *line, size_t len, struct parsed_line *out);
 void parse_line_quote(const char *word, struct str *out);
 
 /* The length of the well-formed, printable text at `bytes`: up to the first control character
- * (C0, DEL or C1) or byte that is no well-formed UTF-8. */
+ * (str_is_control()) or byte that is no well-formed UTF-8. */
 size_t parse_printable_prefix(const char *bytes, size_t len);
 
 #endif

@@ -28,6 +28,7 @@ static void run(void *ctx, const char *line, size_t len, unsigned columns,
         prompt->session.columns = columns;
     prompt->columns = columns;
     command_run(&prompt->session, line, len, result);
+    str_escape(&result->text); /* names and texts come from files, too */
 }
 
 static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)

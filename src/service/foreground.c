@@ -257,8 +257,13 @@ static void report_failures(const struct str *why, bool also_stderr)
     for (const char *line = why->data; *line != '\0';) {
         size_t len = strcspn(line, "\n");
         log_error("%.*s", (int)len, line);
-        if (also_stderr)
-            fprintf(stderr, "pairport: %.*s\n", (int)len, line);
+        if (also_stderr) {
+            struct str shown; /* another relay's words may be among them */
+            str_init(&shown);
+            str_add_escaped(&shown, line, len);
+            fprintf(stderr, "pairport: %s\n", shown.data);
+            str_free(&shown);
+        }
         line += len + (line[len] == '\n');
     }
 }

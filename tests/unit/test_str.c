@@ -332,6 +332,55 @@ static void bad_utf8_ends_the_prefix(void **state)
     }
 }
 
+static void what_a_terminal_must_not_get_is_escaped(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *shown;
+    } texts[] = {
+        {"two\nlines\tand text", "two\nlines\tand text"},
+        {"Gr\xc3\xbc\xc3\x9f \xf0\x9f\x8e\xae", "Gr\xc3\xbc\xc3\x9f \xf0\x9f\x8e\xae"},
+        {"\x1b]0;title\x07", "\\x1b]0;title\\x07"},
+        {"a\rb\x7f", "a\\x0db\\x7f"},
+        {"\xc2\x9b"
+         "31m",
+         "\\xc2\\x9b31m"}, /* C1 */
+        {"\xe2\x80\xae"
+         "abc",
+         "\\xe2\\x80\\xae"
+         "abc"}, /* U+202E */
+        {"\xe2\x81\xa7"
+         "abc",
+         "\\xe2\\x81\\xa7"
+         "abc"}, /* U+2067 */
+        {"\xe2\x80\x8f"
+         "abc",
+         "\\xe2\\x80\\x8f"
+         "abc"}, /* U+200F */
+        {"\xd8\x9c"
+         "abc",
+         "\\xd8\\x9c"
+         "abc"}, /* U+061C */
+        {"a\xe2\x80\xa8"
+         "b\xe2\x80\xa9",
+         "a\\xe2\\x80\\xa8"
+         "b\\xe2\\x80\\xa9"}, /* lines */
+        {"\xff"
+         "a\xc3",
+         "\\xff"
+         "a\\xc3"}, /* no UTF-8 */
+        {"\xe2\x82\xac", "\xe2\x82\xac"},
+    };
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct str str;
+        str_init(&str);
+        str_add(&str, texts[i].text);
+        str_escape(&str);
+        assert_string_equal(str.data, texts[i].shown);
+        str_free(&str);
+    }
+}
+
 static void a_character_cut_by_the_length_is_not_in_the_prefix(void **state)
 {
     (void)state;
@@ -405,6 +454,7 @@ int main(void)
         cmocka_unit_test(of_equally_near_names_the_first_wins),
         cmocka_unit_test(well_formed_text_is_its_own_prefix),
         cmocka_unit_test(bad_utf8_ends_the_prefix),
+        cmocka_unit_test(what_a_terminal_must_not_get_is_escaped),
         cmocka_unit_test(a_character_cut_by_the_length_is_not_in_the_prefix),
         cmocka_unit_test(every_code_point_but_surrogates_is_well_formed),
         cmocka_unit_test(columns_are_code_points),
