@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/endpoint_private.h"
 #include "control/takeover.h"
 #include "control/wire.h"
 #include "os/local.h"
@@ -13,25 +14,7 @@
 #define ACCEPT_RETRY_MS  100
 #define REFUSAL_GRACE_MS 500  /* for a refused client to read why */
 #define STOP_GRACE_MS    2000 /* for answers under way when the endpoint stops */
-
-struct client {
-    struct endpoint *endpoint;
-    struct os_thread *thread; /* NULL: the place is free */
-    struct local_conn *conn;  /* NULL when the place is free */
-    bool answering;           /* a command runs or its answer is being sent */
-};
-
-struct endpoint {
-    const struct console *console;
-    struct local_listener *listener;
-    struct os_thread *thread;
-
-    struct os_mutex lock;   /* guards all below */
-    struct os_cond changed; /* an answer is sent, or a client is gone */
-    bool stopping;
-    struct os_thread *ended; /* of the client that left last; the next one to leave joins it */
-    struct client clients[ENDPOINT_CLIENTS_MAX];
-};
+#define PLACES           (sizeof((struct endpoint *)NULL)->clients / sizeof(struct client))
 
 /* ---- a client, in its thread ---- */
 
@@ -45,16 +28,74 @@ static const char *line_problem(enum err err)
 }
 
 /* True when the client goes on: an answer under way is not cut off by a stop, but is the last. */
-static bool set_answering(struct client *client, bool answering)
+static bool set_state(struct client *client, enum client_state state)
 {
     struct endpoint *endpoint = client->endpoint;
     os_mutex_lock(&endpoint->lock);
-    client->answering = answering;
-    bool goes_on = !endpoint->stopping;
-    if (!answering)
+    client->state = state;
+    client->since_ms = os_mono_ms();
+    bool goes_on = !endpoint->stopping && !client->dropped;
+    if (state == CLIENT_IDLE)
         os_cond_wake_all(&endpoint->changed);
     os_mutex_unlock(&endpoint->lock);
     return goes_on;
+}
+
+/* Some systems throw away what was not read when the writer closes: gives the client a moment to
+ * read and close first. */
+static void refuse(struct client *client, struct local_conn *conn, const char *why)
+{
+    set_state(client, CLIENT_TAKES);
+    if (wire_send_answer(conn, WIRE_ERROR, why, strlen(why)) != ERR_OK)
+        return;
+    uint64_t deadline = os_mono_ms() + REFUSAL_GRACE_MS;
+    for (uint64_t now = os_mono_ms(); now < deadline; now = os_mono_ms()) {
+        char ignored[64];
+        size_t got;
+        if (local_read(conn, ignored, sizeof ignored, (uint32_t)(deadline - now), &got) !=
+            ERR_OK)
+            break;
+    }
+}
+
+/* The endpoint admits only its own user and administrators anyway; this is what the system says
+ * of the one who came. */
+static bool is_stranger(struct local_conn *conn)
+{
+    static struct log_limit limit;
+    struct local_peer peer;
+    enum err err = local_peer(conn, &peer);
+    if (err == ERR_OK && (peer.same_user || peer.admin))
+        return false;
+    log_limited(&limit, LOG_WARNING, "console: a client is refused: %s",
+                err == ERR_OK ? peer.user : err_text(err));
+    return true;
+}
+
+/* Runs a line. False: the connection ends. */
+static bool serve_line(struct client *client, struct local_conn *conn, struct wire_input *input,
+                       struct command_session *session, const char *line, size_t len,
+                       struct command_result *result)
+{
+    struct endpoint *endpoint = client->endpoint;
+    bool takeover = takeover_is_request(line, len);
+    os_mutex_lock(&endpoint->lock);
+    const char *refusal = endpoint_refusal(client, line, takeover);
+    client->gives = takeover && refusal == NULL;
+    os_mutex_unlock(&endpoint->lock);
+    if (refusal != NULL) {
+        refuse(client, conn, refusal);
+        return false;
+    }
+    if (takeover) {
+        takeover_give(conn, input, session->console, line);
+        return false;
+    }
+    command_run(session, line, len, result);
+    enum wire_status status = result->failed ? WIRE_ERROR : result->quit ? WIRE_BYE : WIRE_OK;
+    set_state(client, CLIENT_TAKES);
+    return wire_send_answer(conn, status, result->text.data, result->text.len) == ERR_OK &&
+           !result->quit;
 }
 
 static void serve(struct client *client, struct local_conn *conn)
@@ -63,7 +104,7 @@ static void serve(struct client *client, struct local_conn *conn)
     struct wire_input input = {.len = 0};
     struct command_result result;
     command_result_init(&result);
-    bool open = true;
+    bool known = false, open = true;
     while (open) {
         char line[WIRE_LINE_MAX + 1];
         size_t len;
@@ -74,18 +115,17 @@ static void serve(struct client *client, struct local_conn *conn)
                 wire_send_answer(conn, WIRE_ERROR, problem, strlen(problem));
             break;
         }
-        if (!set_answering(client, true))
+        if (!set_state(client, CLIENT_RUNS))
             break;
-        if (takeover_is_request(line, len)) {
-            takeover_give(conn, &input, session.console, line);
-            set_answering(client, false);
+        if (!known && is_stranger(conn)) {
+            refuse(client, conn, "only the user of this relay and administrators may use it\n");
             break;
         }
-        command_run(&session, line, len, &result);
-        enum wire_status status = result.failed ? WIRE_ERROR : result.quit ? WIRE_BYE : WIRE_OK;
-        err = wire_send_answer(conn, status, result.text.data, result.text.len);
-        open = set_answering(client, false) && err == ERR_OK && !result.quit;
+        known = true;
+        open = serve_line(client, conn, &input, &session, line, len, &result);
+        open = set_state(client, CLIENT_IDLE) && open;
     }
+    set_state(client, CLIENT_IDLE);
     command_result_free(&result);
 }
 
@@ -101,59 +141,39 @@ static void run_client(void *arg)
     /* A thread cannot join itself: each that leaves joins the one that left before it, so that
      * at most one is not joined, however many clients there were. */
     os_mutex_lock(&endpoint->lock);
-    struct os_thread *before = endpoint->ended;
-    endpoint->ended = client->thread;
-    client->thread = NULL;
-    client->conn = NULL;
-    client->answering = false;
-    os_cond_wake_all(&endpoint->changed);
+    client->conn = NULL; /* nobody stops it any more */
+    client->dropped = true;
     os_mutex_unlock(&endpoint->lock);
     local_conn_close(conn);
+
+    os_mutex_lock(&endpoint->lock);
+    struct os_thread *before = endpoint->ended;
+    endpoint->ended = client->thread;
+    *client = (struct client){.endpoint = endpoint};
+    os_cond_wake_all(&endpoint->changed);
+    os_mutex_unlock(&endpoint->lock);
     if (before != NULL)
         os_thread_join(before);
 }
 
 /* ---- the listener, in its thread ---- */
 
-static void refuse(struct local_conn *conn, const char *why)
-{
-    wire_send_answer(conn, WIRE_ERROR, why, strlen(why));
-    /* Some systems throw away what was not read when the writer closes: give the client a
-     * moment to read and close first. */
-    uint64_t deadline = os_mono_ms() + REFUSAL_GRACE_MS;
-    for (uint64_t now = os_mono_ms(); now < deadline; now = os_mono_ms()) {
-        char ignored[64];
-        size_t got;
-        if (local_read(conn, ignored, sizeof ignored, (uint32_t)(deadline - now), &got) !=
-            ERR_OK)
-            break;
-    }
-    local_conn_close(conn);
-}
-
-/* With the lock held. */
-static struct client *find_place(struct endpoint *endpoint)
-{
-    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
-        if (endpoint->clients[i].thread == NULL)
-            return &endpoint->clients[i];
-    }
-    return NULL;
-}
-
 /* Starts the client's thread. False: `why` is what the client is to be told. */
 static bool admit(struct endpoint *endpoint, struct local_conn *conn, char why[96])
 {
     enum err err = ERR_OK;
+    bool spare;
     os_mutex_lock(&endpoint->lock);
-    struct client *client = endpoint->stopping ? NULL : find_place(endpoint);
+    struct client *client = endpoint->stopping ? NULL : endpoint_find_place(endpoint, &spare);
     if (endpoint->stopping) {
+        client = NULL;
         str_format(why, 96, "the relay has stopped\n");
     } else if (client == NULL) {
         str_format(why, 96, "all %d consoles of this relay are in use; close one\n",
                    ENDPOINT_CLIENTS_MAX);
     } else {
-        *client = (struct client){.endpoint = endpoint, .conn = conn};
+        *client = (struct client){
+            .endpoint = endpoint, .conn = conn, .spare = spare, .since_ms = os_mono_ms()};
         /* With the lock held, so that the thread cannot leave before its handle is here. */
         err = os_thread_start(&client->thread, "console", run_client, client);
     }
@@ -164,6 +184,18 @@ static bool admit(struct endpoint *endpoint, struct local_conn *conn, char why[9
     }
     os_mutex_unlock(&endpoint->lock);
     return client != NULL;
+}
+
+/* The client is still to come: somebody who needs the console gets it at the cost of an idle one.
+ * False: there is none. */
+static bool make_room(struct endpoint *endpoint, enum err err)
+{
+    if (err != ERR_NO_DESCRIPTORS)
+        return false;
+    os_mutex_lock(&endpoint->lock);
+    bool dropped = !endpoint->stopping && endpoint_drop_one(endpoint);
+    os_mutex_unlock(&endpoint->lock);
+    return dropped;
 }
 
 static void run_listener(void *arg)
@@ -177,10 +209,15 @@ static void run_listener(void *arg)
             return;
         if (err == ERR_OK) {
             char why[96];
-            if (!admit(endpoint, conn, why))
-                refuse(conn, why);
+            if (!admit(endpoint, conn, why)) {
+                /* Fits into the buffer of a new connection, so this waits for nobody. */
+                wire_send_answer(conn, WIRE_ERROR, why, strlen(why));
+                local_conn_close(conn);
+            }
             continue;
         }
+        if (make_room(endpoint, err))
+            continue;
         log_limited(&limit, LOG_WARNING, "console: a client could not be accepted: %s",
                     err_text(err));
         os_sleep_ms(ACCEPT_RETRY_MS);
@@ -212,8 +249,8 @@ free_endpoint:
 /* With the lock held. */
 static bool is_answering(const struct endpoint *endpoint)
 {
-    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
-        if (endpoint->clients[i].answering)
+    for (size_t i = 0; i < PLACES; i++) {
+        if (endpoint->clients[i].state != CLIENT_IDLE)
             return true;
     }
     return false;
@@ -222,7 +259,7 @@ static bool is_answering(const struct endpoint *endpoint)
 /* With the lock held. */
 static bool has_clients(const struct endpoint *endpoint)
 {
-    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < PLACES; i++) {
         if (endpoint->clients[i].thread != NULL)
             return true;
     }
@@ -232,9 +269,9 @@ static bool has_clients(const struct endpoint *endpoint)
 /* With the lock held. */
 static void stop_clients(struct endpoint *endpoint, bool also_answering)
 {
-    for (size_t i = 0; i < ENDPOINT_CLIENTS_MAX; i++) {
+    for (size_t i = 0; i < PLACES; i++) {
         struct client *client = &endpoint->clients[i];
-        if (client->conn != NULL && (also_answering || !client->answering))
+        if (client->conn != NULL && (also_answering || client->state == CLIENT_IDLE))
             local_conn_stop(client->conn);
     }
 }

@@ -1,9 +1,12 @@
 /* endpoint.h - the console's commands for other programs of this machine.
  *
  * Listens on a Unix socket or a named pipe (os/local.h) and serves several clients at once, a
- * thread each; the protocol is in wire.h. A client more than ENDPOINT_CLIENTS_MAX is told so
- * and closed. Who does not end a line or does not take an answer within 10 s is closed. Workers
- * of the relay are never waited for, nor do they wait for a client.
+ * thread each; the protocol is in wire.h. A client more than ENDPOINT_CLIENTS_MAX gets the place
+ * of the one that has been idle for longest. When commands run for all of them, it is served only
+ * if it wants a takeover or `shutdown`, and refused at once otherwise. A client that does not end
+ * a line or does not take an answer within 10 s is closed, within 2 s when its place is needed.
+ * Only the user of the relay and administrators are served. Workers of the relay are never waited
+ * for, nor do they wait for a client.
  *
  * Threads: endpoint_start() and endpoint_stop() by one owner.
  */

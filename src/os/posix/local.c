@@ -15,6 +15,8 @@
 #include "os/posix/error.h"
 #include "os/posix/local_private.h"
 
+enum { BACKLOG = 128 }; /* clients that come at once */
+
 struct local_listener {
     int fd;
     int stop; /* eventfd; readable for ever once stopped */
@@ -85,7 +87,7 @@ static enum err bind_socket(struct local_listener *listener)
     /* Nobody can connect before listen(), so the mode is right in time whatever the umask. */
     struct stat stat;
     if (chmod(listener->addr.sun_path, 0600) != 0 ||
-        lstat(listener->addr.sun_path, &stat) != 0 || listen(listener->fd, 16) != 0) {
+        lstat(listener->addr.sun_path, &stat) != 0 || listen(listener->fd, BACKLOG) != 0) {
         enum err err = error_last();
         unlink(listener->addr.sun_path);
         return err;

@@ -120,31 +120,42 @@ static enum err look(const char *path, struct local_peer *peer)
     return err;
 }
 
+/* The endpoints of this name that exist, in the order of places; returns how many. */
+static size_t list_existing(const char *name, char paths[PLACE_COUNT][LOCAL_NAME_MAX])
+{
+    size_t count = 0;
+    for (enum place place = PLACE_RUNTIME; place < PLACE_COUNT; place++) {
+        char directory[LOCAL_NAME_MAX];
+        struct stat stat;
+        if (!get_place(place, directory) || join(directory, name, paths[count]) != ERR_OK)
+            continue;
+        if (lstat(paths[count], &stat) == 0 || errno == EACCES)
+            count++;
+    }
+    return count;
+}
+
 enum err local_find(const char *name, char path[LOCAL_NAME_MAX])
 {
-    char refused[LOCAL_NAME_MAX] = "", here[LOCAL_NAME_MAX], directory[LOCAL_NAME_MAX];
-    enum err err = local_path(name, here);
-    if (err != ERR_OK || is_path(name)) {
-        if (err == ERR_OK)
-            memcpy(path, here, strlen(here) + 1);
-        return err;
-    }
-    for (enum place place = PLACE_RUNTIME; place < PLACE_COUNT; place++) {
+    char paths[PLACE_COUNT][LOCAL_NAME_MAX];
+    if (name[0] == '\0' || is_path(name))
+        return local_path(name, path);
+    size_t count = list_existing(name, paths), best = count;
+    if (count == 0)
+        return local_path(name, path);
+    /* A dead relay may have left one. Nobody is disturbed by a look where there is only one. */
+    for (size_t i = 0; i < count && count > 1; i++) {
         struct local_peer peer;
-        char there[LOCAL_NAME_MAX];
-        if (!get_place(place, directory) || join(directory, name, there) != ERR_OK)
-            continue;
-        err = look(there, &peer);
+        enum err err = look(paths[i], &peer);
         if (err == ERR_OK || err == ERR_AGAIN) {
-            memcpy(path, there, strlen(there) + 1);
-            return ERR_OK;
+            best = i;
+            break;
         }
-        if (err == ERR_ACCESS && refused[0] == '\0')
-            memcpy(refused, there, strlen(there) + 1);
+        if (err == ERR_ACCESS && best == count)
+            best = i; /* one that may not be used says more than one that is missing */
     }
-    /* One that is there and cannot be used tells more than one that is missing. */
-    const char *best = refused[0] != '\0' ? refused : here;
-    memcpy(path, best, strlen(best) + 1);
+    best = best == count ? 0 : best;
+    memcpy(path, paths[best], strlen(paths[best]) + 1);
     return ERR_OK;
 }
 
