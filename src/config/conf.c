@@ -146,6 +146,40 @@ void conf_place(const struct conf *conf, const char *name, char out[CONF_PATH_MA
         str_format(out, CONF_PATH_MAX, "%s", name);
 }
 
+/* ---- the console ---- */
+
+static void read_place(struct draft *draft, const struct str *text,
+                       struct conf_console_place *out)
+{
+    if (text->len > 0 && text->len <= FILE_BYTES_MAX)
+        (void)parse_text(draft, text->data, text->len);
+    out->mistaken = draft->mistakes->errors > 0 || draft->mistakes->failed || text->len == 0;
+    out->listen = draft->conf->console;
+    str_format(out->name, sizeof out->name, "%s", draft->conf->console_name);
+}
+
+enum err conf_read_console(const char *path, struct conf_console_place *out)
+{
+    struct mistakes mistakes;
+    struct draft draft;
+    struct str text;
+
+    mistakes_init(&mistakes);
+    str_init(&text);
+    enum err err = draft_init(&draft, path, &mistakes);
+    if (err == ERR_OK) {
+        int code = file_read(path, FILE_BYTES_MAX, &text);
+        err = text.failed ? ERR_NOMEM : code != 0 ? file_error(&mistakes, code) : ERR_OK;
+        if (err != ERR_OK)
+            str_clear(&text);
+        read_place(&draft, &text, out);
+        draft_free(&draft);
+    }
+    str_free(&text);
+    mistakes_free(&mistakes);
+    return err;
+}
+
 void conf_free(struct conf *conf)
 {
     if (conf == NULL)

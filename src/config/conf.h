@@ -245,6 +245,16 @@ enum err conf_load_text(const char *name, const char *text, size_t len, struct c
  * absolute, else in the folder of the configuration's own file. "" stays "". */
 void conf_place(const struct conf *conf, const char *name, char out[CONF_PATH_MAX]);
 
+/* Reads what a console has to know, also from a file with mistakes: [console] name and listen, or
+ * their defaults where they can't be read, and whether anything is wrong with the file's lines.
+ * Errors as conf_load() for a file that can't be read; all three are then the defaults. */
+struct conf_console_place {
+    enum conf_console listen;
+    char name[CONF_HOST_MAX];
+    bool mistaken;
+};
+enum err conf_read_console(const char *path, struct conf_console_place *out);
+
 void conf_free(struct conf *conf); /* NULL is fine */
 
 const struct conf_route *conf_find_route(const struct conf *conf, const char *name);

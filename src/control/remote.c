@@ -1,5 +1,6 @@
 #include "control/remote.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,23 +24,39 @@ struct remote {
     struct names names; /* for completion; those that are known */
 };
 
+static void print_other(void *ctx, const char *path, const struct local_peer *peer)
+{
+    unsigned *count = ctx;
+    if ((*count)++ == 0)
+        fputs("These relays answer, each with --name PATH:\n", stderr);
+    fprintf(stderr, "  %s (pid %" PRIu64 "%s%s)\n", path, peer->pid,
+            peer->same_user ? "" : ", ", peer->same_user ? "" : peer->user);
+}
+
 static bool open_remote(struct remote *remote, const char *path)
 {
     *remote = (struct remote){.path = path};
     enum err err = wire_connect(path, &remote->conn);
     if (err == ERR_OK)
         return true;
+    char problem[LOCAL_PROBLEM_MAX];
+    str_format(problem, sizeof problem, "%s", err_text(err));
+    if (err == ERR_ACCESS)
+        local_problem(path, problem);
     fprintf(stderr,
             "pairport: no relay answers at %s: %s\n"
             "Is it running as this user, with 'listen = local' in [console]? Another relay is\n"
             "chosen with -c FILE (its configuration) or --name NAME (its name in [console]).\n",
-            path, err_text(err));
+            path, problem);
+    unsigned count = 0;
+    local_each(print_other, &count);
     return false;
 }
 
 static void close_remote(struct remote *remote)
 {
-    local_conn_close(remote->conn);
+    if (remote->conn != NULL)
+        local_conn_close(remote->conn);
     names_free(&remote->names);
 }
 
@@ -51,26 +68,60 @@ static const char *lost_text(enum err err)
                                                  : err_text(err);
 }
 
-/* Sends a line and waits for the answer. */
+/* Sends a line and waits for the answer. *unheard: nothing of the line has reached the relay. */
+static enum err exchange(struct remote *remote, const char *line, size_t len,
+                         enum wire_status *status, struct str *answer, bool *unheard)
+{
+    enum err sent = wire_send_line(remote->conn, line, len);
+    *unheard = false;
+    if (sent == ERR_RANGE)
+        return sent;
+    /* Also when sending failed: a relay that refuses a client says why and closes. */
+    enum err err = wire_read_answer(remote->conn, &remote->input, status, answer);
+    *unheard = err != ERR_OK && sent == ERR_CLOSED;
+    return err != ERR_OK && sent != ERR_OK ? sent : err;
+}
+
+/* A relay that needs the place closes a console that is idle: that one connects again. */
+static bool connect_again(struct remote *remote)
+{
+    local_conn_close(remote->conn);
+    remote->conn = NULL;
+    remote->input.len = 0;
+    if (wire_connect(remote->path, &remote->conn) != ERR_OK)
+        return false;
+    char line[48];
+    enum wire_status status;
+    bool unheard;
+    struct str answer;
+    str_init(&answer);
+    size_t len = str_format(line, sizeof line, "set columns %u", remote->columns);
+    enum err err = ERR_OK;
+    if (remote->columns > 0)
+        err = exchange(remote, line, len, &status, &answer, &unheard);
+    str_free(&answer);
+    return err == ERR_OK;
+}
+
 static void ask(struct remote *remote, const char *line, size_t len,
                 struct command_result *result)
 {
-    enum err sent = wire_send_line(remote->conn, line, len);
-    if (sent == ERR_RANGE) {
+    enum wire_status status = WIRE_ERROR;
+    bool unheard;
+    enum err err = exchange(remote, line, len, &status, &result->text, &unheard);
+    if (unheard && connect_again(remote)) {
+        fputs("pairport: the relay had closed the connection; connected again\n", stderr);
+        err = exchange(remote, line, len, &status, &result->text, &unheard);
+    }
+    if (err == ERR_RANGE) {
         str_clear(&result->text);
         str_addf(&result->text, "the line has more than %d bytes\n", WIRE_LINE_MAX);
-        result->failed = true;
-        return;
-    }
-    /* Also when sending failed: a relay that refuses a client says why and closes. */
-    enum wire_status status = WIRE_ERROR;
-    enum err err = wire_read_answer(remote->conn, &remote->input, &status, &result->text);
-    if (err != ERR_OK) {
+    } else if (err != ERR_OK) {
         str_clear(&result->text);
-        str_addf(&result->text, "%s: %s\n", remote->path,
-                 lost_text(sent != ERR_OK ? sent : err));
+        str_addf(&result->text, "%s: %s\n", remote->path, lost_text(err));
         remote->lost = true;
     }
+    str_escape(&result->text); /* it may not be the relay that it seems to be */
     result->failed = err != ERR_OK || status == WIRE_ERROR;
     result->quit = remote->lost || status == WIRE_BYE;
 }

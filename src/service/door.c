@@ -95,7 +95,7 @@ static enum err ask_for_sockets(struct door *door, const struct conf *conf, stru
                     "this one starts as if none ran");
         return ERR_OK;
     }
-    enum err err = local_path(conf->console_name, path);
+    enum err err = local_find(conf->console_name, path);
     if (err == ERR_OK)
         err = takeover_ask(&door->takeover, path, why);
     if (err == ERR_NOT_FOUND) {

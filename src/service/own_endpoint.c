@@ -36,13 +36,18 @@ struct endpoint *own_endpoint_start(const struct conf *conf, const struct consol
         log_notice("console: 'pairport console' reaches this relay at %s", path);
         return endpoint;
     }
-    if (err == ERR_IN_USE)
+    if (err == ERR_IN_USE) {
         log_warning("console: %s is in use by another relay; 'pairport console' cannot reach "
                     "this one until [console] has another 'name'",
                     path);
-    else
+    } else {
+        char problem[LOCAL_PROBLEM_MAX];
+        str_format(problem, sizeof problem, "%s", err_text(err));
+        if (err == ERR_ACCESS)
+            local_problem(path, problem);
         log_warning("console: %s cannot be opened: %s; 'pairport console' cannot reach this "
                     "relay; set another 'name' in [console], or 'listen = none'",
-                    path, err_text(err));
+                    path, problem);
+    }
     return NULL;
 }

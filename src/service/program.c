@@ -74,25 +74,35 @@ static bool find_name(const struct arguments *arguments, char name[CONF_HOST_MAX
         return fits;
     }
     char path[CONF_PATH_MAX];
+    struct conf_console_place place;
     if (!config_file_find(arguments->config, path)) {
         str_format(name, CONF_HOST_MAX, "%s", key_find(KEY_CONSOLE, "name")->preset);
         return true;
     }
-    struct conf *conf = config_file_load(arguments->config);
-    if (conf == NULL) {
-        fputs("pairport: --name NAME reaches a relay without reading a configuration\n",
-              stderr);
+    enum err err = conf_read_console(path, &place);
+    if (err == ERR_NOT_FOUND || err == ERR_NOMEM) {
+        /* Its relay is not any other one. */
+        fprintf(stderr, "pairport: %s: %s\n%s\n", path, err_text(err),
+                "pairport: --name NAME reaches a relay without reading a configuration");
         return false;
     }
-    str_format(name, CONF_HOST_MAX, "%s", conf->console_name);
-    bool local = conf->console == CONF_CONSOLE_LOCAL;
-    if (!local)
+    /* Just then a console is needed. */
+    if (err != ERR_OK)
+        fprintf(stderr, "pairport: %s cannot be read (%s); trying the console's name '%s'\n",
+                path, err_text(err), place.name);
+    else if (place.mistaken)
         fprintf(stderr,
-                "pairport: %s has 'listen = none' in [console]: its relay has no "
-                "console but its own prompt\n",
-                conf->path);
-    conf_free(conf);
-    return local;
+                "pairport: %s has mistakes, which 'pairport check' lists; trying the console's "
+                "name '%s'\n",
+                path, place.name);
+    str_format(name, CONF_HOST_MAX, "%s", place.name);
+    if (place.listen == CONF_CONSOLE_LOCAL)
+        return true;
+    fprintf(stderr,
+            "pairport: %s has 'listen = none' in [console]: its relay has no "
+            "console but its own prompt\n",
+            path);
+    return false;
 }
 
 /* One argument is a line as it would be typed; several are its words. */
@@ -113,7 +123,7 @@ static int console(const struct arguments *arguments)
     char name[CONF_HOST_MAX], path[LOCAL_NAME_MAX];
     if (!find_name(arguments, name))
         return 1;
-    enum err err = local_path(name, path);
+    enum err err = local_find(name, path);
     if (err != ERR_OK) {
         fprintf(stderr, "pairport: the console's name '%s' cannot be used: %s\n", name,
                 err_text(err));

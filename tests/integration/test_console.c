@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "os/local.h"
 #include "os/os.h"
 #include "relay_run.h"
 #include "session.h"
@@ -362,7 +363,7 @@ static void several_consoles_ask_at_once_while_sessions_come_and_go(void **state
     net_close(listener);
 }
 
-static void one_console_more_than_there_is_room_for_is_told_so(void **state)
+static void the_console_that_was_idle_for_longest_makes_room_for_another(void **state)
 {
     enum { ROOM = 16 };
     struct addr upstream;
@@ -376,23 +377,122 @@ static void one_console_more_than_there_is_room_for_is_told_so(void **state)
         write_line(consoles[i], "show info\n");
         assert_true(process_wait_output(consoles[i], "version", NET_PATIENCE_MS));
     }
-    char *output, *errors;
-    assert_int_equal(relay_console(relay, "show info", &output, &errors), 1);
-    assert_string_equal(output, "");
-    assert_string_equal(errors, "all 16 consoles of this relay are in use; close one\n");
-    free(output);
-    free(errors);
+    assert_int_equal(relay_console(relay, "show info", NULL, NULL), 0);
 
-    for (unsigned i = 0; i < ROOM; i++) {
+    /* The first one has lost its place, and gets one again when it is used; the others go on. */
+    for (unsigned i = 1; i < ROOM; i++) {
         write_line(consoles[i], "show routes\n");
         assert_true(process_wait_output(consoles[i], "ROUTE ", NET_PATIENCE_MS));
         end_console(consoles[i], 0);
     }
+    write_line(consoles[0], "show routes\n");
+    assert_true(process_wait_errors(consoles[0], "connected again", NET_PATIENCE_MS));
+    assert_true(process_wait_output(consoles[0], "ROUTE ", NET_PATIENCE_MS));
+    end_console(consoles[0], 0);
     uint64_t start = os_mono_ms();
     while (relay_console(relay, "show info", NULL, NULL) != 0)
         assert_true(os_mono_ms() - start < NET_PATIENCE_MS);
     relay_end(relay);
     net_close(listener);
+}
+
+/* ---- the configuration of a console ---- */
+
+static void a_configuration_with_mistakes_still_leads_to_the_relay(void **state)
+{
+    struct addr upstream;
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    struct relay_run *relay = relay_start_to(state, &upstream);
+    char *good = test_read_file(relay->config);
+    char text[4096];
+    assert_non_null(good);
+    str_format(text, sizeof text, "foo\n[raleigh]\n%s\nlisten = nonsense\n", good);
+    free(good);
+    assert_int_equal(test_write_file(relay->config, text), ERR_OK);
+
+    char *output, *errors;
+    assert_int_equal(relay_console(relay, "show routes", &output, &errors), 0);
+    assert_int_equal(strncmp(output, "ROUTE ", 6), 0);
+    assert_non_null(strstr(errors, "has mistakes, which 'pairport check' lists"));
+    free(output);
+    free(errors);
+
+    /* A file that is not there is that of another relay. */
+    const char *args[] = {"console", "-c", "no-such-file.ini", "shutdown", NULL};
+    assert_int_equal(run_pairport(relay->dir, args, &output, &errors), 1);
+    assert_non_null(strstr(errors, "no-such-file.ini: no such file or name"));
+    free(output);
+    free(errors);
+    relay_end(relay);
+    net_close(listener);
+}
+
+static void without_an_answer_the_relays_that_answer_are_listed(void **state)
+{
+    struct addr upstream;
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    struct relay_run *relay = relay_start_to(state, &upstream);
+    const char *args[] = {"console", "--name", "nobody-has-this-name", "show", "info", NULL};
+    char *output, *errors, pid[32];
+    assert_int_equal(run_pairport(relay->dir, args, &output, &errors), 1);
+    assert_non_null(strstr(errors, "pairport: no relay answers at "));
+    str_format(pid, sizeof pid, "(pid %" PRIu64, process_id(relay->process));
+    if (!test_on_wine()) /* it has no list of pipes */
+        assert_non_null(strstr(errors, pid));
+    free(output);
+    free(errors);
+    relay_end(relay);
+    net_close(listener);
+}
+
+/* ---- a relay that is none ---- */
+
+struct fake_relay {
+    struct local_listener *endpoint;
+    const char *answer;
+};
+
+/* Answers whatever comes first, and waits until the console has read it. */
+static void play_relay(void *arg)
+{
+    const struct fake_relay *fake = arg;
+    struct local_conn *conn;
+    char bytes[256];
+    size_t len;
+    while (local_accept(fake->endpoint, &conn) == ERR_OK) {
+        if (local_read(conn, bytes, sizeof bytes, NET_PATIENCE_MS, &len) == ERR_OK) {
+            len = str_format(bytes, sizeof bytes, "ok %zu\n%s", strlen(fake->answer),
+                             fake->answer);
+            (void)local_write(conn, bytes, len);
+            while (local_read(conn, bytes, sizeof bytes, NET_PATIENCE_MS, &len) == ERR_OK) {
+            }
+        }
+        local_conn_close(conn);
+    }
+}
+
+static void what_a_relay_says_cannot_upset_the_terminal(void **state)
+{
+    (void)state;
+    struct fake_relay fake = {.answer = "\x1b]52;c;x\x07 \xe2\x80\xae \xc2\x9b \xff\tfine\n"};
+    struct os_thread *thread;
+    char dir[TEST_PATH_MAX], name[40], path[LOCAL_NAME_MAX];
+    assert_int_equal(test_make_dir(dir), ERR_OK);
+    str_format(name, sizeof name, "test-%016" PRIx64, os_random());
+    assert_int_equal(local_path(name, path), ERR_OK);
+    assert_int_equal(local_listen(path, &fake.endpoint), ERR_OK);
+    assert_int_equal(os_thread_start(&thread, "fake", play_relay, &fake), ERR_OK);
+
+    const char *args[] = {"console", "--name", path, "show", "info", NULL};
+    char *output, *errors;
+    assert_int_equal(run_pairport(dir, args, &output, &errors), 0);
+    assert_string_equal(output, "\\x1b]52;c;x\\x07 \\xe2\\x80\\xae \\xc2\\x9b \\xff\tfine\n");
+    free(output);
+    free(errors);
+    local_listener_stop(fake.endpoint);
+    os_thread_join(thread);
+    local_listener_close(fake.endpoint);
+    test_remove_dir(dir);
 }
 
 /* ---- no relay ---- */
@@ -435,8 +535,13 @@ int main(void)
         cmocka_unit_test_teardown(commands_come_from_a_pipe_one_a_line, relay_teardown),
         cmocka_unit_test_teardown(several_consoles_ask_at_once_while_sessions_come_and_go,
                                   relay_teardown),
-        cmocka_unit_test_teardown(one_console_more_than_there_is_room_for_is_told_so,
+        cmocka_unit_test_teardown(the_console_that_was_idle_for_longest_makes_room_for_another,
                                   relay_teardown),
+        cmocka_unit_test_teardown(a_configuration_with_mistakes_still_leads_to_the_relay,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(without_an_answer_the_relays_that_answer_are_listed,
+                                  relay_teardown),
+        cmocka_unit_test(what_a_relay_says_cannot_upset_the_terminal),
         cmocka_unit_test_teardown(a_console_whose_relay_is_gone_says_so, relay_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
