@@ -78,6 +78,12 @@ static void enter_route(struct parse *parse, const char *name)
                      "%s is not a route name; it has 1 to %d letters, digits, '_', '-' or '.'",
                      mistake_quote(name, quote), CONF_NAME_MAX - 1);
         shown = "?";
+    } else if (words_is_reserved(name)) {
+        mistakes_add(
+            draft->mistakes, line,
+            "[route %s]: '%s' is a word of the console's commands, so a route can't be "
+            "named so; write another name, such as [route %s-1]",
+            name, name, name);
     } else {
         const struct conf_route *other = conf_find_route(draft->conf, name);
         if (other != NULL)

@@ -18,6 +18,22 @@ bool words_find(const char *text, const char *const words[], size_t *index, stru
     return false;
 }
 
+bool words_is_reserved(const char *name)
+{
+    static const char *const reserved[] = {"all",  "frozen", "json", "kill",     "limit",
+                                           "over", "route",  "sort", "upstream", NULL};
+    char lower[16];
+    size_t len = strlen(name);
+    if (len >= sizeof lower)
+        return false;
+    for (size_t i = 0; i <= len; ++i)
+        lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]);
+    for (size_t i = 0; reserved[i] != NULL; ++i)
+        if (strcmp(lower, reserved[i]) == 0)
+            return true;
+    return false;
+}
+
 void words_add(const char *const words[], const char *last, struct str *out)
 {
     for (size_t i = 0; words[i] != NULL; ++i) {

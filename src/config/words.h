@@ -16,6 +16,10 @@
  * "'wraning' is not known; write error, warning or notice". */
 bool words_find(const char *text, const char *const words[], size_t *index, struct str *why);
 
+/* True for a word that a console's command has where the name of a route may stand, as in `pause
+ * all` or `drain route lobby kill`; ASCII case aside. */
+bool words_is_reserved(const char *name);
+
 /* "a, b and c", with `last` before the last one. */
 void words_add(const char *const words[], const char *last, struct str *out);
 

@@ -30,12 +30,32 @@ static void add_limits(const struct server_ban_result *ban, struct str *out)
                  ban->dry_routes == 1 ? "s" : "");
 }
 
+/* Most of a continent, or a slip of the finger. */
+#define WIDE_IPV4 8
+#define WIDE_IPV6 16
+
+bool command_allows_width(const char *words, const struct command_args *args,
+                          struct command_result *result)
+{
+    unsigned least = args->net.addr.family == ADDR_IPV4 ? WIDE_IPV4 : WIDE_IPV6;
+    char net[ADDR_NET_TEXT_MAX];
+    if (args->force || args->net.bits >= least)
+        return true;
+    command_fail(result,
+                 "%s is wider than /%u and holds very many clients; if that is meant, add "
+                 "`force`, as in `%s %s force`",
+                 addr_net_format(&args->net, net), least, words, net);
+    return false;
+}
+
 void command_ban(struct command_session *session, const struct command_args *args,
                  struct command_result *result)
 {
     struct server_ban_result ban;
     char net[ADDR_NET_TEXT_MAX], lasts[STR_HUMAN_MAX];
     addr_net_format_short(&args->net, net);
+    if (!command_allows_width("ban", args, result))
+        return;
     enum err err = server_ban(session->console->server, &args->net, args->duration_ms,
                               args->reason, args->keep, &ban);
     if (err == ERR_RANGE) {

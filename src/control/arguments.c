@@ -1,5 +1,6 @@
 /* The words behind a command's own words become values. */
 #include <stdint.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "config/conf.h"
@@ -140,7 +141,7 @@ static bool read_value(enum arg_kind kind, const char *text, const struct conf *
     case ARG_TOPIC: return false; /* have no value; read_arg() does not ask */
     case ARG_ROUTE: return refer_route(conf, text, &args->route);
     case ARG_ROUTES:
-        /* SIZE_MAX, as it is, stands for all; a route of that name is meant first. */
+        /* SIZE_MAX, as it is, stands for all; no route has that name. */
         return refer_route(conf, text, &args->route) || match_equal(text, "all");
     case ARG_UPSTREAM: return refer_upstream(conf, text, &args->route, &args->upstream);
     case ARG_ID: return read_number(text, 0, UINT64_MAX, &args->id);
@@ -171,6 +172,26 @@ static bool read_value(enum arg_kind kind, const char *text, const struct conf *
     }
     }
     return false;
+}
+
+/* The argument that wants a route behind its keyword, if `word` is the name of one: it can be
+ * nothing else. `count` when there is none. */
+static size_t find_route_arg(const struct command *command, const struct conf *conf,
+                             const char *word, const bool given[])
+{
+    size_t route, count = arg_count(command);
+    for (size_t i = 0; i < count; i++)
+        if (command->args[i].keyword != NULL && command->args[i].kind == ARG_ROUTE &&
+            !given[i] && refer_route(conf, word, &route))
+            return i;
+    return count;
+}
+
+/* True when `word` only says of what kind the next one is: `pause route lobby`. */
+static bool is_kind_word(const struct command_arg *arg, const char *word)
+{
+    bool route = arg->kind == ARG_ROUTE || arg->kind == ARG_ROUTES;
+    return arg->keyword == NULL && route && match_equal(word, "route");
 }
 
 /* The argument that `word` begins; `count` when there is none. */
@@ -229,6 +250,25 @@ static void explain_unknown(const struct command *command, const char *word, str
     command_add_usage(command, why);
 }
 
+/* `kill` is followed by an id; what else it could be has a command of its own. */
+static void suggest_form(const struct command *command, const char *text,
+                         const struct conf *conf, struct str *why)
+{
+    size_t route, upstream;
+    struct addr_net net;
+    const char *object = NULL;
+    if (strcmp(command->words, "kill") != 0)
+        return;
+    if (refer_route(conf, text, &route))
+        object = "route";
+    else if (refer_upstream(conf, text, &route, &upstream))
+        object = "upstream";
+    else if (addr_net_parse(text, &net) == ERR_OK)
+        object = "client";
+    if (object != NULL)
+        str_addf(why, "did you mean `kill %s %s`? ", object, text);
+}
+
 static void explain_value(const struct command *command, const struct command_arg *arg,
                           const char *text, const struct conf *conf, struct str *why)
 {
@@ -247,6 +287,8 @@ static void explain_value(const struct command *command, const struct command_ar
     }
     str_addf(why, "`%s%s%s` does not take '%s'; ", command->words,
              arg->keyword == NULL ? "" : " ", arg->keyword == NULL ? "" : arg->keyword, text);
+    if (arg->kind == ARG_ID)
+        suggest_form(command, text, conf, why);
     if (read_word_explain(arg->kind, text, why))
         return;
     const char *levels[COMMAND_LEVELS + 1];
@@ -270,6 +312,8 @@ static bool *flag_of(const char *keyword, struct command_args *args)
         return &args->frozen;
     if (match_equal(keyword, "kill"))
         return &args->kill;
+    if (match_equal(keyword, "force"))
+        return &args->force;
     return match_equal(keyword, "keep") ? &args->keep : &args->now;
 }
 
@@ -299,6 +343,9 @@ bool command_read_args(const struct command *command, const struct conf *conf,
     bool given[COMMAND_ARGS_MAX] = {false};
     for (size_t at = 0; at < count; at++) {
         size_t index = find_arg(command, words[at], given);
+        bool alone = index == arg_count(command); /* without its keyword */
+        if (alone)
+            index = find_route_arg(command, conf, words[at], given);
         if (index == arg_count(command)) {
             explain_unknown(command, words[at], why);
             return false;
@@ -318,7 +365,9 @@ bool command_read_args(const struct command *command, const struct conf *conf,
             *flag_of(arg->keyword, args) = true;
             continue;
         }
-        if (arg->keyword != NULL && ++at == count) {
+        if (is_kind_word(arg, words[at]) && at + 1 < count)
+            at++;
+        if (arg->keyword != NULL && !alone && ++at == count) {
             str_addf(why, "'%s' needs ", arg->keyword);
             add_wanted(arg->kind, conf, why);
             return false;

@@ -4,8 +4,9 @@
  * tab completion and suggestions are made from it, and the relay's own prompt, the local
  * endpoint and the tests all run a line through command_run(): one line in, one text out.
  *
- * Words may be shortened as long as they fit one command (`sh sess`), except for commands that
- * end sessions, which must be written in full. Answers are plain text or, for `show`, JSON.
+ * Words may be shortened as long as they fit one command (`sh sess`). For a command that changes
+ * something a shortened word must begin no other command at all, whatever follows it; commands
+ * that end sessions must be written in full. Answers are plain text or, for `show`, JSON.
  *
  * Threads: any number at once, each with its own struct command_session; nothing here stops a
  * worker of the relay.

@@ -70,6 +70,7 @@ struct command_args {
     bool keep;
     bool frozen;
     bool kill;
+    bool force;
     size_t route;    /* index in the configuration; SIZE_MAX: all */
     size_t upstream; /* index in the route; SIZE_MAX: all */
     uint64_t id;
@@ -88,13 +89,14 @@ struct command_args {
 typedef void command_function(struct command_session *session, const struct command_args *args,
                               struct command_result *result);
 
-#define COMMAND_ARGS_MAX 5
+#define COMMAND_ARGS_MAX 6
 struct command {
     const char *words;                         /* "show sessions" */
     struct command_arg args[COMMAND_ARGS_MAX]; /* ends with the first that is all zero */
     bool whole;                                /* its words are never shortened */
-    const char *help;                          /* one line, without a dot at its end */
-    const char *details;                       /* for `help COMMAND`; lines of up to 80 bytes */
+    bool changes;        /* its words are shortened only to what begins no other command's */
+    const char *help;    /* one line, without a dot at its end */
+    const char *details; /* for `help COMMAND`; lines of up to 80 bytes */
     command_function *run;
 };
 
@@ -145,6 +147,11 @@ void command_fail_unknown(const char *const words[], size_t index,
 bool command_get_routes(const struct command_session *session,
                         struct server_route_info **routes, size_t *count,
                         struct command_result *result);
+
+/* Refuses a network so wide that it was hardly meant, unless `force` was given. `words` are those
+ * of the command. */
+bool command_allows_width(const char *words, const struct command_args *args,
+                          struct command_result *result);
 
 /* Who acts, for the log and for what is shown: "console", or "prompt" for the relay's own. */
 const char *command_by(const struct command_session *session);

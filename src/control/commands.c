@@ -36,9 +36,14 @@ const struct command commands[] = {
             "`help` lists all commands, `help show` those that begin with `show`, and\n"
             "`help show sessions` explains one.\n"
             "\n"
-            "Words may be shortened as long as they fit one command (`sh sess`), except\n"
-            "where a command ends sessions. Tab completes. Text with blanks goes in\n"
-            "\"quotes\". A line that begins with # is a comment.\n",
+            "Words may be shortened as long as they fit one command (`sh sess`). A command\n"
+            "that changes something wants a word that begins no other command: `rel` is\n"
+            "`reload`, `re` could be four. A command that ends sessions is written in full.\n"
+            "Tab completes. Text with blanks goes in \"quotes\". A line that begins with # is\n"
+            "a comment.\n"
+            "\n"
+            "The name of a route or an upstream may stand alone where it can be nothing\n"
+            "else: `drain lobby`, `enable lobby/10.0.0.5`, `show stats lobby`.\n",
         .run = command_help,
     },
     {
@@ -176,7 +181,8 @@ const struct command commands[] = {
         .args = {{NULL, ARG_NET, true},
                  {"for", ARG_DURATION, false},
                  {"keep", ARG_FLAG, false},
-                 {"reason", ARG_REASON, false}},
+                 {"reason", ARG_REASON, false},
+                 {"force", ARG_FLAG, false}},
         .whole = true,
         .help = "turns a network away, and ends its sessions",
         .details =
@@ -187,6 +193,8 @@ const struct command commands[] = {
             "for DURATION  how long, as 30m, 12h or 7d; for ever when not given\n"
             "keep          open sessions go on\n"
             "reason TEXT   is shown and logged; with blanks it goes in \"quotes\"\n"
+            "force         also for a network shorter than /8 (IPv6: /16), which holds very\n"
+            "              many clients\n"
             "\n"
             "Clients on guard_exempt of a route can't be banned there, and a route with\n"
             "`guard = dry_run` lets banned clients in. Bans survive a reload, and a restart\n"
@@ -196,6 +204,7 @@ const struct command commands[] = {
     {
         .words = "unban",
         .args = {{NULL, ARG_NET, true}},
+        .changes = true,
         .help = "ends a ban",
         .details = "Ends the ban of exactly this address or network, as `show bans` has it.\n",
         .run = command_unban,
@@ -220,11 +229,12 @@ const struct command commands[] = {
     },
     {
         .words = "kill client",
-        .args = {{NULL, ARG_NET, true}},
+        .args = {{NULL, ARG_NET, true}, {"force", ARG_FLAG, false}},
         .whole = true,
         .help = "ends all sessions of an address or a network",
         .details = "Ends the open sessions of the client, an IP address or a network such as\n"
-                   "192.0.2.0/24 or 2001:db8::/64, on all routes. It may come back at once.\n",
+                   "192.0.2.0/24 or 2001:db8::/64, on all routes. It may come back at once. A\n"
+                   "network shorter than /8 (IPv6: /16) holds very many: it wants `force`.\n",
         .run = command_kill_client,
     },
     {
@@ -250,6 +260,7 @@ const struct command commands[] = {
     {
         .words = "pause",
         .args = {{NULL, ARG_ROUTES, true}, {"frozen", ARG_FLAG, false}},
+        .changes = true,
         .help = "new clients of a route wait until it is resumed",
         .details =
             "For a short restart behind the relay: new clients are accepted and wait in the\n"
@@ -263,6 +274,7 @@ const struct command commands[] = {
     {
         .words = "resume",
         .args = {{NULL, ARG_ROUTES, true}},
+        .changes = true,
         .help = "ends a pause or a drain of a route",
         .details =
             "Clients that wait get their turn in the order in which they came, and frozen\n"
@@ -291,6 +303,7 @@ const struct command commands[] = {
     {
         .words = "enable upstream",
         .args = {{NULL, ARG_UPSTREAM, true}},
+        .changes = true,
         .help = "lets an upstream take new sessions again",
         .details = "Ends what `drain upstream`, `disable upstream` or `disabled` in the\n"
                    "configuration began, and the ejection of its addresses. A disabled one is\n"
@@ -301,6 +314,7 @@ const struct command commands[] = {
     {
         .words = "disable upstream",
         .args = {{NULL, ARG_UPSTREAM, true}},
+        .changes = true,
         .help = "no new sessions, and no health checks either",
         .details = "For an upstream that is away for long: it gets no new sessions and is not\n"
                    "checked (HAProxy calls it maintenance). Its open sessions go on. Until\n"
@@ -329,6 +343,7 @@ const struct command commands[] = {
     {
         .words = "resolve",
         .args = {{NULL, ARG_UPSTREAM, true}},
+        .changes = true,
         .help = "looks the name of an upstream up right now",
         .details =
             "Resolves the name of the upstream as soon as possible, without waiting for it.\n"
@@ -340,6 +355,7 @@ const struct command commands[] = {
     {
         .words = "set weight",
         .args = {{NULL, ARG_UPSTREAM, true}, {NULL, ARG_WEIGHT, true}},
+        .changes = true,
         .help = "an upstream's share of the new sessions",
         .details = "N is 0 to 256; the share is what it is beside the other upstreams of the\n"
                    "route. 0 takes no new sessions, as after `drain upstream`. The\n"
@@ -351,6 +367,7 @@ const struct command commands[] = {
     {
         .words = "set max_sessions",
         .args = {{NULL, ARG_UPSTREAM, true}, {NULL, ARG_SESSIONS, true}},
+        .changes = true,
         .help = "how many sessions an upstream may have",
         .details = "N is 1 to 1000000, or 0 for no limit. An upstream that has more already\n"
                    "keeps them and takes no new ones until it has fewer. The configuration's\n"
@@ -362,6 +379,7 @@ const struct command commands[] = {
     {
         .words = "set log_level",
         .args = {{NULL, ARG_LEVEL, true}},
+        .changes = true,
         .help = "how much is logged, until the next start",
         .details = "LEVEL is error, warning, notice, info or debug, each with all before it.\n"
                    "The configuration's own log_level holds again after the next start.\n",
@@ -377,6 +395,7 @@ const struct command commands[] = {
     },
     {
         .words = "reopen",
+        .changes = true,
         .help = "opens the log file again, after it was moved away",
         .details = "For rotating the log: move the file away, then `reopen` (or SIGHUP on\n"
                    "Linux). If the new file cannot be opened, the old one stays in use.\n",
@@ -394,7 +413,7 @@ const struct command commands[] = {
     {
         .words = "reload",
         .args = {JSON_HERE},
-        .whole = true,
+        .changes = true,
         .help = "goes on with the configuration file as it is now",
         .details =
             "A file with a mistake, or with a port that cannot be listened on, changes\n"

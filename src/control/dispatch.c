@@ -7,6 +7,7 @@
 #include "control/command_table.h"
 #include "control/match.h"
 #include "control/parse_line.h"
+#include "control/refer.h"
 
 void command_result_init(struct command_result *result)
 {
@@ -254,6 +255,92 @@ static size_t count_fits(const enum command_fit fits[], enum command_fit fit)
     return count;
 }
 
+/* True when word `index` as typed begins a word of `other` there, behind the same words. */
+static bool competes(const struct command *command, const struct command *other, size_t index,
+                     const char *typed)
+{
+    char mine[COMMAND_WORD_MAX], word[COMMAND_WORD_MAX];
+    if (command_word_count(other) <= index)
+        return false;
+    for (size_t i = 0; i < index; i++) {
+        command_word(command, i, mine);
+        command_word(other, i, word);
+        if (strcmp(mine, word) != 0)
+            return false;
+    }
+    command_word(other, index, word);
+    return match_begins(word, typed);
+}
+
+/* False: a shortened word of a command that changes something could have been meant for another,
+ * whatever stands behind it; `result` lists those. */
+static bool is_meant(const struct command *command, const struct parsed_line *line,
+                     struct command_result *result)
+{
+    size_t own = command_word_count(command);
+    for (size_t index = 0; index < own && command->changes; index++) {
+        const char *typed = line->words[index];
+        char mine[COMMAND_WORD_MAX], word[COMMAND_WORD_MAX];
+        struct str list;
+        bool several = false;
+        command_word(command, index, mine);
+        if (match_equal(typed, mine))
+            continue;
+        str_init(&list);
+        for (size_t i = 0; i < command_count; i++) {
+            if (!competes(command, &commands[i], index, typed))
+                continue;
+            command_word(&commands[i], index, word);
+            several = several || strcmp(word, mine) != 0;
+            str_addf(&list, "%s%s", list.len == 0 ? "" : ", ", commands[i].words);
+        }
+        if (several)
+            command_fail(result, "'%s' can mean several commands: %s; write more of it", typed,
+                         list.data);
+        str_free(&list);
+        if (several)
+            return false;
+    }
+    return true;
+}
+
+/* True when a command "FIRST SECOND" goes with the first word as typed. */
+static bool has_second_word(const char *first, const char *second)
+{
+    const char *words[2] = {first, second};
+    enum command_fit fits[COMMAND_LIMIT];
+    if (command_find(words, 2, fits) != 2)
+        return false;
+    for (size_t i = 0; i < command_count; i++) {
+        char word[COMMAND_WORD_MAX];
+        if (fits[i] != FIT_FULL || command_word_count(&commands[i]) != 2)
+            continue;
+        command_word(&commands[i], 1, word);
+        if (strcmp(word, second) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Where `drain` can be `drain route` or `drain upstream`, what it is to drain tells which: puts
+ * the word that is missing behind the first one. */
+static void add_object_word(struct parsed_line *line, const struct conf *conf)
+{
+    enum command_fit fits[COMMAND_LIMIT];
+    size_t route, upstream;
+    if (line->count < 2 || line->count == PARSE_WORDS_MAX ||
+        command_find(line->words, line->count, fits) != 1)
+        return;
+    const char *object = refer_route(conf, line->words[1], &route)                 ? "route"
+                         : refer_upstream(conf, line->words[1], &route, &upstream) ? "upstream"
+                                                                                   : NULL;
+    if (object == NULL || !has_second_word(line->words[0], object))
+        return;
+    memmove(line->words + 2, line->words + 1, (line->count - 1) * sizeof line->words[0]);
+    line->words[1] = object;
+    line->count++;
+}
+
 static const struct command *find_command(const struct parsed_line *line,
                                           const struct conf *conf,
                                           struct command_result *result)
@@ -281,12 +368,13 @@ static const struct command *find_command(const struct parsed_line *line,
     return command;
 }
 
-static void run_parsed(struct command_session *session, const struct parsed_line *parsed,
+static void run_parsed(struct command_session *session, struct parsed_line *parsed,
                        struct command_result *result)
 {
     const struct conf *conf = server_conf(session->console->server);
+    add_object_word(parsed, conf);
     const struct command *command = find_command(parsed, conf, result);
-    if (command == NULL)
+    if (command == NULL || !is_meant(command, parsed, result))
         return;
 
     struct command_args args;

@@ -99,6 +99,10 @@ static const struct bad_text bad_sections[] = {
      "digits, '_', '-' or '.'\n"},
     {"[route ä]\nlisten = :1\nupstream = h:1\n",
      "t.ini:1: 'ä' is not a route name; it has 1 to 31 letters, digits, '_', '-' or '.'\n"},
+    {"[route All]\nlisten = :1\nupstream = h:1\n",
+     "t.ini:1: [route All]: 'All' is a word of the console's commands, so a route can't be "
+     "named "
+     "so; write another name, such as [route All-1]\n"},
     {"[route a=b]\nlisten = :1\nupstream = h:1\n",
      "t.ini:1: 'a=b' is not a route name; it has 1 to 31 letters, digits, '_', '-' or '.'\n"},
     {"[relay x]\n" GOOD_ROUTE, "t.ini:1: unknown section 'relay x'; did you mean [relay]?\n"},

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "config/words.h"
 #include "control/command.h"
 #include "control/command_table.h"
 #include "fake_server.h"
@@ -90,7 +91,7 @@ static void every_show_takes_json_and_keywords_begin_with_letters_of_their_own(v
             if (arg->keyword == NULL)
                 continue;
             json = json || strcmp(arg->keyword, "json") == 0;
-            assert_false(letters[(unsigned char)arg->keyword[0]]);
+            assert_false(letters[(unsigned char)arg->keyword[0]] && !commands[i].whole);
             letters[(unsigned char)arg->keyword[0]] = true;
         }
         assert_int_equal(json, strncmp(commands[i].words, "show ", 5) == 0 ||
@@ -105,7 +106,6 @@ static void what_ends_sessions_is_never_shortened(void **state)
         bool ends = strncmp(commands[i].words, "kill", 4) == 0 ||
                     strncmp(commands[i].words, "drain", 5) == 0 ||
                     strcmp(commands[i].words, "ban") == 0 ||
-                    strcmp(commands[i].words, "reload") == 0 ||
                     strncmp(commands[i].words, "shutdown", 8) == 0;
         assert_int_equal(commands[i].whole, ends);
     }
@@ -122,6 +122,25 @@ static void what_ends_sessions_is_never_shortened(void **state)
     assert_int_equal(server->stops, 0);
     assert_int_equal(server->killed, 0);
     assert_true(server->killed_route == SIZE_MAX);
+}
+
+/* A route that had such a name could not be told from the word. */
+static void no_route_has_the_name_of_a_word_that_may_stand_in_its_place(void **state)
+{
+    (void)state;
+    assert_true(words_is_reserved("all"));
+    assert_true(words_is_reserved("All"));
+    assert_false(words_is_reserved("lobby"));
+    for (size_t i = 0; i < command_count; i++) {
+        bool route = false;
+        for (const struct command_arg *arg = commands[i].args; !command_arg_is_end(arg); arg++)
+            route = route || arg->kind == ARG_ROUTE || arg->kind == ARG_ROUTES;
+        for (const struct command_arg *arg = commands[i].args;
+             route && !command_arg_is_end(arg); arg++)
+            if (arg->keyword != NULL && !words_is_reserved(arg->keyword))
+                fail_msg("[route %s] is allowed, and `%s` has that word", arg->keyword,
+                         commands[i].words);
+    }
 }
 
 /* ---- words ---- */
@@ -166,6 +185,79 @@ static void words_may_be_shortened_while_they_fit_one_command(void **state)
         assert_answers(lines[i].full, answer.data);
         str_free(&answer);
     }
+}
+
+static void what_changes_something_is_shortened_only_to_what_begins_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *message;
+    } refused[] = {
+        {"r", "'r' can mean several commands: resume, resolve, reopen, reload plan, reload; "
+              "write more of it\n"},
+        {"re", "'re' can mean several commands: resume, resolve, reopen, reload plan, reload; "
+               "write more of it\n"},
+        {"res lobby", "'res' can mean several commands: resume, resolve; write more of it\n"},
+        {"d up lobby/10.0.0.5", "'d' can mean several commands: drain route, disable upstream, "
+                                "drain upstream; write more of it\n"},
+        {"s w lobby/10.0.0.5 2", NULL}, /* show, set and shutdown */
+    };
+    server->upstreams[0][0].state.admin = ROUTE_READY;
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        run(refused[i].line);
+        assert_true(result.failed);
+        if (refused[i].message != NULL)
+            assert_string_equal(result.text.data, refused[i].message);
+    }
+    assert_int_equal(server->upstreams[0][0].state.admin, ROUTE_READY);
+    run("reo");
+    assert_false(result.failed);
+    run("p lobby");
+    assert_false(result.failed);
+    run("resu lobby");
+    assert_false(result.failed);
+    run("rel"); /* is `reload`, though there is no file in this test */
+    assert_non_null(strstr(result.text.data, "nothing was changed"));
+}
+
+static void a_name_may_stand_alone_where_it_can_be_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *alone, *whole;
+    } lines[] = {
+        {"drain lobby", "drain route lobby"},
+        {"drain lobby/10.0.0.5", "drain upstream lobby/10.0.0.5"},
+        {"disable lobby/10.0.0.5", "disable upstream lobby/10.0.0.5"},
+        {"enable lobby/10.0.0.5", "enable upstream lobby/10.0.0.5"},
+        {"pause route lobby", "pause lobby"},
+        {"resume route all", "resume all"},
+        {"show upstreams lobby", "show upstreams route lobby"},
+        {"show sessions lobby limit 1", "show sessions route lobby limit 1"},
+        {"show stats world json", "show stats route world json"},
+    };
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        run(lines[i].whole); /* twice, since some say that it was done before */
+        run(lines[i].whole);
+        assert_false(result.failed);
+        struct str answer = result.text;
+        str_init(&result.text);
+        assert_answers(lines[i].alone, answer.data);
+        str_free(&answer);
+    }
+    /* What ends sessions does not guess, but says what is right. */
+    run("kill lobby");
+    assert_true(result.failed);
+    assert_non_null(strstr(result.text.data, "did you mean `kill route lobby`?"));
+    run("kill lobby/10.0.0.5");
+    assert_non_null(strstr(result.text.data, "did you mean `kill upstream lobby/10.0.0.5`?"));
+    run("kill 192.0.2.7");
+    assert_non_null(strstr(result.text.data, "did you mean `kill client 192.0.2.7`?"));
+    assert_int_equal(server->killed, 0);
+    run("show lobby");
+    assert_true(result.failed);
+    run("disable lobby");
+    assert_true(result.failed);
 }
 
 static void a_wrong_line_names_the_word_and_what_would_be_right(void **state)
@@ -417,7 +509,10 @@ int main(void)
         TEST(every_show_takes_json_and_keywords_begin_with_letters_of_their_own),
         TEST(what_ends_sessions_is_never_shortened),
         TEST(an_empty_line_and_a_comment_do_nothing),
+        TEST(no_route_has_the_name_of_a_word_that_may_stand_in_its_place),
         TEST(words_may_be_shortened_while_they_fit_one_command),
+        TEST(what_changes_something_is_shortened_only_to_what_begins_nothing_else),
+        TEST(a_name_may_stand_alone_where_it_can_be_nothing_else),
         TEST(a_wrong_line_names_the_word_and_what_would_be_right),
         TEST(bytes_that_are_no_text_are_refused),
         TEST(an_answer_is_not_mixed_with_the_one_before),

@@ -303,8 +303,8 @@ static void what_is_missing_or_wrong_is_named(void **state)
 {
     (void)state;
     assert_fails("drain", "'drain' needs one more word: route, upstream\n");
-    assert_fails("drain lobby/10.0.0.5:7000",
-                 "unknown command 'drain lobby/10.0.0.5:7000'; drain knows: route, upstream\n");
+    assert_fails("drain lobby/10.0.0.6:7000",
+                 "unknown command 'drain lobby/10.0.0.6:7000'; drain knows: route, upstream\n");
     assert_fails("drain upstream",
                  "`drain upstream` needs an upstream as ROUTE/NAME: lobby/10.0.0.5:7000, "
                  "lobby/game.example:7000, world/[fd00::2]:7100\n");

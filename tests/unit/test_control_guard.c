@@ -71,18 +71,47 @@ static void a_ban_says_whom_it_does_not_reach(void **state)
     server->ban_result.exempt_routes = 1;
     server->ban_result.exempt = net_of("127.0.0.0/8");
     str_format(server->ban_result.exempt_route, CONF_NAME_MAX, "lobby");
-    assert_shows(0, "ban 0.0.0.0/0",
+    assert_shows(0, "ban 0.0.0.0/0 force",
                  "0.0.0.0/0 is banned for ever; 0 sessions ended\n"
                  "note: 127.0.0.0/8 is on guard_exempt of route 'lobby': its clients still "
                  "come in\n");
     server->ban_result.exempt_routes = 3;
     server->ban_result.dry_routes = 1;
     assert_shows(
-        0, "ban 0.0.0.0/0",
+        0, "ban 0.0.0.0/0 force",
         "0.0.0.0/0 is banned for ever; 0 sessions ended\n"
         "note: 127.0.0.0/8 is on guard_exempt of route 'lobby', and 2 more routes like "
         "it: its clients still come in\n"
         "note: 1 route has `guard = dry_run` and lets banned clients in\n");
+}
+
+static void a_network_that_holds_very_many_wants_a_word_more(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *net;
+        bool wide;
+    } nets[] = {{"0.0.0.0/0", true},    {"10.0.0.0/7", true}, {"10.0.0.0/8", false},
+                {"::/0", true},         {"2000::/15", true},  {"2001::/16", false},
+                {"::ffff:0:0/96", true}};
+    for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
+        char line[64];
+        str_format(line, sizeof line, "kill client %s", nets[i].net);
+        command_run(&session, line, strlen(line), &result);
+        assert_int_equal(result.failed, nets[i].wide);
+        str_format(line, sizeof line, "ban %s", nets[i].net);
+        command_run(&session, line, strlen(line), &result);
+        assert_int_equal(result.failed, nets[i].wide);
+        str_format(line, sizeof line, "kill client %s force", nets[i].net);
+        command_run(&session, line, strlen(line), &result);
+        assert_false(result.failed);
+    }
+    assert_fails("ban 0.0.0.0/0 for 1h",
+                 "0.0.0.0/0 is wider than /8 and holds very many clients; if that is meant, "
+                 "add `force`, as in `ban 0.0.0.0/0 force`\n");
+    assert_fails("kill client ::/0",
+                 "::/0 is wider than /16 and holds very many clients; if that is meant, add "
+                 "`force`, as in `kill client ::/0 force`\n");
 }
 
 static void a_ban_that_finds_no_place_says_so(void **state)
@@ -149,7 +178,7 @@ static void a_reason_is_one_text_of_a_bounded_length(void **state)
     assert_fails(
         "ban 10.0.0.5 reason speed hack",
         "`ban` does not know 'hack'; a text with blanks goes in \"quotes\"; usage: ban "
-        "IP|CIDR [for DURATION] [keep] [reason TEXT]\n");
+        "IP|CIDR [for DURATION] [keep] [reason TEXT] [force]\n");
     str_format(line, sizeof line, "ban 10.0.0.5 reason %0*d", 96, 7);
     str_format(text, sizeof text,
                "`ban reason` does not take '%0*d'; it has 96 bytes, and at most 95 are kept\n",
@@ -363,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_ban_says_for_how_long_and_how_many_sessions_ended),
         TEST(a_ban_says_whom_it_does_not_reach),
+        TEST(a_network_that_holds_very_many_wants_a_word_more),
         TEST(a_ban_that_finds_no_place_says_so),
         TEST(words_that_are_no_network_are_told_what_is_wrong),
         TEST(a_mapped_network_with_host_bits_is_explained_as_it_stands),
