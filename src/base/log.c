@@ -64,6 +64,13 @@ static struct log_output get_output(void)
     return output;
 }
 
+static const char *_Atomic current_origin;
+
+void log_set_origin(const char *origin)
+{
+    atomic_store(&current_origin, origin);
+}
+
 void log_set_level(enum log_level level)
 {
     assert((size_t)level < LEVELS);
@@ -204,6 +211,10 @@ static void write_line(const struct log_output *output, enum log_level level,
     }
     line.len += str_format(line.text + line.len, sizeof line.text - line.len, "%s ",
                            log_level_word(level));
+    const char *origin = atomic_load_explicit(&current_origin, memory_order_relaxed);
+    if (origin != NULL)
+        line.len +=
+            str_format(line.text + line.len, sizeof line.text - line.len, "[%.32s] ", origin);
 
     size_t suffix_len = strlen(suffix);
     add_message(&line, message, is_cut ? sizeof message - 1 : (size_t)wanted, is_cut,

@@ -39,6 +39,10 @@ struct log_output {
  * other thread logs, or with an output whose `write` may still be called for a moment. */
 void log_set_output(const struct log_output *output);
 
+/* Each line says from here on whose it is, "[pid 17] ", for a program that is not the only one to
+ * write to the log. `origin` is not copied; NULL: none. */
+void log_set_origin(const char *origin);
+
 void log_set_level(enum log_level level); /* lines above it are not written; default NOTICE */
 enum log_level log_get_level(void);
 bool log_on(enum log_level level); /* true when a line of that level would be written */

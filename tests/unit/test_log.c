@@ -66,6 +66,17 @@ static void a_line_is_time_level_and_message(void **state)
     assert_int_equal(kept.level, LOG_NOTICE);
 }
 
+static void a_line_says_whose_it_is_where_several_write(void **state)
+{
+    (void)state;
+    log_set_origin("pid 17");
+    log_notice("hello");
+    log_set_origin(NULL);
+    assert_non_null(strstr(kept.line, "Z notice [pid 17] hello\n"));
+    log_notice("hello");
+    assert_null(strstr(kept.line, "[pid"));
+}
+
 static void each_level_has_its_function_and_word(void **state)
 {
     (void)state;
@@ -311,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_an_output_lines_go_to_stderr_without_a_time),
         cmocka_unit_test_setup(a_line_is_time_level_and_message, kept_set_up),
+        cmocka_unit_test_setup(a_line_says_whose_it_is_where_several_write, kept_set_up),
         cmocka_unit_test_setup(each_level_has_its_function_and_word, kept_set_up),
         cmocka_unit_test_setup(lines_above_the_level_are_not_written, kept_set_up),
         cmocka_unit_test_setup(level_words_are_read_back, kept_set_up),
