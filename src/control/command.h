@@ -23,6 +23,17 @@
 #include "control/names.h"
 #include "relay/server.h"
 
+struct command;
+struct predecessors;
+
+/* How the relay is taken over. Until the last step it accepts clients as before. */
+enum hand_over {
+    HAND_OVER_BEGIN, /* the other one will accept now; ERR_IN_USE: another does, or has already */
+    HAND_OVER_BACK, /* it does not, after all */
+    HAND_OVER_DONE, /* it does: closes the listeners and begins the end; ERR_RANGE: it has taken
+                        so long that it has to begin anew, as after HAND_OVER_BACK */
+};
+
 /* What all consoles of a program share. Not changed after the first console is open. */
 struct console {
     struct server *server;   /* not owned; outlives the consoles */
@@ -34,16 +45,18 @@ struct console {
     /* Begins the end and returns; `over_ms` not 0: sessions are ended evenly over that time. */
     void (*shutdown)(void *ctx, bool now, uint64_t over_ms);
     enum err (*reopen)(void *ctx); /* opens the log file again */
-    /* Closes the listeners, for process `pid` goes on with their sockets, and begins the end;
-     * ERR_IN_USE: another has taken over already. NULL: cannot be. */
-    enum err (*hand_over)(void *ctx, uint64_t pid);
+    /* Process `pid`, which has copies of the listening sockets, takes over; NULL: cannot be. DONE
+     * adds to `list` this relay's predecessors and itself, see predecessors_write(). */
+    enum err (*hand_over)(void *ctx, enum hand_over step, uint64_t pid, struct str *list);
+    struct predecessors *predecessors; /* not owned; NULL: none are asked */
 };
 
 /* One console: a prompt or a connection of the local endpoint. */
 struct command_session {
     const struct console *console;
-    bool at_relay;    /* the relay's own prompt, which `quit` cannot leave */
-    unsigned columns; /* width that tables should keep to; 0: as wide as they are */
+    bool at_relay;             /* the relay's own prompt, which `quit` cannot leave */
+    unsigned columns;          /* width that tables should keep to; 0: as wide as they are */
+    const struct command *ran; /* by the line run last; NULL: it was none */
 };
 
 struct command_result {

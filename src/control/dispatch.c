@@ -7,6 +7,7 @@
 #include "control/command_table.h"
 #include "control/match.h"
 #include "control/parse_line.h"
+#include "control/predecessors.h"
 #include "control/refer.h"
 
 void command_result_init(struct command_result *result)
@@ -381,6 +382,7 @@ static void run_parsed(struct command_session *session, struct parsed_line *pars
     struct str problem;
     str_init(&problem);
     size_t own = command_word_count(command);
+    session->ran = command;
     if (command_read_args(command, conf, parsed->words + own, parsed->count - own, &args,
                           &problem))
         command->run(session, &args, result);
@@ -405,9 +407,11 @@ void command_run(struct command_session *session, const char *line, size_t len,
     if (parsed.count == 0)
         return;
     /* The command and its words mean one and the same configuration. */
+    session->ran = NULL;
     server_hold(session->console->server);
     run_parsed(session, &parsed, result);
     server_release(session->console->server);
+    predecessors_follow(session, line, len, result);
     if (result->text.failed) {
         /* The answer is cut somewhere: better none than half of one. */
         str_free(&result->text);

@@ -1,5 +1,7 @@
 #include "control/session_json.h"
 
+#include "os/os.h"
+
 const char *session_route_name(const struct server_session_info *info, const struct conf *conf)
 {
     return info->route < conf->route_count ? conf->routes[info->route].name : info->route_name;
@@ -98,6 +100,7 @@ json_t *session_as_json(struct json_build *build, const struct server_session_in
 {
     json_t *object = json_build_object(build);
     json_build_u64(build, object, "id", info->id);
+    json_build_u64(build, object, "pid", os_process_id());
     json_build_text(build, object, "route", session_route_name(info, conf));
     json_build_text(build, object, "upstream", session_upstream_name(info, conf));
     json_build_text(build, object, "phase", phase_word(info->phase));

@@ -240,6 +240,7 @@ static void info_as_json(const struct console *console, const struct server_info
     json_build_text(&build, root, "log_level", log_level_word(log_get_level()));
     json_build_u64(&build, root, "log_lines_lost_total", log_lost_total());
     json_build_put(&build, root, "port", port_as_json(&build, &info->port));
+    json_build_put(&build, root, "predecessors", json_build_array(&build)); /* added later */
     json_build_write(&build, root, out);
 }
 

@@ -14,6 +14,7 @@ struct gift {
     const struct console *console;
     struct server_socket *sockets; /* owned: copies */
     size_t count;
+    size_t given; /* of these, the first ones, that were sent */
     uint64_t pid; /* who asks */
 };
 
@@ -47,13 +48,35 @@ static void refuse(struct gift *gift, const char *why)
     str_free(&text);
 }
 
-/* ---- the three requests ---- */
+/* What the system says of who asks. A process that it can't name (it is in a container of its
+ * own) is believed. */
+static bool is_trusted(struct gift *gift)
+{
+    struct local_peer peer;
+    if (local_peer(gift->conn, &peer) != ERR_OK || !(peer.same_user || peer.admin))
+        return false;
+    if (peer.pid != 0)
+        gift->pid = peer.pid;
+    return true;
+}
+
+/* ---- the requests ---- */
+
+static uint64_t next_id(const struct gift *gift)
+{
+    return server_latest_id(gift->console->server) + TAKEOVER_IDS;
+}
 
 static bool offer(struct gift *gift)
 {
     struct takeover_offer all = {
-        .pid = os_process_id(), .sockets = gift->sockets, .count = gift->count};
+        .pid = os_process_id(),
+        .next_id = next_id(gift),
+        .sockets = gift->sockets,
+        .count = gift->count,
+    };
     str_format(all.version, sizeof all.version, "%s", gift->console->version);
+    str_format(all.config, sizeof all.config, "%s", gift->console->config_path);
     struct str text;
     str_init(&text);
     takeover_write_offer(&all, &text);
@@ -69,6 +92,10 @@ static bool begin(struct gift *gift, const char *line)
     uint64_t protocol;
     if (!read_pair(line + sizeof request - 1, &protocol, &gift->pid)) {
         refuse(gift, "a takeover begins with `takeover VERSION PID`");
+        return false;
+    }
+    if (!is_trusted(gift)) {
+        refuse(gift, "only the user of this relay or an administrator can take it over");
         return false;
     }
     if (protocol != TAKEOVER_PROTOCOL || gift->console->hand_over == NULL) {
@@ -102,20 +129,59 @@ static bool send_sockets(struct gift *gift, const char *numbers)
     if (err != ERR_OK)
         log_warning("takeover: the listening sockets cannot be passed to pid %" PRIu64 ": %s",
                     gift->pid, err_text(err));
+    if (err == ERR_OK && first == gift->given)
+        gift->given += (size_t)count;
     return err == ERR_OK;
 }
 
-static void hand_over(struct gift *gift)
+static enum err step(const struct gift *gift, enum hand_over what, struct str *list)
+{
+    return gift->console->hand_over(gift->console->ctx, what, gift->pid, list);
+}
+
+static bool answer_go(struct gift *gift)
+{
+    char line[40];
+    size_t len = str_format(line, sizeof line, "next %" PRIu64 "\n", next_id(gift));
+    return wire_send_answer(gift->conn, WIRE_OK, line, len) == ERR_OK;
+}
+
+/* The new relay serves: this one has done its part. */
+static bool hand_over(struct gift *gift)
 {
     /* The copies would keep the door of this process open. */
     server_free_sockets(gift->sockets, gift->count);
     gift->sockets = NULL;
     gift->count = 0;
-    enum err err = gift->console->hand_over(gift->console->ctx, gift->pid);
-    if (err == ERR_OK)
-        wire_send_answer(gift->conn, WIRE_OK, "", 0);
+    struct str list;
+    str_init(&list);
+    if (step(gift, HAND_OVER_DONE, &list) == ERR_OK)
+        wire_send_answer(gift->conn, WIRE_OK, list.data, list.len);
     else
+        refuse(gift, "it took too long; begin anew");
+    str_free(&list);
+    return true;
+}
+
+/* It may begin: follows it to its `serving`. Both accept meanwhile. False: nothing came. */
+static bool go(struct gift *gift)
+{
+    char line[WIRE_LINE_MAX + 1];
+    size_t len;
+    if (gift->given != gift->count) { /* who does not have them cannot serve */
+        refuse(gift, "not all listening sockets were asked for before `go`");
+        return true;
+    }
+    if (step(gift, HAND_OVER_BEGIN, NULL) != ERR_OK) {
         refuse(gift, "another pairport has taken over already");
+        return true;
+    }
+    if (answer_go(gift) &&
+        wire_read_line(gift->conn, gift->input, TAKEOVER_PENDING_MS, line, &len) == ERR_OK &&
+        strcmp(line, "serving") == 0)
+        return hand_over(gift);
+    (void)step(gift, HAND_OVER_BACK, NULL);
+    return false;
 }
 
 /* Follows the new relay to its `go`. False: it came to nothing. */
@@ -128,10 +194,8 @@ static bool follow(struct gift *gift)
         enum err err = wire_read_line(gift->conn, gift->input, PATIENCE_MS, line, &len);
         if (err != ERR_OK)
             return false;
-        if (strcmp(line, "go") == 0) {
-            hand_over(gift);
-            return true;
-        }
+        if (strcmp(line, "go") == 0)
+            return go(gift);
         bool asks = strncmp(line, sockets, sizeof sockets - 1) == 0;
         if (!asks || !send_sockets(gift, line + sizeof sockets - 1))
             return false;

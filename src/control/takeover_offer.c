@@ -5,12 +5,12 @@
 
 #include "control/takeover.h"
 
-#define LINE_MAX_BYTES 128
+#define LINE_MAX_BYTES (CONF_PATH_MAX + 16)
 
 void takeover_write_offer(const struct takeover_offer *offer, struct str *out)
 {
-    str_addf(out, "pairport %s pid %" PRIu64 " sockets %zu\n", offer->version, offer->pid,
-             offer->count);
+    str_addf(out, "pairport %s pid %" PRIu64 " next %" PRIu64 " sockets %zu\nconfig %s\n",
+             offer->version, offer->pid, offer->next_id, offer->count, offer->config);
     for (size_t i = 0; i < offer->count; i++) {
         char text[ADDR_TEXT_MAX];
         str_addf(out, "%s %s\n", addr_format(&offer->sockets[i].addr, text),
@@ -59,11 +59,23 @@ static bool read_head(char *line, struct takeover_offer *offer)
     str_format(offer->version, sizeof offer->version, "%s", version);
     if (len == 0 || len >= sizeof offer->version || strcmp(next_word(&line), "pid") != 0 ||
         str_parse_u64(next_word(&line), &offer->pid) != ERR_OK ||
+        strcmp(next_word(&line), "next") != 0 ||
+        str_parse_u64(next_word(&line), &offer->next_id) != ERR_OK ||
         strcmp(next_word(&line), "sockets") != 0 || str_parse_u64(line, &count) != ERR_OK ||
         count > TAKEOVER_SOCKETS_MAX)
         return false;
     offer->count = (size_t)count;
     return true;
+}
+
+static bool read_config(const char *line, struct takeover_offer *offer)
+{
+    static const char head[] = "config ";
+    if (strncmp(line, head, sizeof head - 1) != 0)
+        return false;
+    const char *path = line + sizeof head - 1;
+    str_format(offer->config, sizeof offer->config, "%s", path);
+    return strlen(path) < sizeof offer->config;
 }
 
 static bool read_socket(char *line, struct server_socket *out)
@@ -88,7 +100,8 @@ enum err takeover_read_offer(const char *text, size_t len, struct takeover_offer
     struct reader reader = {.at = text, .end = text + len};
     struct takeover_offer offer = {.count = 0};
     char line[LINE_MAX_BYTES];
-    if (!next_line(&reader, line) || !read_head(line, &offer))
+    if (!next_line(&reader, line) || !read_head(line, &offer) || !next_line(&reader, line) ||
+        !read_config(line, &offer))
         return ERR_INVALID;
     if (offer.count > len) /* a line is longer than that */
         return ERR_INVALID;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "control/takeover.h"
+#include "os/listening.h"
 #include "os/os.h"
 
 #define LOOK_MS       1000 /* how long a successor of a relay that is gone is looked for */
@@ -15,6 +16,7 @@ struct takeover {
     struct local_conn *conn;
     struct wire_input input;
     struct takeover_offer offer; /* its sockets are owned until they are taken */
+    bool lost;                   /* the old relay is gone, or does not answer */
 };
 
 static enum err ask(struct local_conn *conn, struct wire_input *input, const char *line,
@@ -58,6 +60,48 @@ static enum err get_offer(struct local_conn *conn, struct wire_input *input,
     return err;
 }
 
+/* It passed what it had offered, and nothing else under its name. */
+static bool is_as_offered(const struct server_socket *socket)
+{
+    struct addr addr;
+    bool dual_stack;
+    return listening_describe(socket->sock, &addr, &dual_stack) == ERR_OK &&
+           addr_equal(&addr, &socket->addr) && dual_stack == socket->dual_stack &&
+           listening_is_on(socket->sock);
+}
+
+static enum err check_sockets(const struct takeover *takeover, struct str *why)
+{
+    for (size_t i = 0; i < takeover->offer.count; i++) {
+        char text[ADDR_TEXT_MAX];
+        if (is_as_offered(&takeover->offer.sockets[i]))
+            continue;
+        str_addf(why,
+                 "takeover: pid %" PRIu64 " passed a socket that does not listen on %s, as "
+                 "it had said\n",
+                 takeover->offer.pid, addr_format(&takeover->offer.sockets[i].addr, text));
+        return ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
+/* Whom the system says to be at the other end: nobody else's word counts for more. */
+static enum err check_giver(struct takeover *takeover, struct str *why)
+{
+    struct local_peer peer;
+    enum err err = local_peer(takeover->conn, &peer);
+    if (err == ERR_OK && !peer.same_user && !peer.admin)
+        err = ERR_ACCESS;
+    if (err != ERR_OK) {
+        str_addf(why, "takeover: the relay at %s is not one of this user: %s\n", takeover->path,
+                 err_text(err));
+        return err;
+    }
+    if (peer.pid != 0)
+        takeover->offer.pid = peer.pid;
+    return ERR_OK;
+}
+
 static enum err get_part(struct takeover *takeover, size_t first, size_t count)
 {
     char line[64];
@@ -88,6 +132,23 @@ static enum err get_sockets(struct takeover *takeover, struct str *why)
     return err;
 }
 
+/* True when nobody serves there any more, which may take a moment. */
+static bool has_ended(const char *path)
+{
+    uint64_t until = os_mono_ms() + LOOK_MS;
+    for (;;) {
+        struct local_conn *conn;
+        enum err err = local_connect(path, &conn);
+        if (err == ERR_NOT_FOUND)
+            return true;
+        if (err == ERR_OK)
+            local_conn_close(conn);
+        if (os_mono_ms() >= until)
+            return false;
+        os_sleep_ms(LOOK_AGAIN_MS);
+    }
+}
+
 enum err takeover_ask(struct takeover **out, const char *path, struct str *why)
 {
     struct takeover *takeover = calloc(1, sizeof *takeover);
@@ -105,10 +166,16 @@ enum err takeover_ask(struct takeover **out, const char *path, struct str *why)
     }
     err = get_offer(takeover->conn, &takeover->input, &takeover->offer, why);
     if (err == ERR_OK)
+        err = check_giver(takeover, why);
+    if (err == ERR_OK)
         err = get_sockets(takeover, why);
+    if (err == ERR_OK)
+        err = check_sockets(takeover, why);
     if (err != ERR_OK) {
-        takeover_free(takeover);
-        return err == ERR_NOT_FOUND ? ERR_IO : err;
+        takeover_free(takeover); /* its copies would keep the addresses in use */
+        if ((err == ERR_CLOSED || err == ERR_RESET) && has_ended(path))
+            return ERR_CLOSED;
+        return err == ERR_NOT_FOUND || err == ERR_CLOSED ? ERR_IO : err;
     }
     *out = takeover;
     return ERR_OK;
@@ -122,6 +189,11 @@ uint64_t takeover_pid(const struct takeover *takeover)
 const char *takeover_version(const struct takeover *takeover)
 {
     return takeover->offer.version;
+}
+
+const char *takeover_config(const struct takeover *takeover)
+{
+    return takeover->offer.config;
 }
 
 struct server_socket *takeover_take_sockets(struct takeover *takeover, size_t *count)
@@ -173,12 +245,27 @@ static enum err after_loss(const struct takeover *takeover, struct str *why)
     return ERR_OK;
 }
 
-enum err takeover_go(struct takeover *takeover, struct str *why)
+static void read_next_id(const struct str *body, uint64_t *next_id)
+{
+    static const char head[] = "next ";
+    char number[24];
+    size_t len = strcspn(body->data, "\n");
+    if (len < sizeof head || len - (sizeof head - 1) >= sizeof number ||
+        strncmp(body->data, head, sizeof head - 1) != 0)
+        return;
+    str_format(number, sizeof number, "%.*s", (int)(len - (sizeof head - 1)),
+               body->data + sizeof head - 1);
+    (void)str_parse_u64(number, next_id); /* else what was offered */
+}
+
+enum err takeover_go(struct takeover *takeover, uint64_t *next_id, struct str *why)
 {
     struct str body;
     str_init(&body);
     enum wire_status status = WIRE_ERROR;
     enum err err = ask(takeover->conn, &takeover->input, "go", &status, &body);
+    *next_id = takeover->offer.next_id;
+    takeover->lost = err != ERR_OK;
     if (err == ERR_TIMEDOUT) {
         log_warning("takeover: pid %" PRIu64 " does not answer; its listening sockets are "
                     "shared with it until it ends",
@@ -189,6 +276,35 @@ enum err takeover_go(struct takeover *takeover, struct str *why)
     } else if (status == WIRE_ERROR) {
         add_reason(ERR_OK, &body, why);
         err = ERR_IN_USE;
+    } else {
+        read_next_id(&body, next_id);
+    }
+    str_free(&body);
+    return err;
+}
+
+enum err takeover_serving(struct takeover *takeover, struct str *predecessors, struct str *why)
+{
+    static const char line[] = "serving";
+    struct str body;
+    enum wire_status status = WIRE_ERROR;
+    if (takeover->lost) {
+        /* One that was only stopped finds both when it goes on. */
+        (void)wire_send_line(takeover->conn, line, sizeof line - 1);
+        return ERR_OK;
+    }
+    str_init(&body);
+    enum err err = ask(takeover->conn, &takeover->input, line, &status, &body);
+    if (err != ERR_OK) {
+        log_warning("takeover: pid %" PRIu64 " is gone without an answer, or will answer "
+                    "later: %s; this relay goes on with its listening sockets",
+                    takeover->offer.pid, err_text(err));
+        err = ERR_OK;
+    } else if (status == WIRE_ERROR) {
+        add_reason(ERR_OK, &body, why);
+        err = ERR_TIMEDOUT;
+    } else {
+        str_add(predecessors, body.data);
     }
     str_free(&body);
     return err;

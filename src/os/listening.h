@@ -19,6 +19,9 @@
  * ERR_UNSUPPORTED: not a TCP socket, or one that is not bound. */
 enum err listening_describe(sock_t sock, struct addr *addr, bool *dual_stack);
 
+/* True when clients can connect to it. */
+bool listening_is_on(sock_t sock);
+
 /* Makes it what sock_listen() makes: it listens with this backlog, is not inherited by child
  * processes, does not block. On an error it stays the caller's. */
 enum err listening_adopt(sock_t sock, int backlog);

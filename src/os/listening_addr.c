@@ -25,3 +25,9 @@ enum err listening_describe(sock_t sock, struct addr *addr, bool *dual_stack)
     *dual_stack = wildcard && v6only == 0;
     return ERR_OK;
 }
+
+bool listening_is_on(sock_t sock)
+{
+    int on;
+    return get(sock, SOL_SOCKET, SO_ACCEPTCONN, &on) && on != 0;
+}

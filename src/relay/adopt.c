@@ -33,13 +33,18 @@ static bool takes_both(const struct addr *addr, bool dual_stack)
     return dual_stack && addr->family == ADDR_IPV6 && addr_is_any(addr);
 }
 
+static struct server_socket *find(const struct server_door *door, const struct addr *addr,
+                                  bool dual_stack)
+{
+    struct server_socket key = {.addr = *addr, .dual_stack = takes_both(addr, dual_stack)};
+    if (door->count == 0)
+        return NULL;
+    return bsearch(&key, door->sockets, door->count, sizeof *door->sockets, compare);
+}
+
 sock_t adopt_find(struct server_door *door, const struct addr *addr, bool dual_stack)
 {
-    if (door == NULL || door->count == 0)
-        return SOCK_NONE;
-    struct server_socket key = {.addr = *addr, .dual_stack = takes_both(addr, dual_stack)};
-    struct server_socket *found =
-        bsearch(&key, door->sockets, door->count, sizeof *door->sockets, compare);
+    struct server_socket *found = door == NULL ? NULL : find(door, addr, dual_stack);
     if (found == NULL)
         return SOCK_NONE;
     sock_t sock = found->sock;
@@ -47,6 +52,27 @@ sock_t adopt_find(struct server_door *door, const struct addr *addr, bool dual_s
     if (sock != SOCK_NONE)
         door->adopted++;
     return sock;
+}
+
+/* Without IPv6 a listener for all addresses is one for all of IPv4. */
+size_t server_count_wanted(const struct conf *conf, struct server_socket *sockets, size_t count)
+{
+    struct server_door door = {.sockets = sockets, .count = count};
+    size_t wanted = 0;
+    adopt_prepare(&door);
+    for (size_t r = 0; r < conf->route_count; r++) {
+        for (size_t k = 0; k < conf->routes[r].listen_count; k++) {
+            const struct conf_listen *listen = &conf->routes[r].listens[k];
+            for (uint16_t i = 0; i < listen->port_count; i++) {
+                struct addr addr = listen->addr;
+                addr.port = (uint16_t)(addr.port + i);
+                const struct addr all = {.family = ADDR_IPV4, .port = addr.port};
+                wanted += find(&door, &addr, listen->dual_stack) != NULL ||
+                          (listen->dual_stack && find(&door, &all, false) != NULL);
+            }
+        }
+    }
+    return wanted;
 }
 
 /* ---- own sockets ---- */

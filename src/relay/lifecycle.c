@@ -188,6 +188,17 @@ static unsigned start_workers(struct relay *relay, enum err *err)
     return started;
 }
 
+/* Returns when clients are accepted. */
+static void begin(struct relay *relay)
+{
+    struct lifecycle *life = &relay->lifecycle;
+    port_post(relay->port, &life->start);
+    os_mutex_lock(&life->lock);
+    while (!life->accepting)
+        os_cond_wait(&life->changed, &life->lock, UINT32_MAX);
+    os_mutex_unlock(&life->lock);
+}
+
 enum err lifecycle_start(struct relay *relay, struct str *why)
 {
     struct lifecycle *life = &relay->lifecycle;
@@ -203,7 +214,9 @@ enum err lifecycle_start(struct relay *relay, struct str *why)
     if (err == ERR_OK && relay->door != NULL && relay->door->ready != NULL)
         err = relay->door->ready(relay->door->ctx, why);
     if (err == ERR_OK) {
-        port_post(relay->port, &life->start);
+        if (relay->door != NULL && relay->door->first_id > 0)
+            atomic_store(&relay->next_id, relay->door->first_id - 1);
+        begin(relay);
         return ERR_OK;
     }
 
@@ -305,6 +318,10 @@ void lifecycle_on_wake(struct worker *worker, struct op *op)
             upstreams_stir(relay->routes[i]);
         }
         each_listener(worker, listener_start);
+        os_mutex_lock(&life->lock);
+        life->accepting = true;
+        os_cond_wake_all(&life->changed);
+        os_mutex_unlock(&life->lock);
         return;
     }
     assert(op == &life->stop);

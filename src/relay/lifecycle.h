@@ -43,6 +43,7 @@ struct lifecycle {
     unsigned leaving;   /* workers that have got the EXIT message, or failed to begin */
     unsigned left;      /* of these, those that have left the port */
     enum err enter_err; /* of a worker that could not begin */
+    bool accepting;     /* the listeners have been started */
 };
 
 void lifecycle_init(struct relay *relay);
@@ -55,8 +56,8 @@ void lifecycle_part_ended(struct relay *relay);
  * unless they have not begun yet, or end already. Any thread. */
 bool lifecycle_keep(struct relay *relay);
 
-/* Starts the workers, waits for the relay before (server.h: ready) and has the workers take
- * clients. On an error none runs; `why` got a line unless it is the threads'. By the owner. */
+/* Starts the workers, asks whether the relay is to begin (server.h: ready) and has the workers
+ * take clients. On an error none runs; `why` got a line unless it is the threads'. By the owner. */
 enum err lifecycle_start(struct relay *relay, struct str *why);
 
 /* See server_stop() and server_stop_over(). Any thread. */

@@ -159,6 +159,11 @@ enum err server_copy_sockets(struct server *server, struct server_socket **out, 
     return err;
 }
 
+uint64_t server_latest_id(const struct server *server)
+{
+    return atomic_load(&server->relay.next_id);
+}
+
 bool server_hand_over(struct server *server, uint32_t timeout_ms)
 {
     ban_keeper_hand_over(server->relay.guard.keeper);

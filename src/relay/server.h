@@ -29,8 +29,8 @@
 
 struct server; /* opaque */
 
-/* Resolves the upstreams, binds every listener, then starts the workers. Takes over `conf` on
- * success. On an error nothing runs, `conf` is still the caller's, and `why` holds one line a
+/* Resolves the upstreams, binds every listener, then starts the workers; clients are accepted when
+ * it returns. Takes over `conf` on success. On an error nothing runs, `conf` is still the caller's, and `why` holds one line a
  * failure: "route 'lobby': listen 0.0.0.0:7777: the address is already in use\n". */
 enum err server_start(struct server **out, struct conf *conf, struct str *why);
 
@@ -56,13 +56,21 @@ struct server_door {
      * (ERR_CANCELLED). Needed with the above. */
     bool (*wait)(void *ctx, uint32_t ms);
     void *ctx;
-    size_t adopted; /* set by the start: sockets that listeners use now */
+    size_t adopted;    /* set by the start: sockets that listeners use now */
+    uint64_t first_id; /* of the sessions, looked at after `ready`; 0: 1 */
 };
 
 /* As server_start(), which has no patience, but listeners use those of the door's sockets that are bound as they want
  * to be. The sockets that are not used stay the caller's, also after an error. */
 enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
                            struct str *why);
+
+/* How many of the sockets the listen lines of `conf` want. Changes their order. */
+size_t server_count_wanted(const struct conf *conf, struct server_socket *sockets,
+                           size_t count);
+
+/* The number of the session that began last, 0 before the first. */
+uint64_t server_latest_id(const struct server *server);
 
 /* Copies of the sockets of all that listens now, for another process; for
  * server_free_sockets(). ERR_NOMEM or ERR_NO_DESCRIPTORS leaves nothing. */

@@ -49,6 +49,25 @@ static enum err open_managed(struct door *door)
 
 /* ---- takeover ---- */
 
+/* The old relay is the main process still. */
+static void give_back(const struct door *door)
+{
+    char state[64];
+    str_format(state, sizeof state, "MAINPID=%" PRIu64, takeover_pid(door->takeover));
+    manager_notify(state);
+}
+
+enum err door_serving(struct door *door, struct str *why)
+{
+    enum err err = door->takeover == NULL
+                       ? ERR_OK
+                       : takeover_serving(door->takeover, &door->predecessors, why);
+    door->gone = err == ERR_OK;
+    if (err != ERR_OK)
+        give_back(door);
+    return err;
+}
+
 static enum err ready(void *ctx, struct str *why)
 {
     struct door *door = ctx;
@@ -56,20 +75,35 @@ static enum err ready(void *ctx, struct str *why)
     /* Before the old relay can end: its manager would believe that all has ended. */
     str_format(state, sizeof state, "MAINPID=%" PRIu64, os_process_id());
     manager_notify(state);
-    enum err err = takeover_go(door->takeover, why);
-    if (err != ERR_OK) {
-        str_format(state, sizeof state, "MAINPID=%" PRIu64, takeover_pid(door->takeover));
-        manager_notify(state);
-    }
-    door->gone = err == ERR_OK;
+    enum err err = takeover_go(door->takeover, &door->server.first_id, why);
+    if (err != ERR_OK)
+        give_back(door);
     return err;
 }
 
+/* Another relay may have the same name, since there is a default. */
+static enum err tell_stranger(const struct door *door, const char *path, struct str *why)
+{
+    const char *config = takeover_config(door->takeover);
+    str_addf(why,
+             "takeover: the relay at %s (pid %" PRIu64 "%s%s) listens on no address of this "
+             "configuration, so it is another one and goes on; give one of the two another "
+             "'name' in [console], or start without --takeover\n",
+             path, takeover_pid(door->takeover),
+             config[0] == '\0' ? ", without a configuration file" : ", configuration ", config);
+    return ERR_EXISTS;
+}
+
 /* Puts the old relay's sockets behind those of systemd. */
-static enum err add_taken(struct door *door)
+static enum err add_taken(struct door *door, const struct conf *conf, const char *path,
+                          struct str *why)
 {
     size_t count;
     struct server_socket *taken = takeover_take_sockets(door->takeover, &count);
+    if (server_count_wanted(conf, taken, count) == 0) {
+        server_free_sockets(taken, count);
+        return tell_stranger(door, path, why);
+    }
     size_t all = door->server.count + count;
     struct server_socket *grown =
         realloc(door->server.sockets, (all + 1) * sizeof *door->server.sockets);
@@ -101,8 +135,13 @@ static enum err ask_for_sockets(struct door *door, const struct conf *conf, stru
     if (err == ERR_NOT_FOUND) {
         log_notice("takeover: no relay runs at %s; this one starts as usual", path);
         err = ERR_OK;
+    } else if (err == ERR_CLOSED) {
+        log_warning("%.*s; it has ended, and this one starts as usual",
+                    (int)strcspn(why->data, "\n"), why->data);
+        str_clear(why);
+        err = ERR_OK;
     } else if (err == ERR_OK) {
-        err = add_taken(door);
+        err = add_taken(door, conf, path, why);
     }
     if (err != ERR_OK && why->len == 0)
         str_addf(why, "takeover: %s\n", err_text(err));
@@ -114,6 +153,7 @@ static enum err ask_for_sockets(struct door *door, const struct conf *conf, stru
 enum err door_open(struct door *door, const struct conf *conf, bool takeover, struct str *why)
 {
     *door = (struct door){.takeover = NULL};
+    str_init(&door->predecessors);
     enum err err = open_managed(door);
     if (err == ERR_OK && takeover)
         err = ask_for_sockets(door, conf, why);
@@ -189,5 +229,7 @@ void door_close(struct door *door)
     server_free_sockets(door->server.sockets, door->server.count);
     free(door->managed);
     takeover_free(door->takeover);
+    str_free(&door->predecessors);
     *door = (struct door){.takeover = NULL};
+    str_init(&door->predecessors);
 }

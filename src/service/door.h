@@ -22,7 +22,8 @@ struct door {
     struct server_socket
         *managed; /* owned: where those of systemd are bound, without sockets */
     size_t managed_count;
-    bool gone; /* the old relay has closed its door */
+    struct str predecessors; /* what the old relay says of them; see predecessors_read() */
+    bool gone;               /* the old relay has closed its door */
 };
 
 /* Takes what systemd has passed and, if `takeover`, the sockets of the relay that runs. It is a
@@ -30,7 +31,11 @@ struct door {
  * line, and nothing was taken from it. */
 enum err door_open(struct door *door, const struct conf *conf, bool takeover, struct str *why);
 
-/* The server runs: says what has become of the sockets, closes those that are left. True when it
+/* The server accepts: has the relay before stop to. An error: that one goes on, so this one must
+ * not; `why` has a line. */
+enum err door_serving(struct door *door, struct str *why);
+
+/* Then: says what has become of the sockets, closes those that are left. True when it
  * has taken over from another relay. */
 bool door_passed(struct door *door);
 

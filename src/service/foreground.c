@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "control/command.h"
 #include "control/endpoint.h"
+#include "control/predecessors.h"
 #include "control/relay_prompt.h"
 #include "control/reload.h"
+#include "control/takeover.h"
 #include "os/local.h"
 #include "os/manager.h"
 #include "os/os.h"
@@ -46,7 +48,13 @@ static struct {
     bool hanging_up;                 /* it has not come to its end */
     bool ended;                      /* nothing is left to be waited for */
     const char *config_path;         /* absolute; "": there is no file */
-    bool handed_over;                /* another relay goes on with the listening sockets */
+    const struct console *console;   /* while it runs */
+    char console_name[CONF_HOST_MAX];
+    struct endpoint *private_endpoint; /* of one that was taken over; NULL: none */
+    uint64_t heir;                     /* process that is about to take over; 0: none */
+    uint64_t heir_id;                  /* the first number of its sessions, or one below it */
+    bool not_taken;                    /* the relay before this one goes on, so this one ends */
+    bool handed_over;                  /* another relay goes on with the listening sockets */
 } relay;
 
 /* ---- stop requests, from any thread ---- */
@@ -95,23 +103,81 @@ static void request_stop(bool now, bool quick, uint64_t over_ms)
     os_mutex_unlock(&relay.lock);
 }
 
-static enum err on_hand_over(void *ctx, uint64_t pid)
+/* ---- takeover; with the lock held ---- */
+
+static enum err begin_hand_over(uint64_t pid)
+{
+    if (relay.handed_over || relay.heir != 0 || relay.server == NULL)
+        return ERR_IN_USE;
+    relay.heir = pid;
+    relay.heir_id = server_latest_id(relay.server) + TAKEOVER_IDS;
+    return ERR_OK;
+}
+
+static void take_door_back(void)
+{
+    log_warning("takeover: pid %" PRIu64 " does not serve; this relay goes on", relay.heir);
+    relay.heir = 0;
+}
+
+/* Consoles of the successor reach this relay until its last session is over, and its own
+ * predecessors through the successor alone. */
+static void leave_successor(struct str *list)
+{
+    static char origin[32];
+    char name[LOCAL_NAME_MAX], path[LOCAL_NAME_MAX];
+    const struct console *console = relay.console;
+    str_format(origin, sizeof origin, "pid %" PRIu64, os_process_id());
+    log_set_origin(origin);
+    if (console->predecessors != NULL) {
+        predecessors_write(console->predecessors, list);
+        predecessors_clear(console->predecessors);
+    }
+    size_t len =
+        str_format(name, sizeof name, "%s.%" PRIu64, relay.console_name, os_process_id());
+    enum err err = len + 1 < sizeof name ? local_path(name, path) : ERR_RANGE;
+    if (err == ERR_OK)
+        err = endpoint_start(&relay.private_endpoint, path, console);
+    if (err == ERR_OK)
+        str_addf(list, "%" PRIu64 " %s\n", os_process_id(), path);
+    else
+        log_warning("takeover: consoles of the new relay can't show the sessions of this one: "
+                    "%s",
+                    err_text(err));
+}
+
+static enum err hand_over(struct str *list)
+{
+    if (relay.server == NULL)
+        return ERR_CLOSED;
+    /* Those that are accepted until the listeners are closed need numbers, too. */
+    if (server_latest_id(relay.server) + TAKEOVER_IDS / 2 >= relay.heir_id) {
+        take_door_back();
+        return ERR_RANGE;
+    }
+    relay.handed_over = true;
+    leave_successor(list);
+    log_notice("taken over by pid %" PRIu64 ": it accepts from now on, the sessions of this "
+               "relay may finish",
+               relay.heir);
+    if (!server_hand_over(relay.server, HAND_OVER_MS))
+        log_warning("takeover: the listeners are not closed yet");
+    if (relay.stops == 0)
+        relay.stops = 1;
+    os_cond_wake_all(&relay.changed);
+    return ERR_OK;
+}
+
+static enum err on_hand_over(void *ctx, enum hand_over step, uint64_t pid, struct str *list)
 {
     (void)ctx;
+    enum err err = ERR_OK;
     os_mutex_lock(&relay.lock);
-    enum err err = relay.handed_over ? ERR_IN_USE : ERR_OK;
-    if (err == ERR_OK) {
-        relay.handed_over = true;
-        log_notice("taken over by pid %" PRIu64
-                   ": it accepts from now on, the sessions of this "
-                   "relay may finish",
-                   pid);
-        if (relay.server != NULL && !server_hand_over(relay.server, HAND_OVER_MS))
-            log_warning("takeover: the listeners are not closed yet");
-        if (relay.stops == 0)
-            relay.stops = 1;
+    switch (step) {
+    case HAND_OVER_BEGIN: err = begin_hand_over(pid); break;
+    case HAND_OVER_BACK: take_door_back(); break;
+    case HAND_OVER_DONE: err = hand_over(list); break;
     }
-    os_cond_wake_all(&relay.changed);
     os_mutex_unlock(&relay.lock);
     return err;
 }
@@ -448,8 +514,41 @@ static void stop_end_guard(struct os_thread *thread)
         os_thread_join(thread);
 }
 
+/* NULL: no memory; then none is asked. */
+static struct predecessors *open_predecessors(const struct door *door)
+{
+    struct predecessors *predecessors;
+    if (predecessors_open(&predecessors) != ERR_OK)
+        return NULL;
+    predecessors_read(predecessors, door->predecessors.data);
+    return predecessors;
+}
+
+/* It accepts; has the relay before let go. False: that one goes on, so this one must not; those
+ * that it has accepted may finish, and it is freed. */
+static bool take_door(struct server *server, struct door *door)
+{
+    struct str why;
+    str_init(&why);
+    enum err err = door_serving(door, &why);
+    if (err != ERR_OK) {
+        relay.not_taken = true;
+        door_failed(door, &why);
+        report_failures(&why, server_conf(server)->log_file[0] != '\0');
+        log_error("not started");
+        server_stop(server, false);
+        server_wait_stopped(server, UINT32_MAX);
+        server_free(server);
+    }
+    str_free(&why);
+    return err == ERR_OK;
+}
+
 static void run_server(struct server *server, struct door *door, const char *greeting)
 {
+    if (!take_door(server, door))
+        return;
+    struct predecessors *predecessors = open_predecessors(door);
     const struct conf *conf = server_conf(server);
     char config_path[CONF_PATH_MAX] = "", log_path[CONF_PATH_MAX] = "";
     if (conf->path[0] != '\0')
@@ -468,9 +567,12 @@ static void run_server(struct server *server, struct door *door, const char *gre
         .shutdown = on_shutdown,
         .reopen = reopen,
         .hand_over = on_hand_over,
+        .predecessors = predecessors,
     };
 
     relay.config_path = config_path;
+    relay.console = &console;
+    str_format(relay.console_name, sizeof relay.console_name, "%s", conf->console_name);
     publish(server);
     start_log_routes(server);
     bool took_over = door_passed(door);
@@ -497,6 +599,8 @@ static void run_server(struct server *server, struct door *door, const char *gre
     publish(NULL);
     if (endpoint != NULL)
         endpoint_stop(endpoint);
+    if (relay.private_endpoint != NULL)
+        endpoint_stop(relay.private_endpoint);
     if (prompt != NULL) {
         bool free_of_log = log_output_divert(NULL, NULL, STUCK_MS);
         if (!free_of_log || !relay_prompt_stop(prompt, STUCK_MS)) {
@@ -509,6 +613,7 @@ static void run_server(struct server *server, struct door *door, const char *gre
         }
     }
     server_free(server);
+    predecessors_close(predecessors);
     stop_end_guard(end_guard);
 }
 
@@ -543,6 +648,8 @@ int foreground_run(struct conf *conf, const struct foreground_options *options)
     }
     start_log_program(conf);
     int code = run(conf, options);
+    if (relay.not_taken)
+        code = 1;
     set_starting(false);
     log_output_stop(STUCK_MS);
     if (code != 0 && options->hint != NULL)

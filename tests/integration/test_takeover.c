@@ -211,6 +211,10 @@ static void sessions_of_the_old_relay_go_on_until_they_end(void **state)
     struct session after = session_open(&relay->addr, listener);
     session_check(&before);
     session_check(&after);
+    json_t *sessions = relay_json(relay, "show sessions");
+    assert_true(json_number_at(find_session(sessions, after.client), "id", 0) >
+                1); /* it goes on */
+    json_decref(sessions);
     assert_int_equal(relay_info(relay, "sessions_open"), 1);
     assert_false(process_wait(old, 0, NULL));
     session_end(&before);
@@ -219,6 +223,64 @@ static void sessions_of_the_old_relay_go_on_until_they_end(void **state)
     session_check(&after);
     session_end(&after);
     relay_wait_nothing_left(relay);
+    relay_end(relay);
+    net_close(listener);
+}
+
+static uint64_t predecessors_shown(struct relay_run *relay)
+{
+    json_t *info = relay_json(relay, "show info");
+    uint64_t count = json_array_size(json_object_get(info, "predecessors"));
+    json_decref(info);
+    return count;
+}
+
+/* After two takeovers; the sessions are of three processes. */
+static void sessions_of_old_relays_are_shown_and_ended_by_the_new_one(void **state)
+{
+    struct addr upstream;
+    struct process *olds[2];
+    struct session sessions[3];
+    uint64_t ids[3], pids[3];
+    char line[64], text[96];
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    const struct relay_setup setup = {.upstreams = &upstream,
+                                      .upstream_count = 1,
+                                      .relay_keys = "stop_timeout = 1h\n",
+                                      .route_keys = "guard_exempt =\n"};
+    struct relay_run *relay = relay_start(state, &setup);
+    for (size_t i = 0; i < 3; i++) {
+        if (i > 0)
+            olds[i - 1] = await_takeover(relay, start_successor(relay, relay->config));
+        sessions[i] = session_open(&relay->addr, listener);
+        pids[i] = process_id(relay->process);
+    }
+    assert_int_equal(predecessors_shown(relay), 2);
+    json_t *shown = relay_json(relay, "show sessions");
+    assert_int_equal(json_number_at(shown, "sessions_open", 0), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *one = find_session(shown, sessions[i].client);
+        ids[i] = json_number_at(one, "id", 0);
+        assert_int_equal(json_number_at(one, "pid", 0), pids[i]);
+        assert_true(i == 0 || ids[i] > ids[i - 1]);
+    }
+    json_decref(shown);
+
+    str_format(line, sizeof line, "kill %" PRIu64, ids[0]);
+    assert_int_equal(relay_console(relay, line, NULL, NULL), 0);
+    session_expect_reset(&sessions[0]);
+    str_format(text, sizeof text,
+               " info [pid %" PRIu64 "] session %" PRIu64 " ended: ", pids[0], ids[0]);
+    assert_true(process_wait_errors(olds[0], text, NET_PATIENCE_MS));
+    expect_exit_of(olds[0], 0);
+    process_free(olds[0]);
+    assert_int_equal(predecessors_shown(relay), 1);
+    assert_int_equal(relay_console(relay, "ban 127.0.0.1", NULL, NULL), 0);
+    session_expect_reset(&sessions[1]);
+    session_expect_reset(&sessions[2]);
+    expect_exit_of(olds[1], 0);
+    process_free(olds[1]);
+    assert_int_equal(predecessors_shown(relay), 0);
     relay_end(relay);
     net_close(listener);
 }
@@ -337,17 +399,22 @@ static void die_after(const struct relay_run *relay, const char *lines)
     local_conn_close(conn);
 }
 
-static void a_successor_that_dies_before_go_changes_nothing(void **state)
+static void a_successor_that_dies_before_it_serves_changes_nothing(void **state)
 {
     struct addr upstream;
     sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
     struct relay_run *relay = relay_start_to(state, &upstream);
-    static const char *const until[] = {"", "takeover 1 ", "takeover 1 7\n",
-                                        "takeover 1 7\nsockets 0 1\n",
-                                        "takeover 1 7\nsockets 0 1\ng"};
+    static const char *const until[] = {"",
+                                        "takeover 2 ",
+                                        "takeover 2 7\n",
+                                        "takeover 2 7\ngo\n",
+                                        "takeover 2 7\ngo\nserving\n",
+                                        "takeover 1 7\ngo\n",
+                                        "takeover 2 7\nsockets 0 1\n",
+                                        "takeover 2 7\nsockets 0 1\ng",
+                                        "takeover 2 7\nsockets 0 1\ngo\n",
+                                        "takeover 2 7\nsockets 0 1\ngo\nservin"};
     for (size_t i = 0; i < sizeof until / sizeof until[0]; i++) {
-        if (test_on_windows() && i > 2)
-            break; /* the receiver is a process that must be there */
         die_after(relay, until[i]);
         struct session session = session_open(&relay->addr, listener);
         session_check(&session);
@@ -358,16 +425,76 @@ static void a_successor_that_dies_before_go_changes_nothing(void **state)
     net_close(listener);
 }
 
+/* It may serve already, which nobody knows but itself; so the old one did not stop to. */
+static void a_successor_that_does_not_say_that_it_serves_is_not_waited_for(void **state)
+{
+    static const char lines[] = "takeover 2 7\nsockets 0 1\ngo\n";
+    struct addr upstream;
+    char path[LOCAL_NAME_MAX];
+    struct local_conn *conn;
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    struct relay_run *relay = relay_start_to(state, &upstream);
+    find_endpoint(relay, path);
+    assert_int_equal(local_connect(path, &conn), ERR_OK);
+    assert_int_equal(local_write(conn, lines, sizeof lines - 1), ERR_OK);
+    struct session during = session_open(&relay->addr, listener);
+    session_check(&during);
+    expect_log(relay, " does not serve; this relay goes on");
+    session_check(&during);
+    session_end(&during);
+    local_conn_close(conn);
+    take_over(relay);
+    relay_end(relay);
+    net_close(listener);
+}
+
+/* Two relays of one machine that both have the default name. */
+static void a_relay_of_the_same_name_is_not_taken_over(void **state)
+{
+    struct addr upstream;
+    char path[TEST_PATH_MAX], old_listen[32], new_listen[32], why[TEST_PATH_MAX + 64];
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    struct relay_run *relay = relay_start_to(state, &upstream);
+    write_changed_config(relay, "", path);
+    char *config = test_read_file(path);
+    str_format(old_listen, sizeof old_listen, ":%u\n", (unsigned)relay->addr.port);
+    str_format(new_listen, sizeof new_listen, ":%u\n", (unsigned)net_free_port());
+    char *at = strstr(config, old_listen);
+    assert_non_null(at);
+    struct str text;
+    str_init(&text);
+    str_add_bytes(&text, config, (size_t)(at - config));
+    str_addf(&text, "%s%s", new_listen, at + strlen(old_listen));
+    assert_int_equal(test_write_file(path, text.data), ERR_OK);
+    str_free(&text);
+    free(config);
+
+    struct process *successor = start_successor(relay, path);
+    expect_exit_of(successor, 1);
+    char *log = process_errors(successor);
+    str_format(why, sizeof why, "(pid %" PRIu64 ", configuration %s) listens on no address",
+               process_id(relay->process), relay->config);
+    if (strstr(log, why) == NULL)
+        fail_msg("'%s' is not in\n%s", why, log);
+    free(log);
+    process_free(successor);
+    struct session session = session_open(&relay->addr, listener);
+    session_check(&session);
+    session_end(&session);
+    relay_end(relay);
+    net_close(listener);
+}
+
 static void another_version_of_the_takeover_is_refused(void **state)
 {
     struct addr upstream;
     char *errors;
     sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
     struct relay_run *relay = relay_start_to(state, &upstream);
-    assert_int_equal(relay_console(relay, "takeover 2 77", NULL, &errors), 1);
+    assert_int_equal(relay_console(relay, "takeover 1 77", NULL, &errors), 1);
     assert_non_null(strstr(errors,
-                           "can be taken over by version 1 of the takeover protocol, not "
-                           "by version 2"));
+                           "can be taken over by version 2 of the takeover protocol, not "
+                           "by version 1"));
     free(errors);
     struct session session = session_open(&relay->addr, listener);
     session_check(&session);
@@ -478,14 +605,19 @@ int main(void)
                                   relay_teardown),
         cmocka_unit_test_teardown(sessions_of_the_old_relay_go_on_until_they_end,
                                   relay_teardown),
+        cmocka_unit_test_teardown(sessions_of_old_relays_are_shown_and_ended_by_the_new_one,
+                                  relay_teardown),
         cmocka_unit_test_teardown(sessions_left_after_stop_timeout_are_ended_by_the_old_relay,
                                   relay_teardown),
         cmocka_unit_test_teardown(without_a_relay_to_take_over_it_starts_as_usual,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_successor_that_cannot_start_leaves_the_old_relay_as_it_was,
                                   relay_teardown),
-        cmocka_unit_test_teardown(a_successor_that_dies_before_go_changes_nothing,
+        cmocka_unit_test_teardown(a_successor_that_dies_before_it_serves_changes_nothing,
                                   relay_teardown),
+        cmocka_unit_test_teardown(
+            a_successor_that_does_not_say_that_it_serves_is_not_waited_for, relay_teardown),
+        cmocka_unit_test_teardown(a_relay_of_the_same_name_is_not_taken_over, relay_teardown),
         cmocka_unit_test_teardown(another_version_of_the_takeover_is_refused, relay_teardown),
         cmocka_unit_test_teardown(sockets_that_are_not_wanted_close_and_new_ones_open,
                                   relay_teardown),

@@ -263,6 +263,11 @@ void server_free(struct server *server)
     (void)server; /* the test closes it */
 }
 
+uint64_t server_latest_id(const struct server *server)
+{
+    return server->latest_id;
+}
+
 enum err server_try_listens(struct server *server, const struct conf *conf, struct str *why)
 {
     (void)conf;

@@ -57,6 +57,7 @@ struct server {
     unsigned changes;              /* of upstreams, calls that changed nothing included */
     unsigned resolves;
     unsigned reloads;
+    uint64_t latest_id;     /* of its sessions */
     enum err reload_fails;  /* not ERR_OK: a reload fails with it */
     _Atomic unsigned holds; /* right now */
     struct ban banned;      /* the last one; until_ms is for how long */

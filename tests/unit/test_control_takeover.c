@@ -28,13 +28,30 @@ static struct endpoint *endpoint;
 static char path[LOCAL_NAME_MAX];
 static struct server_socket sockets[SOCKETS];
 
-static _Atomic uint64_t taken_by; /* 0: nobody */
+static _Atomic uint64_t heir, taken_by; /* 0: nobody */
+static _Atomic unsigned taken_back;
+static enum err done_answer;
 
-static enum err note_hand_over(void *ctx, uint64_t pid)
+/* As the relay does it; see service/foreground.c. */
+static enum err note_hand_over(void *ctx, enum hand_over step, uint64_t pid, struct str *list)
 {
     (void)ctx;
     uint64_t nobody = 0;
-    return atomic_compare_exchange_strong(&taken_by, &nobody, pid) ? ERR_OK : ERR_IN_USE;
+    switch (step) {
+    case HAND_OVER_BEGIN:
+        return atomic_compare_exchange_strong(&heir, &nobody, pid) ? ERR_OK : ERR_IN_USE;
+    case HAND_OVER_BACK:
+        atomic_fetch_add(&taken_back, 1);
+        atomic_store(&heir, 0);
+        return ERR_OK;
+    case HAND_OVER_DONE:
+        if (done_answer == ERR_OK) {
+            str_add(list, "7 /somewhere\n");
+            atomic_store(&taken_by, pid);
+        }
+        return done_answer;
+    }
+    return ERR_INVALID;
 }
 
 static void listen_with(size_t count)
@@ -57,7 +74,11 @@ static int set_up(void **state)
     server = fake_server_open();
     console = fake_server_console(server);
     console.hand_over = note_hand_over;
+    atomic_store(&heir, 0);
     atomic_store(&taken_by, 0);
+    atomic_store(&taken_back, 0);
+    done_answer = ERR_OK;
+    server->latest_id = 41;
     str_format(name, sizeof name, "takeover-%llu-%u", (unsigned long long)os_process_id(),
                number++);
     if (local_path(name, path) != ERR_OK)
@@ -87,6 +108,30 @@ static struct takeover *take(struct str *why)
     return takeover;
 }
 
+/* To the end. */
+static void become_it(struct takeover *takeover, struct str *why)
+{
+    uint64_t next_id = 0;
+    assert_int_equal(takeover_go(takeover, &next_id, why), ERR_OK);
+    assert_int_equal(next_id, 41 + TAKEOVER_IDS);
+    assert_int_equal(atomic_load(&taken_by), 0); /* the old one accepts, too */
+    struct str list;
+    str_init(&list);
+    assert_int_equal(takeover_serving(takeover, &list, why), ERR_OK);
+    assert_int_equal(atomic_load(&taken_by), os_process_id());
+    assert_string_equal(list.data, "7 /somewhere\n");
+    str_free(&list);
+}
+
+static enum err serve(struct takeover *takeover, struct str *why)
+{
+    struct str list;
+    str_init(&list);
+    enum err err = takeover_serving(takeover, &list, why);
+    str_free(&list);
+    return err;
+}
+
 static void all_sockets_arrive_with_their_addresses(void **state)
 {
     (void)state;
@@ -108,9 +153,8 @@ static void all_sockets_arrive_with_their_addresses(void **state)
         assert_false(dual_stack);
         assert_int_not_equal(taken[i].sock, sockets[i].sock);
     }
-    assert_int_equal(atomic_load(&taken_by), 0);
-    assert_int_equal(takeover_go(takeover, &why), ERR_OK);
-    assert_int_equal(atomic_load(&taken_by), os_process_id());
+    assert_string_equal(takeover_config(takeover), console.config_path);
+    become_it(takeover, &why);
     server_free_sockets(taken, count);
     takeover_free(takeover);
     str_free(&why);
@@ -129,7 +173,7 @@ static void a_client_in_the_backlog_is_the_new_owners(void **state)
     server->socket_count = 0;
     size_t count;
     struct server_socket *taken = takeover_take_sockets(takeover, &count);
-    assert_int_equal(takeover_go(takeover, &why), ERR_OK);
+    become_it(takeover, &why);
     sock_t accepted;
     assert_int_equal(net_accept(taken[0].sock, PATIENCE_MS, &accepted), ERR_OK);
     net_close(accepted);
@@ -145,8 +189,7 @@ static void a_relay_without_listeners_is_taken_over_too(void **state)
     struct str why;
     str_init(&why);
     struct takeover *takeover = take(&why);
-    assert_int_equal(takeover_go(takeover, &why), ERR_OK);
-    assert_int_equal(atomic_load(&taken_by), os_process_id());
+    become_it(takeover, &why);
     takeover_free(takeover);
     str_free(&why);
 }
@@ -177,12 +220,53 @@ static void only_one_can_take_over(void **state)
     listen_with(2);
     struct takeover *first = take(&why);
     struct takeover *second = take(&why);
-    assert_int_equal(takeover_go(second, &why), ERR_OK);
-    assert_int_equal(takeover_go(first, &why), ERR_IN_USE);
+    uint64_t next_id;
+    assert_int_equal(takeover_go(second, &next_id, &why), ERR_OK);
+    assert_int_equal(takeover_go(first, &next_id, &why), ERR_IN_USE); /* not even at a time */
     assert_string_equal(why.data, "takeover: the relay that runs says: another pairport has "
                                   "taken over already\n");
     takeover_free(first);
+    assert_int_equal(serve(second, &why), ERR_OK);
     takeover_free(second);
+    str_free(&why);
+}
+
+/* Between `go` and `serving` nothing has changed for the old one. */
+static void who_dies_after_go_has_changed_nothing(void **state)
+{
+    (void)state;
+    struct str why;
+    uint64_t next_id;
+    str_init(&why);
+    listen_with(2);
+    for (unsigned i = 1; i <= 3; i++) {
+        struct takeover *takeover = take(&why);
+        assert_int_equal(takeover_go(takeover, &next_id, &why), ERR_OK);
+        takeover_free(takeover);
+        while (atomic_load(&taken_back) < i)
+            os_sleep_ms(1);
+    }
+    assert_int_equal(atomic_load(&taken_by), 0);
+    struct takeover *last = take(&why);
+    become_it(last, &why);
+    takeover_free(last);
+    str_free(&why);
+}
+
+static void who_serves_too_late_is_told_so(void **state)
+{
+    (void)state;
+    struct str why;
+    uint64_t next_id;
+    str_init(&why);
+    listen_with(1);
+    struct takeover *takeover = take(&why);
+    assert_int_equal(takeover_go(takeover, &next_id, &why), ERR_OK);
+    done_answer = ERR_RANGE;
+    assert_int_equal(serve(takeover, &why), ERR_TIMEDOUT);
+    assert_string_equal(why.data,
+                        "takeover: the relay that runs says: it took too long; begin anew\n");
+    takeover_free(takeover);
     str_free(&why);
 }
 
@@ -195,7 +279,10 @@ static void a_relay_that_dies_before_go_leaves_its_sockets(void **state)
     struct takeover *takeover = take(&why);
     endpoint_stop(endpoint);
     endpoint = NULL;
-    assert_int_equal(takeover_go(takeover, &why), ERR_OK);
+    uint64_t next_id = 0;
+    assert_int_equal(takeover_go(takeover, &next_id, &why), ERR_OK);
+    assert_int_equal(next_id, 41 + TAKEOVER_IDS); /* as it was offered */
+    assert_int_equal(serve(takeover, &why), ERR_OK);
     assert_int_equal(atomic_load(&taken_by), 0);
     takeover_free(takeover);
     str_free(&why);
@@ -273,14 +360,16 @@ static void requests_that_make_no_sense_end_the_takeover(void **state)
         "gone",
         "",
         "Go",
-        "takeover 1 5",
+        "go", /* without the sockets */
+        "serving",
+        "takeover 2 5",
         "show info",
     };
     listen_with(3);
     struct str answer;
     str_init(&answer);
     for (size_t i = 0; i < sizeof after / sizeof after[0]; i++)
-        say((const char *const[]){"takeover 1 77", after[i], NULL}, &answer);
+        say((const char *const[]){"takeover 2 77", after[i], NULL}, &answer);
     assert_int_equal(atomic_load(&taken_by), 0);
     struct str why;
     str_init(&why);
@@ -294,15 +383,15 @@ static void another_version_of_the_protocol_is_told_what_is_spoken(void **state)
     (void)state;
     struct str answer;
     str_init(&answer);
-    say((const char *const[]){"takeover 2 77", NULL}, &answer);
+    say((const char *const[]){"takeover 1 77", NULL}, &answer);
     char want[160];
     str_format(want, sizeof want,
-               "pairport %s can be taken over by version 1 of the takeover protocol, not by "
-               "version 2\n",
+               "pairport %s can be taken over by version 2 of the takeover protocol, not by "
+               "version 1\n",
                console.version);
     assert_string_equal(answer.data, want);
-    static const char *const bad[] = {"takeover 1", "takeover x 77", "takeover 1 77 8",
-                                      "takeover  1 77", "takeover -1 77"};
+    static const char *const bad[] = {"takeover 2", "takeover x 77", "takeover 2 77 8",
+                                      "takeover  2 77", "takeover -2 77"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         say((const char *const[]){bad[i], NULL}, &answer);
         assert_string_equal(answer.data, "a takeover begins with `takeover VERSION PID`\n");
@@ -339,8 +428,13 @@ static struct addr random_addr(bool *dual_stack)
 
 static void make_offer(struct takeover_offer *offer, struct server_socket *into, size_t count)
 {
-    *offer = (struct takeover_offer){
-        .version = "1.2.3", .pid = below(UINT32_MAX), .sockets = into, .count = count};
+    *offer = (struct takeover_offer){.version = "1.2.3",
+                                     .pid = below(UINT32_MAX),
+                                     .next_id = below(UINT64_MAX),
+                                     .sockets = into,
+                                     .count = count};
+    for (uint64_t len = below(40), i = 0; i < len; i++)
+        offer->config[i] = (char)(' ' + below(90));
     for (size_t i = 0; i < count; i++) {
         into[i].sock = SOCK_NONE;
         into[i].addr = random_addr(&into[i].dual_stack);
@@ -361,6 +455,8 @@ static void an_offer_is_read_as_it_was_written(void **state)
         assert_int_equal(takeover_read_offer(text.data, text.len, &read), ERR_OK);
         assert_string_equal(read.version, offer.version);
         assert_int_equal(read.pid, offer.pid);
+        assert_int_equal(read.next_id, offer.next_id);
+        assert_string_equal(read.config, offer.config);
         assert_int_equal(read.count, offer.count);
         for (size_t i = 0; i < offer.count; i++) {
             assert_true(addr_equal(&read.sockets[i].addr, &offer.sockets[i].addr));
@@ -379,35 +475,39 @@ static void anything_else_is_no_offer(void **state)
         "",
         "\n",
         "pairport",
-        "pairport 1 pid 2 sockets 0",
-        "pairport 1 pid 2 sockets 0\n\n",
-        "pairport 1 pid 2 sockets 1\n",
-        "pairport 1 pid 2 sockets 0\n1.2.3.4:5 single\n",
-        "pairport 1 pid 2 sockets 1\n1.2.3.4:5 single",
-        "pairport 1 pid 2 sockets 1\n1.2.3.4:0 single\n",
-        "pairport 1 pid 2 sockets 1\n1.2.3.4 single\n",
-        "pairport 1 pid 2 sockets 1\n1.2.3.4:5 triple\n",
-        "pairport 1 pid 2 sockets 1\n1.2.3.4:5\n",
-        "pairport 1 pid 2 sockets 1\n1.2.3.4:5 single more\n",
-        "pairport 1 pid 2 sockets 1\n0.0.0.0:5 dual\n",
-        "pairport 1 pid 2 sockets 1\n[::1]:5 dual\n",
-        "pairport 1 pid 2 sockets 1\n:5 single\n",
-        "pairport 1 pid 2 sockets 1\nlocalhost:5 single\n",
-        "pairport 1 pid 2 sockets 1\n1.2.3.4:65536 single\n",
-        "pairport 1 pid -2 sockets 0\n",
-        "pairport 1 pid 2 sockets 18446744073709551615\n",
-        "pairport 1 pid 2 sockets 1048577\n",
-        "pairport 1 pid 2 sockets 1048576\n",
-        "pairport  pid 2 sockets 0\n",
-        "pairport 12345678901234567890123456789012 pid 2 sockets 0\n",
-        "pairport 1 pid 2 sockets 0 \n",
-        "haproxy 1 pid 2 sockets 0\n",
+        "pairport 1 pid 2 next 3 sockets 0",
+        "pairport 1 pid 2 next 3 sockets 0\n\nconfig \n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig \n",
+        "pairport 1 pid 2 next 3 sockets 0\nconfig /a b\n1.2.3.4:5 single\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n1.2.3.4:5 single",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n1.2.3.4:0 single\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n1.2.3.4 single\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n1.2.3.4:5 triple\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n1.2.3.4:5\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n1.2.3.4:5 single more\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n0.0.0.0:5 dual\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n[::1]:5 dual\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n:5 single\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\nlocalhost:5 single\n",
+        "pairport 1 pid 2 next 3 sockets 1\nconfig /a b\n1.2.3.4:65536 single\n",
+        "pairport 1 pid -2 next 3 sockets 0\nconfig \n",
+        "pairport 1 pid 2 next 3 sockets 18446744073709551615\nconfig \n",
+        "pairport 1 pid 2 next 3 sockets 1048577\nconfig \n",
+        "pairport 1 pid 2 next 3 sockets 1048576\nconfig \n",
+        "pairport  pid 2 next 3 sockets 0\nconfig \n",
+        "pairport 12345678901234567890123456789012 pid 2 next 3 sockets 0\nconfig \n",
+        "pairport 1 pid 2 next 3 sockets 0 \nconfig \n",
+        "pairport 1 pid 2 sockets 0\nconfig \n",
+        "pairport 1 pid 2 next 3 sockets 0\n",
+        "pairport 1 pid 2 next 3 sockets 0\nconfig\n",
+        "pairport 1 pid 2 next x sockets 0\nconfig \n",
+        "haproxy 1 pid 2 next 3 sockets 0\nconfig \n",
     };
     struct takeover_offer offer;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (takeover_read_offer(bad[i], strlen(bad[i]), &offer) != ERR_INVALID)
             fail_msg("taken for an offer: %s", bad[i]);
-    static const char zero[] = "pairport 1\0 pid 2 sockets 0\n";
+    static const char zero[] = "pairport 1\0 pid 2 next 3 sockets 0\nconfig \n";
     assert_int_equal(takeover_read_offer(zero, sizeof zero - 1, &offer), ERR_INVALID);
 }
 
@@ -458,6 +558,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_leaves_before_go_has_changed_nothing, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(only_one_can_take_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_dies_after_go_has_changed_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_serves_too_late_is_told_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_relay_that_dies_before_go_leaves_its_sockets, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(where_no_relay_runs_there_is_nothing_to_take, set_up,

@@ -115,6 +115,29 @@ static void without_a_door_nothing_is_found(void **state)
     assert_int_equal(adopt_find(&empty, &addr, false), SOCK_NONE);
 }
 
+/* How one tells a predecessor from another relay. */
+static void the_sockets_that_a_configuration_wants_are_counted(void **state)
+{
+    (void)state;
+    struct addr upstream = net_loopback(ADDR_IPV4, 9);
+    struct addr one = net_loopback(ADDR_IPV4, 7001), all = {.family = ADDR_IPV4, .port = 7003};
+    struct addr every = {.family = ADDR_IPV6, .port = 7003};
+    struct server_socket sockets[] = {{.addr = one, .sock = SOCK_NONE},
+                                      {.addr = every, .dual_stack = true, .sock = SOCK_NONE}};
+    struct server_socket ipv4 = {.addr = all, .sock = SOCK_NONE};
+    struct conf *range = make_conf("127.0.0.1:7000-7009", &upstream);
+    struct conf *both = make_conf("*:7003", &upstream);
+    struct conf *other = make_conf("127.0.0.2:7001", &upstream);
+    assert_int_equal(server_count_wanted(range, sockets, 2), 1);
+    assert_int_equal(server_count_wanted(both, sockets, 2), 1);
+    assert_int_equal(server_count_wanted(both, &ipv4, 1), 1); /* what it is without IPv6 */
+    assert_int_equal(server_count_wanted(other, sockets, 2), 0);
+    assert_int_equal(server_count_wanted(other, NULL, 0), 0);
+    conf_free(range);
+    conf_free(both);
+    conf_free(other);
+}
+
 /* ---- a start ---- */
 
 struct watch {
@@ -247,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_socket_with_the_same_address_is_found_once),
         cmocka_unit_test(without_a_door_nothing_is_found),
+        cmocka_unit_test(the_sockets_that_a_configuration_wants_are_counted),
         cmocka_unit_test(a_given_socket_is_used_and_nobody_is_let_in_before_its_time),
         cmocka_unit_test(when_the_door_is_not_ours_the_start_fails_and_nothing_runs),
         cmocka_unit_test(a_server_hands_its_sockets_over_and_closes_its_own),
