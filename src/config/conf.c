@@ -59,11 +59,13 @@ static enum err load(const char *name, const char *text, size_t len, conf_is_own
 static enum err report(enum err err, const char *name, struct mistakes *mistakes,
                        struct conf **conf, struct str *messages)
 {
-    mistakes_write(mistakes, name, messages);
+    if (err != ERR_NOMEM) /* what was found wrong may follow from that alone */
+        mistakes_write(mistakes, name, messages);
     if (messages->failed) {
         conf_free(*conf);
         *conf = NULL;
         err = ERR_NOMEM;
+        str_clear(messages);
     }
     mistakes_free(mistakes);
     return err;

@@ -232,7 +232,7 @@ typedef bool conf_is_own_addr(const struct addr *addr);
  * On an error *out is untouched and `messages` holds one line a mistake,
  * "FILE:LINE: what is wrong; what would be right\n", in order of line (a mistake of the whole
  * file has no line: "FILE: ..."). ERR_INVALID: mistakes in it; ERR_NOT_FOUND, ERR_ACCESS,
- * ERR_IO: the file could not be read (one message says so); ERR_NOMEM. */
+ * ERR_IO: the file could not be read (one message says so); ERR_NOMEM: `messages` is empty. */
 enum err conf_load(const char *path, conf_is_own_addr *is_own, struct conf **out,
                    struct str *messages);
 

@@ -10,10 +10,33 @@ static bool starts_with(const char *text, size_t len, const char *start, size_t 
     return len >= start_len && memcmp(text, start, start_len) == 0;
 }
 
+/* The first byte alone: a file in Latin-1 has many, and without their lines others lack
+ * something. */
+static void report_not_utf8(const char *text, size_t at, struct mistakes *mistakes)
+{
+    unsigned number = 1;
+    size_t start = 0;
+    for (size_t i = 0; i < at; ++i) {
+        if (text[i] == '\n') {
+            start = i + 1;
+            ++number;
+        }
+    }
+    mistakes_add(
+        mistakes, number,
+        "at byte %zu of the line is 0x%02x, which is not UTF-8; save the file as UTF-8",
+        at - start + 1, (unsigned)(unsigned char)text[at]);
+}
+
 bool lines_init(struct lines *lines, const char *text, size_t len, struct mistakes *mistakes)
 {
     if (starts_with(text, len, "\xff\xfe", 2) || starts_with(text, len, "\xfe\xff", 2)) {
         mistakes_add(mistakes, 0, "the file is UTF-16; save it as UTF-8");
+        return false;
+    }
+    size_t valid = str_utf8_prefix(text, len);
+    if (valid < len) {
+        report_not_utf8(text, valid, mistakes);
         return false;
     }
     size_t skip = starts_with(text, len, "\xef\xbb\xbf", 3) ? 3 : 0;
@@ -80,14 +103,6 @@ static bool check_bytes(struct lines *lines, const char *text, size_t len)
     if (memchr(text, '\0', len) != NULL) {
         mistakes_add(lines->mistakes, lines->number,
                      "the line holds a NUL byte; a configuration is plain UTF-8 text");
-        return false;
-    }
-    size_t valid = str_utf8_prefix(text, len);
-    if (valid < len) {
-        mistakes_add(
-            lines->mistakes, lines->number,
-            "at byte %zu of the line is 0x%02x, which is not UTF-8; save the file as UTF-8",
-            valid + 1, (unsigned)(unsigned char)text[valid]);
         return false;
     }
     size_t at;

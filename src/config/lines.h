@@ -28,8 +28,8 @@ struct lines {
     size_t len;                   /* of text, 1 or more */
 };
 
-/* Both `text` and `mistakes` must outlive the lines. False when the text is UTF-16, which is a
- * mistake of the whole file. */
+/* Both `text` and `mistakes` must outlive the lines. False when the text is not UTF-8, which is
+ * reported. */
 bool lines_init(struct lines *lines, const char *text, size_t len, struct mistakes *mistakes);
 
 /* Goes on to the next line that says something. False at the end. */

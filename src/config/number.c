@@ -92,12 +92,59 @@ static const char *example_of(const struct key *key, char buf[STR_HUMAN_MAX])
     return key->preset;
 }
 
+/* Adds up "1h30m". False: it is something else. */
+static bool read_sum(const char *text, uint64_t *sum)
+{
+    char part[STR_HUMAN_MAX];
+    unsigned parts = 0;
+    *sum = 0;
+    while (*text != '\0') {
+        uint64_t value;
+        size_t digits = strspn(text, "0123456789");
+        size_t len = digits + strcspn(text + digits, "0123456789");
+        if (len >= sizeof part)
+            return false;
+        str_format(part, sizeof part, "%.*s", (int)len, text);
+        if (str_parse_duration(part, &value) != ERR_OK || *sum + value < *sum)
+            return false;
+        *sum += value;
+        text += len;
+        ++parts;
+    }
+    return parts > 1;
+}
+
+/* "-5", "-5s" */
+static bool is_negative(const struct key *key, const char *text)
+{
+    uint64_t value;
+    return text[0] == '-' && (parse_number(key->type, text + 1, &value) == ERR_OK ||
+                              str_parse_u64(text + 1, &value) == ERR_OK);
+}
+
+static void explain_range(const struct key *key, const char *text, struct str *why)
+{
+    char quote[MISTAKE_QUOTE_MAX];
+    str_addf(why, "%s is out of range; allowed is ", mistake_quote(text, quote));
+    add_range(key, why);
+}
+
 /* Says why `text`, which the parser refused, is no number of the key's type. */
 static void explain_number(const struct key *key, const char *text, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     char example[STR_HUMAN_MAX];
+    uint64_t sum;
+    if (is_negative(key, text)) {
+        explain_range(key, text, why);
+        return;
+    }
     mistake_quote(text, quote);
+    if (key->type == KEY_DURATION && read_sum(text, &sum)) {
+        str_addf(why, "%s has several units; write it in one: %s", quote,
+                 str_exact_duration(sum, example));
+        return;
+    }
 
     const struct unit *kind = unit_of(key->type);
     if (kind == NULL) {
@@ -152,9 +199,7 @@ bool number_read(const struct key *key, const char *text, void *field, struct st
     }
     bool is_zero_word = number == 0 && key->zero != NULL;
     if (err != ERR_OK || ((number < key->min || number > key->max) && !is_zero_word)) {
-        char quote[MISTAKE_QUOTE_MAX];
-        str_addf(why, "%s is out of range; allowed is ", mistake_quote(text, quote));
-        add_range(key, why);
+        explain_range(key, text, why);
         return false;
     }
     set(key, field, number);

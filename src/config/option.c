@@ -127,6 +127,30 @@ static bool read_value(const struct key *key, const struct option *option, void 
     return number_read(key, option->value, field, why);
 }
 
+static bool read_one(const struct options *options, const struct option *option, void *owner,
+                     bool given[OPTIONS_MAX], struct str *why)
+{
+    const struct key *key = find(options, option->name);
+    if (key == NULL) {
+        explain_unknown(options, option->name, why);
+        return false;
+    }
+    if (given[key - options->keys]) {
+        str_addf(why, "%s: given twice; remove one of them", key->name);
+        return false;
+    }
+    given[key - options->keys] = true;
+
+    struct str detail;
+    str_init(&detail);
+    bool ok = read_value(key, option, field_of(key, owner), &detail);
+    if (!ok)
+        mistake_of_part(why, key->name, &detail);
+    else
+        str_free(&detail);
+    return ok;
+}
+
 bool option_read(const struct options *options, const char *text, void *owner,
                  bool given[OPTIONS_MAX], struct str *why)
 {
@@ -135,28 +159,23 @@ bool option_read(const struct options *options, const char *text, void *owner,
         given[i] = false;
         set_default(&options->keys[i], owner);
     }
+    bool ok = true;
     while (*text != '\0') {
         struct option option;
         cut(&text, &option);
-        const struct key *key = find(options, option.name);
-        if (key == NULL) {
-            explain_unknown(options, option.name, why);
-            return false;
-        }
-        if (given[key - options->keys]) {
-            str_addf(why, "%s: given twice; remove one of them", key->name);
-            return false;
-        }
-        given[key - options->keys] = true;
-
         struct str detail;
         str_init(&detail);
-        if (!read_value(key, &option, field_of(key, owner), &detail)) {
-            mistake_of_part(why, key->name, &detail);
-            return false;
+        if (!read_one(options, &option, owner, given, &detail)) {
+            ok = false;
+            if (option.value[0] == '\0')
+                text += strlen(text); /* "weight = 2": what follows belongs to it */
+            str_addf(why, "%s%s", why->len > 0 ? "\n" : "", detail.data);
         }
+        if (detail.failed)
+            why->failed = true;
+        str_free(&detail);
     }
-    return true;
+    return ok;
 }
 
 /* ---- writing ---- */

@@ -25,7 +25,7 @@ struct options {
 
 /* Sets all options of `owner` to their defaults, then to what `text` says; it begins with no
  * blank and may be empty. `given`, one a key, tells which were. On false `owner` holds some of
- * them and `why` has got "what is wrong; what would be right". */
+ * them and `why` has got "what is wrong; what would be right", a line each. */
 bool option_read(const struct options *options, const char *text, void *owner,
                  bool given[OPTIONS_MAX], struct str *why);
 

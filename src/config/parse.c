@@ -200,6 +200,34 @@ static const struct key *find_anywhere(const char *name)
     return key;
 }
 
+/* More than one can read in a line. */
+#define KEYS_LISTED 12
+
+/* What other relays have, and what it is here. */
+static const char *find_foreign(const char *name)
+{
+    static const struct {
+        const char *name;
+        const char *ours;
+    } foreign[] = {
+        {"backend", "write upstream = HOST:PORT"},
+        {"bind", "write listen = ADDRESS:PORT"},
+        {"host", "write upstream = HOST:PORT, and listen = ADDRESS:PORT"},
+        {"maxconn", "write max_sessions"},
+        {"mode", "every route relays TCP"},
+        {"port", "write listen = ADDRESS:PORT, and upstream = HOST:PORT"},
+        {"protocol", "every route relays TCP"},
+        {"proxy_pass", "write upstream = HOST:PORT"},
+        {"server", "write upstream = HOST:PORT"},
+        {"target", "write upstream = HOST:PORT"},
+        {"timeout", "write connect_timeout, idle_timeout or half_close_timeout"},
+    };
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; ++i)
+        if (strcmp(name, foreign[i].name) == 0)
+            return foreign[i].ours;
+    return NULL;
+}
+
 static void explain_key(struct parse *parse, const char *name)
 {
     struct mistakes *mistakes = parse->draft->mistakes;
@@ -227,6 +255,17 @@ static void explain_key(struct parse *parse, const char *name)
         return;
     }
 
+    const char *ours = find_foreign(name);
+    if (ours != NULL) {
+        mistakes_add(mistakes, line, "%s: unknown key %s; %s", parse->label, quote, ours);
+        return;
+    }
+    if (count > KEYS_LISTED) {
+        mistakes_add(mistakes, line,
+                     "%s: unknown key %s; conf/pairport.ini has all keys with their meaning",
+                     parse->label, quote);
+        return;
+    }
     struct str list;
     str_init(&list);
     words_add(names, "and", &list);
@@ -268,6 +307,28 @@ static bool add_access(struct parse *parse, const struct key *key, const char *v
     return access_read(&parse->section->access, &line, value, why, parse->draft->mistakes);
 }
 
+/* No key has a value that begins so; a text says itself what would become of it. */
+static bool is_quoted(const struct key *key, const char *value, struct str *why)
+{
+    char quote[MISTAKE_QUOTE_MAX];
+    if (key->type == KEY_TEXT || (value[0] != '"' && value[0] != '\''))
+        return false;
+    str_addf(why, "%s stands in quotation marks; write it without",
+             mistake_quote(value, quote));
+    return true;
+}
+
+/* Each line of `why` is a mistake of its own. */
+static void report_value(struct parse *parse, const struct key *key, const char *why)
+{
+    while (*why != '\0') {
+        size_t len = strcspn(why, "\n");
+        mistakes_add(parse->draft->mistakes, parse->lines.number, "%s %s: %.*s", parse->label,
+                     key->name, (int)len, why);
+        why += len + (why[len] == '\n');
+    }
+}
+
 static void read_key(struct parse *parse, const struct key *key, const char *value)
 {
     struct draft *draft = parse->draft;
@@ -291,7 +352,9 @@ static void read_key(struct parse *parse, const struct key *key, const char *val
     struct str why;
     str_init(&why);
     bool ok;
-    if (is_address)
+    if (is_quoted(key, value, &why))
+        ok = false;
+    else if (is_address)
         ok = add_address(parse, key, value, &why);
     else if (is_access)
         ok = add_access(parse, key, value, &why);
@@ -301,10 +364,8 @@ static void read_key(struct parse *parse, const struct key *key, const char *val
         draft->mistakes->failed = true;
     if (!ok)
         parse->section->bad[key - keys] = true;
-    if (!ok && why.len > 0) { /* what is wrong in a file has been told */
-        mistakes_add(draft->mistakes, parse->lines.number, "%s %s: %s", parse->label, key->name,
-                     why.data);
-    }
+    if (!ok)
+        report_value(parse, key, why.data); /* nothing: what is wrong in a file has been told */
     str_free(&why);
 }
 

@@ -15,7 +15,7 @@
 #include "config/draft.h"
 
 /* Reads the whole text, whatever is wrong with it; mistakes go to those of the draft. False when
- * it is no text that has lines; the draft is then without meaning. */
+ * it is not UTF-8; the draft is then without meaning. */
 bool parse_text(struct draft *draft, const char *text, size_t len);
 
 #endif

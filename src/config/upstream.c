@@ -165,19 +165,10 @@ static bool set_host(const struct endpoint *endpoint, struct conf_upstream *out,
     return true;
 }
 
-bool upstream_read(const char *text, struct conf_upstream *out, struct str *why)
+static bool read_address(const char *address, struct conf_upstream *upstream, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
-    char address[CONF_LINE_MAX + 1];
-    const char *rest;
-    bool given[OPTIONS_MAX];
     struct endpoint endpoint;
-    struct conf_upstream upstream = {0};
-
-    size_t len = words_first(text, &rest);
-    /* "a:1, b:1" is a list, of which the whole is shown. */
-    bool is_list = memchr(text, ',', len) != NULL;
-    str_format(address, sizeof address, "%.*s", (int)(is_list ? strlen(text) : len), text);
     if (!endpoint_read(address, &upstream_form, &endpoint, why))
         return false;
     if (endpoint.host[0] == '\0') {
@@ -185,13 +176,28 @@ bool upstream_read(const char *text, struct conf_upstream *out, struct str *why)
                  upstream_form.form, upstream_form.example);
         return false;
     }
-    if (!set_host(&endpoint, &upstream, why) ||
-        !option_read(&upstream_options, rest, &upstream, given, why))
-        return false;
-    upstream.port = endpoint.port;
-    upstream.port_count = endpoint.port_count;
-    *out = upstream;
-    return true;
+    upstream->port = endpoint.port;
+    upstream->port_count = endpoint.port_count;
+    return set_host(&endpoint, upstream, why);
+}
+
+bool upstream_read(const char *text, struct conf_upstream *out, struct str *why)
+{
+    char address[CONF_LINE_MAX + 1];
+    const char *rest;
+    bool given[OPTIONS_MAX];
+    struct conf_upstream upstream = {0};
+
+    size_t len = words_first(text, &rest);
+    /* "a:1, b:1" is a list, of which the whole is shown. */
+    bool is_list = memchr(text, ',', len) != NULL;
+    str_format(address, sizeof address, "%.*s", (int)(is_list ? strlen(text) : len), text);
+    bool ok = read_address(address, &upstream, why);
+    if (!is_list)
+        ok &= option_read(&upstream_options, rest, &upstream, given, why);
+    if (ok)
+        *out = upstream;
+    return ok;
 }
 
 void upstream_write(const struct conf_upstream *upstream, struct str *out)

@@ -12,7 +12,7 @@
 
 /* Addresses and names become one spelling each, so that equal ones have equal names. On success
  * `out` is complete except for its line; on false it is untouched and `why` has got "what is
- * wrong; what would be right". */
+ * wrong; what would be right", a line for each mistake. */
 bool upstream_read(const char *text, struct conf_upstream *out, struct str *why);
 
 /* Writes it such that upstream_read() gives it back, with those options that differ from their

@@ -44,6 +44,18 @@ static void cut(const char *text, struct parts *parts)
         *slash = '\0';
 }
 
+/* "10mbps", "10 Mbit/s": what providers sell. */
+static bool is_in_bits(const char *text)
+{
+    for (; text[0] != '\0' && text[1] != '\0' && text[2] != '\0'; ++text) {
+        char second = (char)(text[1] | 0x20), third = (char)(text[2] | 0x20);
+        if ((text[0] | 0x20) == 'b' &&
+            ((second == 'p' && third == 's') || (second == 'i' && third == 't')))
+            return true;
+    }
+    return false;
+}
+
 /* False, and the reason told, unless the value is NUMBER/UNIT, or that and `word` with a second
  * number. */
 static bool check_parts(const char *text, const struct parts *parts, const char *word,
@@ -51,6 +63,17 @@ static bool check_parts(const char *text, const struct parts *parts, const char 
 {
     char quote[MISTAKE_QUOTE_MAX];
     mistake_quote(text, quote);
+    if (is_in_bits(text)) {
+        str_addf(why, "%s counts bits; write bytes, such as %s (8 Mbit/s are about 1MB/s)",
+                 quote, example);
+        return false;
+    }
+    if (parts->unit == NULL && parts->word != NULL && parts->word[0] != '/' &&
+        strchr(parts->word, '/') != NULL) {
+        str_addf(why, "%s has a blank before its unit; write it without: %s%s", quote,
+                 parts->number, parts->word);
+        return false;
+    }
     if (parts->unit == NULL && parts->word != NULL && parts->word[0] == '/') {
         str_addf(why, "%s has a blank before its slash; write it without, such as %s", quote,
                  example);

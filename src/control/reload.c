@@ -54,6 +54,8 @@ static bool load(struct attempt *attempt, struct server *server, const char *pat
         return false;
     }
     enum err err = conf_load(path, sock_is_own_addr, &attempt->conf, &attempt->messages);
+    if (err == ERR_NOMEM)
+        str_addf(&attempt->messages, "out of memory while %s was read\n", path);
     return err == ERR_OK && compare(attempt) == ERR_OK;
 }
 

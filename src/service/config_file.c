@@ -82,6 +82,8 @@ struct conf *config_file_load(const char *given)
     str_init(&messages);
     enum err err = conf_load(path, sock_is_own_addr, &conf, &messages);
     fputs(messages.data, stderr);
+    if (err == ERR_NOMEM)
+        fprintf(stderr, "pairport: out of memory while %s was read\n", path);
     str_free(&messages);
     return err == ERR_OK ? conf : NULL;
 }

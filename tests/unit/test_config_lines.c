@@ -54,6 +54,16 @@ static void a_line_that_is_not_utf8_is_refused(void **state)
            "at byte 1 of the line is 0xed, which is not UTF-8; save the file as UTF-8");
 }
 
+/* A file in Latin-1 has many such lines, and without them others lack something. */
+static void of_a_file_that_is_not_utf8_only_the_cause_is_told(void **state)
+{
+    (void)state;
+    assert_refused(
+        "[route caf\xe9]\nlisten = *:1\n; caf\xe9\nupstream = caf\xe9:1\n",
+        "t.ini:1: at byte 11 of the line is 0xe9, which is not UTF-8; save the file as "
+        "UTF-8\n");
+}
+
 static void a_line_with_characters_that_nobody_sees_is_refused(void **state)
 {
     (void)state;
@@ -285,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_with_a_nul_byte_is_refused),
         cmocka_unit_test(a_line_that_is_not_utf8_is_refused),
+        cmocka_unit_test(of_a_file_that_is_not_utf8_only_the_cause_is_told),
         cmocka_unit_test(a_line_with_characters_that_nobody_sees_is_refused),
         cmocka_unit_test(a_comment_may_hold_any_character),
         cmocka_unit_test(a_line_of_1024_bytes_is_read_whole_and_a_longer_one_refused),

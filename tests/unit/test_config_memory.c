@@ -59,6 +59,7 @@ static void fail_each_allocation(const char *text, enum err expected)
         counting = false;
         bool did_fail = calls >= n;
         bool has_conf = conf != NULL;
+        bool says_nothing = messages.len == 0;
         conf_free(conf);
         str_free(&messages);
 
@@ -69,6 +70,7 @@ static void fail_each_allocation(const char *text, enum err expected)
         }
         assert_int_equal(err, ERR_NOMEM);
         assert_false(has_conf);
+        assert_true(says_nothing); /* no mistake that follows from that */
     }
 }
 

@@ -91,7 +91,11 @@ static void a_pace_is_read_and_written_with_its_burst(void **state)
 
 static const struct bad_line bad_paces[] = {
     {"rate_up = 1MB", "'1MB' does not say in which time; write " PACE_EXAMPLE},
-    {"rate_up = 1 MB/s", "'1 MB/s' does not say in which time; write " PACE_EXAMPLE},
+    {"rate_up = 1 MB/s", "'1 MB/s' has a blank before its unit; write it without: 1MB/s"},
+    {"rate_up = 10mbps",
+     "'10mbps' counts bits; write bytes, " PACE_EXAMPLE " (8 Mbit/s are about 1MB/s)"},
+    {"rate_up = 10 Mbit/s",
+     "'10 Mbit/s' counts bits; write bytes, " PACE_EXAMPLE " (8 Mbit/s are about 1MB/s)"},
     {"rate_up = 1MB/m", "'m' behind the slash is not known; bytes are written with /s"},
     {"rate_up = 1000/s", "'1000' has no unit; write it with one, such as 1MB (units: B KB MB "
                          "GB; allowed: 1KB to 100GB)"},

@@ -78,7 +78,7 @@ static const struct bad_line bad_options[] = {
     {"upstream = h:1 weight=", "weight: there is no value; write such as weight=2"},
     {"upstream = h:1 weight = 2", "weight: there is no value; write such as weight=2"},
     {"upstream = h:1 weight=257", "weight: '257' is out of range; allowed is 0 to 256"},
-    {"upstream = h:1 weight=-1", "weight: '-1' is not a number; write 0 to 256"},
+    {"upstream = h:1 weight=-1", "weight: '-1' is out of range; allowed is 0 to 256"},
     {"upstream = h:1 weight=\"2\"", "weight: '\"2\"' is not a number; write 0 to 256"},
     {"upstream = h:1 weight=50%", "weight: '50%' is not a number; write 0 to 256"},
     {"upstream = h:1 max_sessions=1000001",
@@ -95,6 +95,21 @@ static void a_wrong_option_is_told_with_what_would_be_right(void **state)
 {
     (void)state;
     assert_lines_refused(bad_options, COUNT(bad_options));
+}
+
+static void all_mistakes_of_a_line_are_told(void **state)
+{
+    (void)state;
+    assert_refused(
+        "[route r]\nlisten = :1\nupstream = h weight=x max_sessions=y foo=1 backup=1\n",
+        "t.ini:3: [route r] upstream: 'h' has no port; write HOST:PORT, such as "
+        "10.0.0.5:7000\n"
+        "t.ini:3: [route r] upstream: weight: 'x' is not a number; write 0 to 256\n"
+        "t.ini:3: [route r] upstream: max_sessions: 'y' is not a number; write 0 to "
+        "1000000\n"
+        "t.ini:3: [route r] upstream: unknown option 'foo'; options are weight, "
+        "max_sessions, slow_start, backup and disabled\n"
+        "t.ini:3: [route r] upstream: backup: it has no value; write 'backup' alone\n");
 }
 
 static void options_do_not_make_another_upstream_of_it(void **state)
@@ -200,6 +215,7 @@ int main(void)
         cmocka_unit_test(options_are_taken_in_any_order),
         cmocka_unit_test(only_options_with_a_meaning_are_written),
         cmocka_unit_test(a_wrong_option_is_told_with_what_would_be_right),
+        cmocka_unit_test(all_mistakes_of_a_line_are_told),
         cmocka_unit_test(options_do_not_make_another_upstream_of_it),
         cmocka_unit_test(a_limit_above_that_of_the_route_is_a_warning),
         cmocka_unit_test(nobody_to_take_sessions_is_a_warning),

@@ -34,9 +34,11 @@ static const struct {
     {"[relay]", "stop_timeout = soon",
      "'soon' is not a duration; write a number with its unit, such as 30s (units: ms s m h d; "
      "allowed: 0 to 1d)"},
-    {"[relay]", "stop_timeout = -5s",
-     "'-5s' is not a duration; write a number with its unit, such as 30s (units: ms s m h d; "
-     "allowed: 0 to 1d)"},
+    {"[relay]", "stop_timeout = -5s", "'-5s' is out of range; allowed is 0 to 1d"},
+    {"[relay]", "stop_timeout = 1h30m", "'1h30m' has several units; write it in one: 90m"},
+    {"[relay]", "max_sessions = -5", "'-5' is out of range; allowed is 1 to 1000000"},
+    {"[relay]", "stop_timeout = \"5m\"",
+     "'\"5m\"' stands in quotation marks; write it without"},
     {"[relay]", "stop_timeout = 25h", "'25h' is out of range; allowed is 0 to 1d"},
     {"[relay]", "stop_timeout = 99999999999999999999s",
      "'99999999999999999999s' is out of range; allowed is 0 to 1d"},
