@@ -175,6 +175,31 @@ static void a_log_at_the_limit_of_its_size_ends_nothing(void **state)
     net_close(listener);
 }
 
+static void a_disk_that_does_not_answer_keeps_nobody_from_the_console_or_the_end(void **state)
+{
+    if (test_under_sanitizer())
+        skip(); /* its library has to be the first */
+    sock_t listener;
+    char sign[TEST_PATH_MAX], keys[TEST_PATH_MAX + 32];
+    path_in(dir, "does-not-answer", sign);
+    str_format(keys, sizeof keys, "state_file = %s/state.json\n", dir);
+    setenv("SLOW_DISK", sign, 1);
+    setenv("LD_PRELOAD", SLOW_DISK, 1);
+    struct relay_run *relay = start(state, &listener, keys);
+    unsetenv("LD_PRELOAD");
+    assert_int_equal(test_write_file(sign, ""), ERR_OK);
+    assert_int_equal(relay_console(relay, "ban 127.0.0.2", NULL, NULL), 0);
+    uint64_t begun = os_mono_ms();
+    while (os_mono_ms() - begun < 1500) { /* the write comes within a second, most times */
+        assert_int_equal(relay_console(relay, "show bans", NULL, NULL), 0);
+        one_session(relay, listener);
+    }
+    relay_end(relay);
+    expect_log(relay, "a disk does not answer: this process ends without waiting for it");
+    unsetenv("SLOW_DISK");
+    net_close(listener);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, tear_down)
 
 int main(void)
@@ -185,6 +210,7 @@ int main(void)
         TEST(a_configuration_that_has_become_a_pipe_is_not_waited_for),
         TEST(a_directory_that_a_stopped_process_has_locked_does_not_keep_the_console_away),
         TEST(a_log_at_the_limit_of_its_size_ends_nothing),
+        TEST(a_disk_that_does_not_answer_keeps_nobody_from_the_console_or_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
