@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "os/local.h"
 #include "os/os.h"
+#include "os/windows/error.h"
 #include "os/windows/local_private.h"
 #include "os/windows/signals_private.h"
 #include "os/windows/windows_api.h"
@@ -52,6 +53,18 @@ static void a_logoff_stops_no_process_of_the_services_session(void **state)
         assert_int_equal(signals_control(CTRL_SHUTDOWN_EVENT, session), CONTROL_STOPS_QUICK);
         assert_int_equal(signals_control(99, session), CONTROL_UNKNOWN);
     }
+}
+
+/* Wine has no reserved ranges, so the error is made up. */
+static void a_port_that_windows_has_put_aside_is_no_want_of_rights(void **state)
+{
+    (void)state;
+    WSASetLastError(WSAEACCES);
+    assert_int_equal(error_last_bind(), ERR_RESERVED);
+    WSASetLastError(WSAEADDRINUSE);
+    assert_int_equal(error_last_bind(), ERR_IN_USE);
+    WSASetLastError(WSAEADDRNOTAVAIL);
+    assert_int_equal(error_last_bind(), ERR_NO_ADDRESS);
 }
 
 static void a_path_is_utf_8_without_a_manifest(void **state)
@@ -152,6 +165,7 @@ int main(int argc, char *argv[])
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_prefix_of_the_tests_is_windows_10),
         cmocka_unit_test(a_logoff_stops_no_process_of_the_services_session),
+        cmocka_unit_test(a_port_that_windows_has_put_aside_is_no_want_of_rights),
         cmocka_unit_test(a_path_is_utf_8_without_a_manifest),
         cmocka_unit_test(arguments_are_utf_8_without_a_manifest),
         cmocka_unit_test(the_pipe_admits_the_user_of_the_process_by_name),
