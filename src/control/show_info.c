@@ -110,6 +110,18 @@ static void add_backlog(const struct server_info *info, struct grid *grid)
                   info->backlog_overflows_total);
 }
 
+static void add_standstills(const struct server_info *info, struct grid *grid)
+{
+    char last[STR_HUMAN_MAX], ago[STR_HUMAN_MAX];
+    grid_cell(grid, "standstills");
+    if (info->standstills_total == 0)
+        grid_cell(grid, "none");
+    else
+        grid_cell(grid, "%" PRIu64 ", the last one for %s, %s ago", info->standstills_total,
+                  str_human_duration(info->standstill_last_ms, last),
+                  str_human_duration(info->standstill_last_ago_ms, ago));
+}
+
 static void add_files(const struct console *console, struct grid *grid)
 {
     grid_cell(grid, "config");
@@ -169,6 +181,7 @@ static void info_as_text(const struct command_session *session, const struct ser
     add_descriptors(info, &grid);
     add_backlog(info, &grid);
     add_machine(info, &grid);
+    add_standstills(info, &grid);
     add_guard(info, &grid);
     add_files(console, &grid);
     grid_write(&grid, 0, session->columns, out, NULL);
@@ -225,6 +238,12 @@ static void info_as_json(const struct console *console, const struct server_info
     json_build_u64(&build, root, "buffers_in_use", info->buffers_used);
     json_build_u64(&build, root, "buffer_memory_bytes", info->buffer_bytes);
     json_build_u64(&build, root, "cpu_us_total", info->cpu_us);
+    bool stood = info->standstills_total > 0;
+    json_build_u64(&build, root, "standstills_total", info->standstills_total);
+    json_build_u64(&build, root, "standstill_last_ms",
+                   stood ? info->standstill_last_ms : UINT64_MAX);
+    json_build_u64(&build, root, "standstill_last_ago_ms",
+                   stood ? info->standstill_last_ago_ms : UINT64_MAX);
     json_build_u64(&build, root, "clients_remembered", info->clients.used);
     json_build_u64(&build, root, "clients_max", info->clients.capacity);
     json_build_u64(&build, root, "clients_evicted_total", info->clients.evicted_total);

@@ -22,9 +22,10 @@ struct probe {
     struct timer deadline;
     _Atomic unsigned refs; /* one for the check, one for a timer that fires */
     uint64_t began_us;
-    bool expired;   /* the time is over, or the relay stops: what runs was cancelled */
-    bool over;      /* the socket is closed */
-    uint32_t heard; /* bytes of the answer so far */
+    uint64_t standstills; /* of the relay, before it began */
+    bool expired;         /* the time is over, or the relay stops: what runs was cancelled */
+    bool over;            /* the socket is closed */
+    uint32_t heard;       /* bytes of the answer so far */
     unsigned char bytes[SAID_MAX]; /* what is said, then what is heard */
     struct list in_running;
 };
@@ -97,6 +98,9 @@ static void finish(struct probe *probe, struct worker *worker, enum health_code 
         .err = err,
         .duration_us = (uint32_t)(os_mono_us() - probe->began_us),
     };
+    /* What it says may be of the relay's own standstill. */
+    if (probe->standstills != atomic_load(&relay->lateness.total))
+        result = (struct health_result){.code = HEALTH_UNKNOWN};
     bool cut_short = probe->expired && atomic_load(&relay->lifecycle.stopping);
     port_close_socket(relay->port, probe->sock, SOCK_CLOSE_NORMAL);
     probe->sock = SOCK_NONE;
@@ -327,6 +331,7 @@ static enum err make(struct relay_route *route, const struct route_check *check,
     probe->check = *check;
     atomic_init(&probe->refs, 1);
     probe->began_us = os_mono_us();
+    probe->standstills = atomic_load(&route->relay->lateness.total);
     probe->op.role = OP_ROLE_PROBE;
     probe->op.owner = probe;
     timer_init(&probe->deadline, &deadline_timer);

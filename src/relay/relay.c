@@ -124,7 +124,8 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     if (err != ERR_OK)
         return err;
     relay->reads_into_buffers = port_reads_into_buffers();
-    timers_init(&relay->timers, relay->port, relay->started_ms);
+    lateness_init(&relay->lateness);
+    timers_init(&relay->timers, relay->port, &relay->lateness, relay->started_ms);
     table_init(&relay->table);
     buffers_init(&relay->buffers);
     probes_init(&relay->probes);

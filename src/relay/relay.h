@@ -30,6 +30,7 @@
 #include "relay/gauges.h"
 #include "relay/guard.h"
 #include "relay/held.h"
+#include "relay/lateness.h"
 #include "relay/lifecycle.h"
 #include "relay/loop.h"
 #include "relay/probe.h"
@@ -82,6 +83,7 @@ struct relay {
     bool reads_into_buffers; /* see port_reads_into_buffers() */
     struct stat *stat;
     struct timers timers;
+    struct lateness lateness;
     struct table table;
     struct buffers buffers;
     struct probes probes;

@@ -2,11 +2,15 @@
 
 #include <limits.h>
 
-void timers_init(struct timers *timers, struct port *port, uint64_t now_ms)
+#include "relay/lateness.h"
+
+void timers_init(struct timers *timers, struct port *port, struct lateness *lateness,
+                 uint64_t now_ms)
 {
     timers->lock = (struct os_mutex){0};
     wheel_init(&timers->wheel, now_ms);
     timers->port = port;
+    timers->lateness = lateness;
     atomic_init(&timers->next_ms, WHEEL_NEVER);
     atomic_init(&timers->guard, 0);
     atomic_init(&timers->wake_posted, false);
@@ -47,11 +51,14 @@ int timers_wait_ms(struct timers *timers, unsigned number)
     if (atomic_load_explicit(&timers->guard, memory_order_relaxed) != number)
         return -1;
     uint64_t next = atomic_load_explicit(&timers->next_ms, memory_order_acquire);
-    if (next == WHEEL_NEVER)
+    if (next == WHEEL_NEVER) {
+        lateness_expect(timers->lateness, UINT64_MAX);
         return -1;
+    }
     uint64_t now = os_mono_ms();
     if (next <= now)
-        return 0;
+        return 0; /* if that is late, it was to be awake before */
+    lateness_expect(timers->lateness, next);
     return next - now < INT_MAX ? (int)(next - now) : INT_MAX;
 }
 

@@ -8,6 +8,9 @@
 #include "relay/relay.h"
 #include "relay/reload.h"
 
+/* Operations that a worker takes at most before deadlines are looked at again. */
+#define CATCH_UP_ROUNDS 1000
+
 static void on_wake(struct worker *worker, struct op *op)
 {
     struct relay *relay = worker->relay;
@@ -36,21 +39,48 @@ void worker_dispatch(struct worker *worker, struct op *op)
     }
 }
 
-/* One turn: what has finished, then what is due. True when the worker has to end. */
-static bool turn(struct worker *worker, int wait_ms)
+/* True when the worker has to end. */
+static bool dispatch(struct worker *worker, struct op *ops[], int count)
 {
-    struct relay *relay = worker->relay;
-    struct op *ops[PORT_BATCH];
     bool leave = false;
-    int count = port_wait(relay->port, ops, PORT_BATCH, wait_ms);
-    worker->now_ms = os_mono_ms();
     for (int i = 0; i < count; i++) {
-        if (ops[i] == &relay->lifecycle.exit)
+        if (ops[i] == &worker->relay->lifecycle.exit)
             leave = true; /* the last part has ended: nothing but messages can be in flight */
         else
             worker_dispatch(worker, ops[i]);
     }
-    timers_run(&relay->timers, worker, worker->now_ms);
+    return leave;
+}
+
+/* Takes what came while the relay stood still, however much it is within reason, before any
+ * deadline is looked at. True as dispatch(). */
+static bool catch_up(struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    struct op *ops[PORT_BATCH];
+    bool leave = false;
+    /* An event that nobody waits for makes one answer of the port empty, though others follow. */
+    for (int empty = 0, rounds = 0; empty < 2 && rounds < CATCH_UP_ROUNDS; rounds++) {
+        int count = port_wait(relay->port, ops, PORT_BATCH, 0);
+        empty = count == 0 ? empty + 1 : 0;
+        leave |= dispatch(worker, ops, count);
+    }
+    lateness_caught_up(&relay->lateness);
+    return leave;
+}
+
+bool worker_turn(struct worker *worker, int wait_ms)
+{
+    struct relay *relay = worker->relay;
+    struct op *ops[PORT_BATCH];
+    int count = port_wait(relay->port, ops, PORT_BATCH, wait_ms);
+    worker->now_ms = os_mono_ms();
+    bool late = lateness_look(worker);
+    bool leave = dispatch(worker, ops, count);
+    if (late)
+        leave |= catch_up(worker);
+    if (!lateness_is_catching_up(&relay->lateness))
+        timers_run(&relay->timers, worker, worker->now_ms);
     if (worker->parks) {
         worker->parks = false;
         standstill_park(worker);
@@ -76,7 +106,7 @@ static void run(void *arg)
     lifecycle_worker_entered(worker, err);
     if (err != ERR_OK)
         return;
-    while (!turn(worker, timers_wait_ms(&relay->timers, worker->number)))
+    while (!worker_turn(worker, timers_wait_ms(&relay->timers, worker->number)))
         ; /* until the exit message comes */
     bool last = lifecycle_worker_leaves(worker);
     if (last)

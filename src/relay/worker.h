@@ -51,6 +51,10 @@ struct worker {
 enum err worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 
+/* One turn: waits for up to wait_ms, as port_wait(), takes what has finished, then what is due.
+ * True when the worker has to end. By the worker's thread. */
+bool worker_turn(struct worker *worker, int wait_ms);
+
 /* Hands one finished operation to its owner. */
 void worker_dispatch(struct worker *worker, struct op *op);
 

@@ -92,8 +92,12 @@ static bool judge(struct health *health, bool passed)
 
 bool health_done(struct health *health, const struct health_result *result, uint64_t now_ms)
 {
-    assert(health->running && result->code != HEALTH_UNKNOWN);
+    assert(health->running);
     health->running = false;
+    if (result->code == HEALTH_UNKNOWN) {
+        health->due_ms = now_ms;
+        return false;
+    }
     health->last = *result;
     health->last_ms = now_ms;
     health->checks_total++;

@@ -80,7 +80,8 @@ void health_change(struct health *health, const struct conf_health *conf, uint64
 /* True when a check is due, which then runs. */
 bool health_take(struct health *health, uint64_t now_ms);
 
-/* The result of the check that runs. True: `up` changed. */
+/* The result of the check that runs; HEALTH_UNKNOWN: it has none, and is due again at once. True:
+ * `up` changed. */
 bool health_done(struct health *health, const struct health_result *result, uint64_t now_ms);
 
 /* "UP", "UP 2/3" (2 more failures of 3 would take it down), "DOWN", "DOWN 1/2" (1 of 2 passed). */

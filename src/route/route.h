@@ -161,7 +161,7 @@ bool route_take_check(struct route *route, uint64_t now_ms, struct route_check *
                       uint64_t *next_ms);
 
 /* The result of a check that was taken; ignored when the server has gone or was disabled
- * meanwhile. */
+ * meanwhile. HEALTH_UNKNOWN: there is none, and the check is due again at once. */
 void route_check_done(struct route *route, const struct route_check *check,
                       const struct health_result *result, uint64_t now_ms);
 

@@ -45,6 +45,10 @@ void process_kill(struct process *process);
 /* Makes the program crash where it stands: SIGSEGV; Windows: a thread that begins at an address where
  * there is nothing. */
 enum err process_crash(struct process *process);
+/* Stops every thread of the program (SIGSTOP; Windows: NtSuspendProcess), and lets them go on.
+ * False: the system cannot, or the program has ended. */
+bool process_freeze(struct process *process);
+bool process_thaw(struct process *process);
 
 /* Writes to the piped stdin; process_end_input() closes it. */
 enum err process_write(struct process *process, const char *text);

@@ -150,6 +150,8 @@ static void info_has_its_numbers(void **state)
     assert_text(root, "state", "running");
     assert_number(root, "uptime_ms", 11520000);
     assert_number(root, "cpu_us_total", 1234567);
+    assert_number(root, "standstills_total", 0);
+    assert_true(json_is_null(at(root, "standstill_last_ms")));
     assert_number(root, "port.accept_submits_total", 108);
     assert_number(root, "port.read_calls_total", 6000);
     json_decref(root);

@@ -144,6 +144,11 @@ static void info_shows_the_program(void **state)
                "because a backlog was full\n");
     assert_has("show info", "buffers      2 in use, 96.0 KB held\n");
     assert_has("show info", "processor    1.2s used, busy 0.0 %\n");
+    assert_has("show info", "standstills  none\n");
+    server->info.standstills_total = 2;
+    server->info.standstill_last_ms = 4200;
+    server->info.standstill_last_ago_ms = 60000;
+    assert_has("show info", "standstills  2, the last one for 4.2s, 1m00s ago\n");
     assert_has("show info", "config       /etc/pairport/pairport.ini\n");
     assert_has("show info", "log          stderr\n");
     assert_has("show info", "  accept         108       100          8\n");

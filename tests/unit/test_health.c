@@ -131,6 +131,20 @@ static void a_check_that_could_not_be_made_says_nothing_of_the_server(void **sta
 
 /* ---- when ---- */
 
+static void a_check_without_a_verdict_is_due_again_at_once(void **state)
+{
+    (void)state;
+    begin(2, 3);
+    check(HEALTH_L4OK);
+    check(HEALTH_L4CON);
+    uint64_t checks = health.checks_total;
+    check(HEALTH_UNKNOWN);
+    expect_word("UP 2/3");
+    assert_int_equal(health.due_ms, now_ms);
+    assert_int_equal(health.checks_total, checks);
+    assert_int_equal(health.last.code, HEALTH_L4CON);
+}
+
 static void a_check_that_runs_is_not_due_again(void **state)
 {
     (void)state;
@@ -276,6 +290,7 @@ int main(void)
         cmocka_unit_test(the_first_check_decides_alone_when_it_fails),
         cmocka_unit_test(rise_and_fall_of_one_follow_every_check),
         cmocka_unit_test(a_check_that_could_not_be_made_says_nothing_of_the_server),
+        cmocka_unit_test(a_check_without_a_verdict_is_due_again_at_once),
         cmocka_unit_test(a_check_that_runs_is_not_due_again),
         cmocka_unit_test(checks_are_fast_only_while_the_state_is_changing),
         cmocka_unit_test(until_the_first_verdict_checks_are_fast),

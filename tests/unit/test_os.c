@@ -31,6 +31,17 @@ static void the_monotonic_clocks_agree_and_never_go_back(void **state)
     assert_in_range(ms, before, after);
 }
 
+/* After the test that compares the two clocks: they differ from here on. */
+static void time_that_is_left_out_counts_no_more(void **state)
+{
+    (void)state;
+    os_sleep_ms(20);
+    uint64_t before = os_mono_ms();
+    os_mono_leave_out(10);
+    assert_in_range(os_mono_us() / 1000 - os_mono_ms(), 9, 11);
+    assert_true(os_mono_ms() >= before - 10);
+}
+
 static void sleeping_takes_at_least_its_time(void **state)
 {
     (void)state;
@@ -418,6 +429,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_monotonic_clocks_agree_and_never_go_back),
+        cmocka_unit_test(time_that_is_left_out_counts_no_more),
         cmocka_unit_test(sleeping_takes_at_least_its_time),
         cmocka_unit_test(the_wall_clock_is_past_the_day_this_was_written),
         cmocka_unit_test(a_local_time_has_the_milliseconds_and_the_form_of_the_log),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "relay/lateness.h"
 #include "relay/timers.h"
 #include "relay/worker.h"
 #include "support/fake_port.h"
@@ -16,6 +17,7 @@
 
 struct rig {
     struct port *port;
+    struct lateness lateness;
     struct timers timers;
     struct worker worker;
     uint64_t now_ms;
@@ -60,7 +62,8 @@ static int set_up(void **state)
     /* Where an entry stands in the wheel does not depend on when the test runs. By the real
      * clock, which timers_wait_ms() asks, it is long ago. */
     rig->now_ms = LONG_AGO_MS;
-    timers_init(&rig->timers, rig->port, rig->now_ms);
+    lateness_init(&rig->lateness);
+    timers_init(&rig->timers, rig->port, &rig->lateness, rig->now_ms);
     *state = rig;
     return 0;
 }

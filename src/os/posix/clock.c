@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/str.h"
@@ -11,9 +12,19 @@ static uint64_t read_us(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+static _Atomic uint64_t left_out_ms;
+
+/* What is left out is read first: a thread that is late then sees a time too far ahead, as it did
+ * before, and never one that it has seen already. */
 uint64_t os_mono_ms(void)
 {
-    return read_us(CLOCK_MONOTONIC) / 1000;
+    uint64_t left_out = atomic_load_explicit(&left_out_ms, memory_order_acquire);
+    return read_us(CLOCK_MONOTONIC) / 1000 - left_out;
+}
+
+void os_mono_leave_out(uint64_t ms)
+{
+    atomic_fetch_add_explicit(&left_out_ms, ms, memory_order_release);
 }
 
 uint64_t os_mono_us(void)

@@ -44,9 +44,19 @@ uint64_t os_mono_us(void)
     return ticks / per_second * 1000000 + ticks % per_second * 1000000 / per_second;
 }
 
+static _Atomic uint64_t left_out_ms;
+
+/* What is left out is read first: a thread that is late then sees a time too far ahead, as it did
+ * before, and never one that it has seen already. */
 uint64_t os_mono_ms(void)
 {
-    return os_mono_us() / 1000;
+    uint64_t left_out = atomic_load_explicit(&left_out_ms, memory_order_acquire);
+    return os_mono_us() / 1000 - left_out;
+}
+
+void os_mono_leave_out(uint64_t ms)
+{
+    atomic_fetch_add_explicit(&left_out_ms, ms, memory_order_release);
 }
 
 /* 1601-01-01, where Windows begins to count, to 1970-01-01. */

@@ -173,6 +173,16 @@ bool process_hang_up(struct process *process)
     return !has_ended(process) && kill(process->pid, SIGHUP) == 0;
 }
 
+bool process_freeze(struct process *process)
+{
+    return !has_ended(process) && kill(process->pid, SIGSTOP) == 0;
+}
+
+bool process_thaw(struct process *process)
+{
+    return !has_ended(process) && kill(process->pid, SIGCONT) == 0;
+}
+
 void process_kill(struct process *process)
 {
     if (!has_ended(process))

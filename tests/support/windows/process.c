@@ -204,6 +204,27 @@ bool process_hang_up(struct process *process)
     return false;
 }
 
+typedef LONG(NTAPI *process_fn)(HANDLE process);
+
+/* NtSuspendProcess() and NtResumeProcess() are in every ntdll.dll, and in no header. */
+static bool call_ntdll(const struct process *process, const char *name)
+{
+    HMODULE module = GetModuleHandleW(L"ntdll.dll");
+    process_fn function =
+        module == NULL ? NULL : (process_fn)(void (*)(void))GetProcAddress(module, name);
+    return function != NULL && function(process->handle) >= 0;
+}
+
+bool process_freeze(struct process *process)
+{
+    return call_ntdll(process, "NtSuspendProcess");
+}
+
+bool process_thaw(struct process *process)
+{
+    return call_ntdll(process, "NtResumeProcess");
+}
+
 void process_kill(struct process *process)
 {
     if (!process_wait(process, 0, NULL))
