@@ -54,7 +54,8 @@ const struct command commands[] = {
             "The state of the whole program: version and backend, uptime, workers, open\n"
             "sessions, descriptors and their limit, memory, processor time, configuration\n"
             "file, log, and what the completion port did. `busy` is the share of one\n"
-            "processor that the program used on average since its start.\n",
+            "processor that the program used on average since its start. After a takeover\n"
+            "`predecessors` are the relays before, and what they wait for.\n",
         .run = command_show_info,
     },
     {
@@ -109,7 +110,8 @@ const struct command commands[] = {
             "awaited, `held` while no upstream can take the client, `paced` while a rate has\n"
             "no room for it, `frozen` while its route is. VIA is who sent the PROXY header,\n"
             "where there are any. Columns that do not fit are left out, the last line names\n"
-            "them; `json` and `show session ID` have everything.\n"
+            "them; `json` and `show session ID` have everything. Sessions of relays that this\n"
+            "one has taken over from stand below, those of each process together.\n"
             "\n"
             "route NAME  only the sessions of this route\n"
             "sort KEY    rate (the default: busiest first), age (oldest first), idle\n"

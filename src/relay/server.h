@@ -46,8 +46,8 @@ struct server_door {
     struct server_socket *sockets; /* not owned; the server changes their order */
     size_t count;
     /* Called once, when the start has done all that may fail and no client has been taken yet:
-     * returns when the process that had the sockets takes no more of them. An error ends the
-     * start, and `why` gets a line. NULL: nothing to wait for. */
+     * returns when clients may be taken; the process that had the sockets may take them, too. An
+     * error ends the start, and `why` gets a line. NULL: nothing to wait for. */
     enum err (*ready)(void *ctx, struct str *why);
     /* An address that is in use, perhaps by a relay that is just ending or by what is left of its
      * connections, is tried again for so long. 0: the start fails at once. */

@@ -70,25 +70,41 @@ static void finish(void)
 
 /* ---- what the old one does ---- */
 
-/* Takes a line that begins like this. */
-static void hear(const char *want, char line[256])
+/* False: the other end has gone without a word. */
+static bool read_line(char line[256])
 {
     size_t len = 0;
     while (len == 0 || line[len - 1] != '\n') {
         size_t got;
         assert_in_range(len, 0, 254);
-        assert_int_equal(local_read(old.conn, line + len, 1, NET_PATIENCE_MS, &got), ERR_OK);
+        enum err err = local_read(old.conn, line + len, 1, NET_PATIENCE_MS, &got);
+        if (err == ERR_CLOSED && len == 0)
+            return false;
+        assert_int_equal(err, ERR_OK);
         len += got;
     }
     line[len] = '\0';
+    return true;
+}
+
+/* Takes a line that begins like this. */
+static void hear(const char *want, char line[256])
+{
+    assert_true(read_line(line));
     assert_int_equal(strncmp(line, want, strlen(want)), 0);
 }
 
+/* Other programs of this user may look who is there. */
 static void hear_request(void)
 {
+    static const char request[] = "takeover 2 ";
     char line[256];
-    hear("takeover 2 ", line);
-    old.new_pid = strtoull(line + strlen("takeover 2 "), NULL, 10);
+    while (!read_line(line)) {
+        local_conn_close(old.conn);
+        assert_int_equal(local_accept(old.endpoint, &old.conn), ERR_OK);
+    }
+    assert_int_equal(strncmp(line, request, strlen(request)), 0);
+    old.new_pid = strtoull(line + strlen(request), NULL, 10);
 }
 
 static void say(const char *status, const char *body)

@@ -181,7 +181,7 @@ static void a_client_that_was_accepted_for_a_removed_route_is_reset(void **state
 
 /* ---- an address in the place of one that overlaps with it ---- */
 
-#define EVERYWHERE "[route all]\nlisten = 0.0.0.0:7000\n" SEVEN
+#define EVERYWHERE "[route wide]\nlisten = 0.0.0.0:7000\n" SEVEN
 
 static void an_overlapping_address_takes_over_without_a_gap(void **state)
 {
