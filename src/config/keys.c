@@ -147,7 +147,7 @@ const struct key keys[] = {
      "What becomes of the sessions of an upstream that a check finds down: keep or kill."},
     {KEY_ROUTE, "resolve_interval", KEY_DURATION, "30s", "off", 1 * SECONDS, 1 * DAYS, true,
      OF_ROUTE(resolve_interval_ms),
-     "How often the names of upstreams are resolved again; off for only at the start."},
+     "Longest time between look-ups of a name, or its TTL if shorter. off: only at start."},
     {KEY_ROUTE, "source", KEY_SOURCE, "", NULL, 0, 0, true, OF_ROUTE(sources),
      "Local addresses for connections to upstreams, taken in turn, a list with commas; empty "
      "leaves it to the system."},

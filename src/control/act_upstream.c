@@ -1,6 +1,7 @@
 /* Commands that change an upstream: who gets new sessions, and how many. The server writes each
  * change to the log. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "config/conf.h"
 #include "control/command_table.h"
@@ -18,8 +19,8 @@ static void add_subject(const struct command_session *session, const struct comm
              route->name);
 }
 
-/* How the upstream is right now; `sources` is NULL. False: without memory nobody can look. What
- * was asked for is done all the same, and answered without this. */
+/* How the upstream is right now; `sources` is NULL, its servers are to be freed. False: without
+ * memory nobody can look. What was asked for is done all the same, and answered without this. */
 static bool look(const struct command_session *session, const struct command_args *args,
                  struct server_upstream_info *out)
 {
@@ -27,9 +28,11 @@ static bool look(const struct command_session *session, const struct command_arg
     size_t count;
     if (server_get_routes(session->console->server, &routes, &count) != ERR_OK)
         return false;
-    *out = routes[args->route].upstreams[args->upstream];
+    struct server_upstream_info *info = &routes[args->route].upstreams[args->upstream];
+    *out = *info;
     out->sources = NULL;
     out->source_count = 0;
+    info->state.servers = NULL;
     server_free_routes(routes, count);
     return true;
 }
@@ -67,8 +70,10 @@ void command_enable_upstream(struct command_session *session, const struct comma
     struct server_upstream_info info;
     add_subject(session, args, &result->text);
     str_add(&result->text, changed ? " is enabled" : " was enabled already");
-    if (look(session, args, &info))
+    if (look(session, args, &info)) {
         add_state(&info, &result->text);
+        free(info.state.servers);
+    }
     str_add_char(&result->text, '\n');
 }
 
@@ -81,8 +86,10 @@ void command_disable_upstream(struct command_session *session, const struct comm
     add_subject(session, args, &result->text);
     str_add(&result->text, changed ? " is disabled: it takes no new sessions and is not checked"
                                    : " was disabled already");
-    if (look(session, args, &info))
+    if (look(session, args, &info)) {
         add_open(&info, &result->text);
+        free(info.state.servers);
+    }
     str_add_char(&result->text, '\n');
 }
 
@@ -118,6 +125,8 @@ void command_set_weight(struct command_session *session, const struct command_ar
         str_add(&result->text, ": it takes no new sessions");
     if (known && weight == 0)
         add_open(&before, &result->text);
+    if (known)
+        free(before.state.servers);
     str_add_char(&result->text, '\n');
 }
 
@@ -144,6 +153,7 @@ void command_set_max_sessions(struct command_session *session, const struct comm
         str_add(&result->text, ", was ");
         add_limit(before.state.sessions_max, &result->text);
         add_open(&before, &result->text);
+        free(before.state.servers);
     }
     str_add_char(&result->text, '\n');
 }

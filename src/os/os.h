@@ -120,12 +120,4 @@ enum err os_program_path(char *out, size_t size);
 /* The error of the last failed C library call (errno / GetLastError), for callers of stdio. */
 enum err os_last_error(void);
 
-/* ---- names ---- */
-/* Resolves `host` (a name or an address; "" means any address of both families) with the
- * system's resolver. Fills at most `max` distinct addresses with `port`; *count is 1 or more
- * on success. Blocks, perhaps for seconds: never call it from a worker.
- * ERR_RESOLVE: no such name or no answer; `why` (may be NULL) then gets the system's words. */
-enum err os_resolve(const char *host, uint16_t port, struct addr *out, size_t max,
-                    size_t *count, char *why, size_t why_size);
-
 #endif

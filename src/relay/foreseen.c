@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "os/dns.h"
 
 enum err foreseen_open(struct foreseen *foreseen, size_t most)
 {
@@ -13,6 +14,8 @@ enum err foreseen_open(struct foreseen *foreseen, size_t most)
 
 void foreseen_close(struct foreseen *foreseen)
 {
+    for (size_t i = 0; i < foreseen->count; i++)
+        free(foreseen->names[i].addrs);
     free(foreseen->names);
     *foreseen = (struct foreseen){.names = NULL};
 }
@@ -31,17 +34,35 @@ void foreseen_add(struct foreseen *foreseen, const char *host)
         str_format(foreseen->names[foreseen->count++].host, CONF_HOST_MAX, "%s", host);
 }
 
-struct foreseen_name *foreseen_open_name(const struct foreseen *foreseen)
+struct foreseen_name *foreseen_next(const struct foreseen *foreseen)
 {
     for (size_t i = 0; i < foreseen->count; i++)
-        if (!foreseen->names[i].done)
+        if (!foreseen->names[i].asked)
             return &foreseen->names[i];
     return NULL;
 }
 
-const struct resolver_answer *foreseen_find(const struct foreseen *foreseen, const char *host)
+void foreseen_answer(struct foreseen_name *name, const struct dns_answer *answer)
+{
+    free(name->addrs); /* of a first answer, for one family */
+    name->addrs = answer->count == 0 ? NULL : malloc(answer->count * sizeof *name->addrs);
+    name->count = name->addrs == NULL ? 0 : answer->count;
+    if (name->addrs != NULL)
+        memcpy(name->addrs, answer->addrs, answer->count * sizeof *name->addrs);
+    name->ttl_ms = answer->ttl_ms;
+    name->done = true;
+}
+
+bool foreseen_is_done(const struct foreseen *foreseen)
+{
+    for (size_t i = 0; i < foreseen->count; i++)
+        if (!foreseen->names[i].done)
+            return false;
+    return true;
+}
+
+const struct foreseen_name *foreseen_find(const struct foreseen *foreseen, const char *host)
 {
     const struct foreseen_name *name = find(foreseen, host);
-    bool known = name != NULL && name->done && name->answer.err == ERR_OK;
-    return known ? &name->answer : NULL;
+    return name != NULL && name->addrs != NULL ? name : NULL;
 }

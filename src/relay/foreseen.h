@@ -1,6 +1,6 @@
 /* foreseen.h - the names that a reload is about to bring, and the answers for them.
  *
- * A list with each name once; whoever asks takes the next one that is open.
+ * A list with each name once; whoever asks takes the next one that was not asked for.
  *
  * Threads: none of its own; guard it with its owner's lock.
  */
@@ -9,25 +9,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/addr.h"
 #include "base/err.h"
 #include "config/conf.h"
-#include "route/route.h"
 
-#define RESOLVER_WHY_MAX 96
-
-struct resolver_answer {
-    enum err err;
-    struct addr addrs[ROUTE_SERVERS_MAX];
-    size_t count;
-    char why[RESOLVER_WHY_MAX];
-};
+struct dns_answer;
 
 struct foreseen_name {
     char host[CONF_HOST_MAX];
-    bool done; /* `answer` is there */
-    struct resolver_answer answer;
+    bool asked;
+    bool done; /* an answer came; one that failed, or for want of memory, has no addresses */
+    struct addr *addrs; /* owned; NULL: none are known */
+    size_t count;
+    uint32_t ttl_ms;
 };
 
 struct foreseen {                /* zero-initialised is empty */
@@ -41,10 +37,13 @@ void foreseen_close(struct foreseen *foreseen); /* and makes it empty */
 
 void foreseen_add(struct foreseen *foreseen, const char *host); /* unless it is there */
 
-/* The first name without an answer; NULL: all have one. */
-struct foreseen_name *foreseen_open_name(const struct foreseen *foreseen);
+/* The first name that was not asked for; NULL: all were. */
+struct foreseen_name *foreseen_next(const struct foreseen *foreseen);
 
-/* The addresses of a name; NULL: none are known. */
-const struct resolver_answer *foreseen_find(const struct foreseen *foreseen, const char *host);
+void foreseen_answer(struct foreseen_name *name, const struct dns_answer *answer);
+bool foreseen_is_done(const struct foreseen *foreseen); /* all have their answers */
+
+/* The name, if its addresses are known; else NULL. */
+const struct foreseen_name *foreseen_find(const struct foreseen *foreseen, const char *host);
 
 #endif

@@ -4,123 +4,42 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "os/os.h"
+#include "relay/foreseen.h"
 #include "relay/relay.h"
+#include "relay/upstream_name.h"
 
-#define NOT_BEFORE_MS 1000  /* from one try to the next that somebody hurries */
-#define UNANSWERED_MS 30000 /* with resolve_interval = off, until there is a first answer */
-#define STOP_FOR_MS   2000  /* a stop waits so long for a question that is on its way */
+/* Look-ups that are begun in a row before replies are taken: a name server and this socket have
+ * room for so many messages at once, not for thousands. */
+#define BEGUN_MAX   32
+#define BREATHER_MS 5
 
-struct name {
-    uint64_t id; /* no two that there ever were have the same */
-    struct relay_route *route;
-    size_t upstream;
-    char host[CONF_HOST_MAX];
-    uint16_t port;
-    uint64_t due_ms;   /* UINT64_MAX: only when asked */
-    uint64_t tried_ms; /* when the last try ended; 0: never */
-    bool failed;       /* the last try did */
-    struct resolver_info info;
-};
+#define FORESEEN_ID                                                                            \
+    (UINT64_C(1) << 63) /* of questions in advance: this, the list's number, the index */
+#define FORESEEN_INDEX_BITS 24
 
 struct resolver {
     struct relay *relay; /* not owned */
     struct os_thread *thread;
-    struct name *names; /* owned; they change at a standstill, and with the lock */
+    struct dns *dns;             /* owned; made with the thread and used by it */
+    struct upstream_name *names; /* owned; they change at a standstill, and with the lock */
     size_t name_count;
-    struct name *spare;    /* owned: room for other names; NULL: none */
-    struct foreseen known; /* of the reload that goes on: what was asked in advance */
+    struct upstream_name *spare; /* owned: room for other names; NULL: none */
+    struct foreseen known;       /* of the reload that goes on: what was asked in advance */
     uint64_t last_id;
 
     struct os_mutex lock; /* guards what follows and what changes in the names */
     struct os_cond changed;
     bool stopping;
-    bool asking;     /* the thread waits for the system and touches nothing of the relay */
-    bool ended;      /* it touches nothing any more */
-    size_t answered; /* names that were tried at least once */
+    size_t answered;          /* names that had an answer */
     struct foreseen foreseen; /* what is asked in advance */
     uint64_t foreseen_number; /* of these, so that others are not taken for them */
 };
 
-static enum err set_addrs(struct relay_route *route, size_t upstream, const struct addr *addrs,
-                          size_t count)
-{
-    os_mutex_lock(&route->upstreams.lock);
-    enum err err =
-        route_set_addrs(route->upstreams.route, upstream, addrs, count, os_mono_ms(), NULL);
-    os_mutex_unlock(&route->upstreams.lock);
-    upstreams_stir(route);
-    return err;
-}
+/* ---- answers ---- */
 
-static void set_unresolved(struct relay_route *route, size_t upstream)
-{
-    os_mutex_lock(&route->upstreams.lock);
-    route_set_unresolved(route->upstreams.route, upstream, os_mono_ms());
-    os_mutex_unlock(&route->upstreams.lock);
-    upstreams_stir(route);
-}
-
-/* ---- one question ---- */
-
-static void log_failure(const struct relay_route *route, const struct name *name,
-                        const char *why)
-{
-    log_error("route '%s': upstream '%s' can't be resolved: %s; %s", route->conf->name,
-              route->conf->upstreams[name->upstream].name, why,
-              name->info.resolved_ms != 0 ? "its last addresses stay in use"
-                                          : "no session goes there until it can");
-}
-
-/* A name without any answer yet is asked for again, whatever the interval. */
-static uint64_t next_due(const struct name *name, uint32_t interval_ms, uint64_t now_ms)
-{
-    if (interval_ms == 0)
-        return name->info.resolved_ms != 0 ? UINT64_MAX : now_ms + UNANSWERED_MS;
-    return now_ms + interval_ms;
-}
-
-static void note(struct resolver *resolver, struct name *name, enum err err, const char *why)
-{
-    const struct relay_route *route = name->route;
-    uint64_t now = os_mono_ms();
-    os_mutex_lock(&resolver->lock);
-    bool first = name->tried_ms == 0, failed_before = name->failed;
-    name->failed = err != ERR_OK;
-    name->tried_ms = now;
-    if (err == ERR_OK)
-        name->info.resolved_ms = now;
-    else
-        name->info.failures_total++;
-    str_format(name->info.why, sizeof name->info.why, "%s", err == ERR_OK ? "" : why);
-    name->due_ms = next_due(name, route->conf->resolve_interval_ms, now);
-    resolver->answered += first;
-    os_cond_wake_all(&resolver->changed);
-    os_mutex_unlock(&resolver->lock);
-
-    if (err != ERR_OK && !failed_before)
-        log_failure(route, name, why);
-    else if (err == ERR_OK && failed_before)
-        log_notice("route '%s': upstream '%s' can be resolved again", route->conf->name,
-                   route->conf->upstreams[name->upstream].name);
-}
-
-/* Asks the system, without the lock, which is held before and after. False: a stop came
- * meanwhile, and nothing of the relay may be left. */
-static bool ask(struct resolver *resolver, const struct name *asked,
-                struct resolver_answer *answer)
-{
-    memset(answer, 0, sizeof *answer);
-    resolver->asking = true;
-    os_mutex_unlock(&resolver->lock);
-    answer->err = os_resolve(asked->host, asked->port, answer->addrs, ROUTE_SERVERS_MAX,
-                             &answer->count, answer->why, sizeof answer->why);
-    os_mutex_lock(&resolver->lock);
-    resolver->asking = false;
-    return !resolver->stopping;
-}
-
-static struct name *find_id(struct resolver *resolver, uint64_t id)
+static struct upstream_name *find_id(struct resolver *resolver, uint64_t id)
 {
     for (size_t i = 0; i < resolver->name_count; i++)
         if (resolver->names[i].id == id)
@@ -129,89 +48,137 @@ static struct name *find_id(struct resolver *resolver, uint64_t id)
 }
 
 /* Without the lock, as a visitor: the names and the routes do not change meanwhile. */
-static void take_answer(struct resolver *resolver, uint64_t id,
-                        const struct resolver_answer *answer)
+static void take_answer(struct resolver *resolver, const struct dns_answer *answer)
 {
-    struct name *name = find_id(resolver, id);
+    struct upstream_name *name = find_id(resolver, answer->id);
     if (name == NULL)
         return; /* a reload has taken the upstream out since it was asked for */
-    struct relay_route *route = name->route;
-    enum err err = answer->err;
-    if (err == ERR_OK)
-        err = set_addrs(route, name->upstream, answer->addrs, answer->count);
-    else
-        set_unresolved(route, name->upstream);
-    note(resolver, name, err, answer->why[0] != '\0' ? answer->why : err_text(err));
+    enum err err = upstream_name_apply(name, answer);
+    os_mutex_lock(&resolver->lock);
+    resolver->answered += name->tried_ms == 0;
+    enum name_state before = upstream_name_note(name, answer, err, os_mono_ms());
+    os_cond_wake_all(&resolver->changed);
+    os_mutex_unlock(&resolver->lock);
+    upstream_name_log(name, before);
 }
 
-/* ---- in advance ---- */
-
-/* With the lock, as ask(). */
-static bool ask_in_advance(struct resolver *resolver, const struct foreseen_name *name)
+static void take_foreseen(struct resolver *resolver, const struct dns_answer *answer)
 {
-    size_t index = (size_t)(name - resolver->foreseen.names);
-    uint64_t number = resolver->foreseen_number;
-    struct name asked = {.port = 0};
-    struct resolver_answer answer;
-    str_format(asked.host, sizeof asked.host, "%s", name->host);
-    if (!ask(resolver, &asked, &answer))
-        return false;
-    if (number == resolver->foreseen_number) {
-        resolver->foreseen.names[index].answer = answer;
-        resolver->foreseen.names[index].done = true;
+    uint64_t rest = answer->id & ~FORESEEN_ID;
+    size_t index = rest & ((UINT64_C(1) << FORESEEN_INDEX_BITS) - 1);
+    os_mutex_lock(&resolver->lock);
+    if (rest >> FORESEEN_INDEX_BITS == resolver->foreseen_number) {
+        foreseen_answer(&resolver->foreseen.names[index], answer);
         os_cond_wake_all(&resolver->changed);
     }
+    os_mutex_unlock(&resolver->lock);
+}
+
+static void take(struct resolver *resolver, const struct dns_answer *answer)
+{
+    if (answer->id & FORESEEN_ID) {
+        take_foreseen(resolver, answer);
+        return;
+    }
+    standstill_enter(resolver->relay);
+    take_answer(resolver, answer);
+    standstill_leave(resolver->relay);
+}
+
+/* ---- questions ---- */
+
+struct asked {
+    uint64_t id;
+    char host[CONF_HOST_MAX];
+};
+
+/* The next name to ask for; false: none is due, and *wait_ms is for how long. With the lock. */
+static bool take_due(struct resolver *resolver, uint64_t now_ms, struct asked *out,
+                     uint32_t *wait_ms)
+{
+    struct foreseen_name *foreseen = foreseen_next(&resolver->foreseen);
+    if (foreseen != NULL) {
+        foreseen->asked = true;
+        out->id = FORESEEN_ID | resolver->foreseen_number << FORESEEN_INDEX_BITS |
+                  (uint64_t)(foreseen - resolver->foreseen.names);
+        str_format(out->host, sizeof out->host, "%s", foreseen->host);
+        return true;
+    }
+    struct upstream_name *first = NULL;
+    for (size_t i = 0; i < resolver->name_count; i++) {
+        struct upstream_name *name = &resolver->names[i];
+        if (!name->asking && (first == NULL || name->due_ms < first->due_ms))
+            first = name;
+    }
+    uint64_t left = UINT32_MAX;
+    if (first != NULL)
+        left = first->due_ms > now_ms ? first->due_ms - now_ms : 0;
+    *wait_ms = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+    if (left > 0)
+        return false;
+    first->asking = true;
+    out->id = first->id;
+    str_format(out->host, sizeof out->host, "%s", first->host);
     return true;
 }
 
-/* ---- the thread ---- */
-
-/* The name that is due first; NULL: there is none. */
-static struct name *first_due(const struct resolver *resolver)
+/* Without the lock: the hosts file is read on the way. */
+static void ask(struct resolver *resolver, const struct asked *asked)
 {
-    struct name *first = NULL;
-    for (size_t i = 0; i < resolver->name_count; i++)
-        if (first == NULL || resolver->names[i].due_ms < first->due_ms)
-            first = &resolver->names[i];
-    return first;
+    enum err err = dns_ask(resolver->dns, asked->host, asked->id);
+    if (err == ERR_OK)
+        return;
+    struct dns_answer answer = {.id = asked->id};
+    str_format(answer.why, sizeof answer.why, "%s", err_text(err));
+    take(resolver, &answer);
+}
+
+/* Asks for what is due; *wait_ms is for how long there is nothing more to ask for. False: the
+ * relay stops. */
+static bool ask_due(struct resolver *resolver, uint32_t *wait_ms)
+{
+    for (unsigned begun = 0;; begun++) {
+        struct asked asked;
+        os_mutex_lock(&resolver->lock);
+        bool stopping = resolver->stopping;
+        bool due =
+            !stopping && begun < BEGUN_MAX && take_due(resolver, os_mono_ms(), &asked, wait_ms);
+        os_mutex_unlock(&resolver->lock);
+        if (begun == BEGUN_MAX)
+            *wait_ms = BREATHER_MS;
+        if (!due)
+            return !stopping;
+        ask(resolver, &asked);
+    }
 }
 
 static void run(void *arg)
 {
     struct resolver *resolver = arg;
-    os_mutex_lock(&resolver->lock);
-    while (!resolver->stopping) {
-        const struct foreseen_name *open = foreseen_open_name(&resolver->foreseen);
-        if (open != NULL) {
-            if (!ask_in_advance(resolver, open))
-                break;
-            continue;
-        }
-        const struct name *name = first_due(resolver);
-        uint64_t now = os_mono_ms();
-        if (name == NULL || name->due_ms > now) {
-            uint64_t wait = name == NULL ? UINT32_MAX : name->due_ms - now;
-            os_cond_wait(&resolver->changed, &resolver->lock,
-                         wait < UINT32_MAX ? (uint32_t)wait : UINT32_MAX);
-            continue;
-        }
-        struct name asked = *name;
-        struct resolver_answer answer;
-        if (!ask(resolver, &asked, &answer))
-            break;
-        os_mutex_unlock(&resolver->lock);
-        standstill_enter(resolver->relay);
-        take_answer(resolver, asked.id, &answer);
-        standstill_leave(resolver->relay);
-        os_mutex_lock(&resolver->lock);
-    }
-    resolver->ended = true;
-    os_cond_wake_all(&resolver->changed);
-    os_mutex_unlock(&resolver->lock);
+    struct dns_answer answer;
+    uint32_t wait_ms;
+    while (ask_due(resolver, &wait_ms))
+        if (dns_wait(resolver->dns, wait_ms, &answer))
+            take(resolver, &answer);
 }
 
-static struct name *find(struct resolver *resolver, const struct relay_route *route,
-                         size_t upstream)
+static enum err start_thread(struct resolver *resolver)
+{
+    if (resolver->thread != NULL)
+        return ERR_OK;
+    enum err err = dns_open(&resolver->dns);
+    if (err != ERR_OK)
+        return err;
+    err = os_thread_start(&resolver->thread, "resolver", run, resolver);
+    if (err != ERR_OK) {
+        dns_close(resolver->dns);
+        resolver->dns = NULL;
+    }
+    return err;
+}
+
+static struct upstream_name *find(struct resolver *resolver, const struct relay_route *route,
+                                  size_t upstream)
 {
     for (size_t i = 0; resolver != NULL && i < resolver->name_count; i++)
         if (resolver->names[i].route == route && resolver->names[i].upstream == upstream)
@@ -221,14 +188,14 @@ static struct name *find(struct resolver *resolver, const struct relay_route *ro
 
 bool resolver_hurry(struct resolver *resolver, const struct relay_route *route, size_t upstream)
 {
-    struct name *name = find(resolver, route, upstream);
+    struct upstream_name *name = find(resolver, route, upstream);
     if (name == NULL)
         return false;
     os_mutex_lock(&resolver->lock);
-    uint64_t soon = name->tried_ms + NOT_BEFORE_MS;
-    if (soon < name->due_ms) {
+    uint64_t soon = name->tried_ms + NAME_NOT_BEFORE_MS;
+    if (!name->asking && soon < name->due_ms) {
         name->due_ms = soon;
-        os_cond_wake_all(&resolver->changed);
+        dns_wake(resolver->dns);
     }
     os_mutex_unlock(&resolver->lock);
     return true;
@@ -237,7 +204,7 @@ bool resolver_hurry(struct resolver *resolver, const struct relay_route *route, 
 bool resolver_get_info(struct resolver *resolver, const struct relay_route *route,
                        size_t upstream, struct resolver_info *out)
 {
-    const struct name *name = find(resolver, route, upstream);
+    const struct upstream_name *name = find(resolver, route, upstream);
     memset(out, 0, sizeof *out);
     if (name == NULL)
         return false;
@@ -249,46 +216,37 @@ bool resolver_get_info(struct resolver *resolver, const struct relay_route *rout
 
 /* ---- start and stop ---- */
 
-/* Where a name stays, so does what is known of it; but it may be due earlier now, or never. */
-static struct name keep_name(const struct name *before, const struct conf_route *conf)
-{
-    struct name name = *before;
-    uint64_t next_ms = next_due(&name, conf->resolve_interval_ms, os_mono_ms());
-    bool never = conf->resolve_interval_ms == 0 && name.info.resolved_ms != 0;
-    if (never || next_ms < name.due_ms)
-        name.due_ms = next_ms;
-    return name;
-}
-
 /* An address at once, a name into the list `names`. For want of memory an address is asked for
  * like a name. */
 static enum err take_upstream(struct resolver *resolver, struct relay_route *route,
-                              size_t index, struct name *names, size_t *count)
+                              size_t index, struct upstream_name *names, size_t *count)
 {
     const struct conf_upstream *conf = &route->conf->upstreams[index];
-    const struct name *before = find(resolver, route, index);
+    const struct upstream_name *before = find(resolver, route, index);
     enum err err = ERR_OK;
     struct addr addr;
     if (addr_parse_ip(conf->host, &addr) == ERR_OK &&
-        (err = set_addrs(route, index, &addr, 1)) == ERR_OK)
+        (err = upstream_name_set_addrs(route, index, &addr, 1)) == ERR_OK)
         return ERR_OK;
     if (before != NULL && strcmp(before->host, conf->host) == 0) {
-        names[(*count)++] = keep_name(before, route->conf);
+        struct upstream_name *kept = &names[(*count)++];
+        *kept = *before; /* and all that is known of it */
+        upstream_name_reschedule(kept, route->conf->resolve_interval_ms, os_mono_ms());
         return err;
     }
-    struct name *name = &names[(*count)++];
-    *name = (struct name){
-        .id = ++resolver->last_id, .route = route, .upstream = index, .port = conf->port};
+    struct upstream_name *name = &names[(*count)++];
+    *name =
+        (struct upstream_name){.id = ++resolver->last_id, .route = route, .upstream = index};
     str_format(name->host, sizeof name->host, "%s", conf->host);
-    const struct resolver_answer *answer = foreseen_find(&resolver->known, conf->host);
-    if (answer != NULL && set_addrs(route, index, answer->addrs, answer->count) == ERR_OK) {
-        name->tried_ms = name->info.resolved_ms = os_mono_ms();
-        name->due_ms = next_due(name, route->conf->resolve_interval_ms, name->tried_ms);
-    }
+    const struct foreseen_name *known = foreseen_find(&resolver->known, conf->host);
+    if (known != NULL &&
+        upstream_name_set_addrs(route, index, known->addrs, known->count) == ERR_OK)
+        upstream_name_known(name, known->ttl_ms, os_mono_ms());
     return err;
 }
 
-static enum err take_upstreams(struct resolver *resolver, struct name *names, size_t *count)
+static enum err take_upstreams(struct resolver *resolver, struct upstream_name *names,
+                               size_t *count)
 {
     const struct relay *relay = resolver->relay;
     enum err err = ERR_OK;
@@ -317,7 +275,7 @@ static size_t count_upstreams(const struct relay *relay)
 static bool is_known(const struct resolver *resolver, const char *route, const char *host)
 {
     for (size_t i = 0; i < resolver->name_count; i++) {
-        const struct name *name = &resolver->names[i];
+        const struct upstream_name *name = &resolver->names[i];
         if (strcmp(name->host, host) == 0 && strcmp(name->route->conf->name, route) == 0 &&
             name->info.resolved_ms != 0)
             return true;
@@ -327,7 +285,7 @@ static bool is_known(const struct resolver *resolver, const char *route, const c
 
 /* Room for all that `conf` has, and in `foreseen` the names that are new. With the lock. */
 static enum err list_names(const struct resolver *resolver, const struct conf *conf,
-                           struct foreseen *foreseen, struct name **spare)
+                           struct foreseen *foreseen, struct upstream_name **spare)
 {
     size_t upstreams = 0;
     struct addr addr;
@@ -353,7 +311,7 @@ static enum err list_names(const struct resolver *resolver, const struct conf *c
 static void await_foreseen(struct resolver *resolver, uint32_t patience_ms)
 {
     uint64_t until = os_mono_ms() + patience_ms, now;
-    while (foreseen_open_name(&resolver->foreseen) != NULL && !resolver->stopping &&
+    while (!foreseen_is_done(&resolver->foreseen) && !resolver->stopping &&
            (now = os_mono_ms()) < until)
         os_cond_wait(&resolver->changed, &resolver->lock, (uint32_t)(until - now));
 }
@@ -362,14 +320,13 @@ enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
                           uint32_t patience_ms)
 {
     struct foreseen foreseen = {.names = NULL};
-    struct name *spare;
+    struct upstream_name *spare;
     os_mutex_lock(&resolver->lock);
     enum err err = list_names(resolver, conf, &foreseen, &spare);
     os_mutex_unlock(&resolver->lock);
     if (err != ERR_OK)
         return err;
-    if (resolver->thread == NULL)
-        err = os_thread_start(&resolver->thread, "resolver", run, resolver);
+    err = start_thread(resolver);
     if (err != ERR_OK) {
         free(spare);
         foreseen_close(&foreseen);
@@ -381,9 +338,9 @@ enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
     foreseen_close(&resolver->foreseen);
     resolver->foreseen = foreseen;
     resolver->foreseen_number++;
-    os_cond_wake_all(&resolver->changed);
+    dns_wake(resolver->dns);
     await_foreseen(resolver, patience_ms);
-    bool missing = foreseen_open_name(&resolver->foreseen) != NULL;
+    bool missing = !foreseen_is_done(&resolver->foreseen);
     os_mutex_unlock(&resolver->lock);
     if (missing)
         log_warning("reload: names of new upstreams are still being resolved; no session goes "
@@ -393,7 +350,7 @@ enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
 
 void resolver_reload(struct resolver *resolver)
 {
-    struct name *names = resolver->spare;
+    struct upstream_name *names = resolver->spare;
     size_t count = 0;
     os_mutex_lock(&resolver->lock); /* from here on the thread has nothing to do with them */
     resolver->known = resolver->foreseen;
@@ -407,8 +364,8 @@ void resolver_reload(struct resolver *resolver)
     resolver->names = names;
     resolver->name_count = count;
     resolver->spare = NULL;
-    os_cond_wake_all(&resolver->changed);
     os_mutex_unlock(&resolver->lock);
+    dns_wake(resolver->dns);
 }
 
 static void await_answers(struct resolver *resolver, uint32_t patience_ms)
@@ -439,7 +396,7 @@ enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t pat
         err = take_upstreams(resolver, resolver->names, &count);
     resolver->name_count = count;
     if (err == ERR_OK && resolver->name_count > 0)
-        err = os_thread_start(&resolver->thread, "resolver", run, resolver);
+        err = start_thread(resolver);
     if (err != ERR_OK) {
         free(resolver->names);
         free(resolver);
@@ -450,21 +407,6 @@ enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t pat
     return ERR_OK;
 }
 
-/* True when the thread has ended. A question can't be interrupted; whatever else the thread does
- * is short, and is waited for. With the lock held. */
-static bool await_end(struct resolver *resolver)
-{
-    uint64_t until = os_mono_ms() + STOP_FOR_MS;
-    while (!resolver->ended) {
-        uint64_t now = os_mono_ms();
-        if (resolver->asking && now >= until)
-            return false;
-        os_cond_wait(&resolver->changed, &resolver->lock,
-                     now < until ? (uint32_t)(until - now) : STOP_FOR_MS);
-    }
-    return true;
-}
-
 void resolver_stop(struct resolver *resolver)
 {
     if (resolver == NULL)
@@ -473,11 +415,10 @@ void resolver_stop(struct resolver *resolver)
         os_mutex_lock(&resolver->lock);
         resolver->stopping = true;
         os_cond_wake_all(&resolver->changed);
-        bool ended = await_end(resolver);
         os_mutex_unlock(&resolver->lock);
-        if (!ended)
-            return; /* what the thread still holds is left to it: the process is about to end */
+        dns_wake(resolver->dns);
         os_thread_join(resolver->thread);
+        dns_close(resolver->dns);
     }
     foreseen_close(&resolver->foreseen);
     free(resolver->spare);

@@ -203,7 +203,7 @@ struct server_upstream_info {
                                          is over */
     struct server_drain_info drain;
     struct route_upstream_info
-        state; /* words, weight, servers, checks; times are monotonic ms */
+        state; /* words, weight, servers (owned), checks; times are monotonic ms */
     struct server_totals totals;
     bool is_name;         /* resolved again and again */
     uint64_t resolved_ms; /* monotonic, of the last good answer; 0: none yet */

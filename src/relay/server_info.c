@@ -143,15 +143,28 @@ static enum err fill_sources(struct relay_route *route, size_t index,
     return ERR_OK;
 }
 
+/* What the route has of its servers is its own: here is a copy. */
+static enum err fill_state(struct relay_route *route, size_t index,
+                           struct route_upstream_info *out)
+{
+    os_mutex_lock(&route->upstreams.lock);
+    route_get_upstream(route->upstreams.route, index, os_mono_ms(), out);
+    struct route_server_info *servers = calloc(out->server_count + 1, sizeof *servers);
+    if (servers != NULL && out->server_count > 0)
+        memcpy(servers, out->servers, out->server_count * sizeof *servers);
+    os_mutex_unlock(&route->upstreams.lock);
+    out->servers = servers;
+    return servers == NULL ? ERR_NOMEM : ERR_OK;
+}
+
 static enum err fill_upstream(struct relay *relay, struct relay_route *route, size_t index,
                               struct server_upstream_info *out)
 {
     struct relay_upstream *upstream = route->upstreams.each[index];
     struct resolver_info resolved;
     out->conf = &route->conf->upstreams[index];
-    os_mutex_lock(&route->upstreams.lock);
-    route_get_upstream(route->upstreams.route, index, os_mono_ms(), &out->state);
-    os_mutex_unlock(&route->upstreams.lock);
+    if (fill_state(route, index, &out->state) != ERR_OK)
+        return ERR_NOMEM;
     drain_get_upstream_info(route, index, os_mono_ms(), &out->drain);
     fill_totals(relay, upstream->scope, &upstream->quota, &out->totals);
     out->is_name = resolver_get_info(relay->resolver, route, index, &resolved);
@@ -240,8 +253,10 @@ void server_free_routes(struct server_route_info *routes, size_t count)
         return;
     for (size_t i = 0; i < count; i++) {
         free(routes[i].listeners);
-        for (size_t k = 0; k < routes[i].upstream_count; k++)
+        for (size_t k = 0; k < routes[i].upstream_count; k++) {
             free(routes[i].upstreams[k].sources);
+            free(routes[i].upstreams[k].state.servers);
+        }
         free(routes[i].upstreams);
     }
     free(routes);

@@ -253,16 +253,10 @@ bool upstreams_next_source(struct relay_route *route, const struct addr *to,
 
 uint32_t upstreams_source_limit(struct relay_route *route, size_t upstream)
 {
-    struct route_upstream_info *info = malloc(sizeof *info);
-    if (info == NULL)
-        return 0;
+    struct addr addrs[ROUTE_SERVERS_MAX];
     os_mutex_lock(&route->upstreams.lock);
-    route_get_upstream(route->upstreams.route, upstream, os_mono_ms(), info);
+    size_t servers = route_get_addrs(route->upstreams.route, upstream, addrs);
     os_mutex_unlock(&route->upstreams.lock);
-    uint64_t servers = 0;
-    for (size_t i = 0; i < info->server_count; i++)
-        servers += !info->servers[i].gone;
-    free(info);
     uint64_t limit = (uint64_t)os_ephemeral_ports() * (servers > 0 ? servers : 1) *
                      route->conf->upstreams[upstream].port_count;
     return limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX;

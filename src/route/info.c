@@ -26,11 +26,12 @@ static void describe_server(const struct server *server, struct route_server_inf
 static void describe_servers(const struct upstream *upstream, bool gone,
                              struct route_upstream_info *out)
 {
+    size_t most = out->server_count + (gone ? ROUTE_GONE_SHOWN_MAX : ROUTE_SERVERS_MAX);
     for (size_t slot = 0; slot < upstream->slot_count; slot++) {
         const struct server *server = upstream->servers[slot];
         if (server == NULL || server->gone != gone)
             continue;
-        if (out->server_count == sizeof out->servers / sizeof out->servers[0]) {
+        if (out->server_count == most) {
             out->hidden_count++;
             continue;
         }
@@ -74,6 +75,7 @@ void route_get_upstream(struct route *route, size_t upstream, uint64_t now_ms,
                                                                      : source->since_ms,
     };
     str_format(out->word, sizeof out->word, "%s", state_word(out->state));
+    out->servers = route->shown;
     describe_servers(source, false, out);
     describe_servers(source, true, out);
 }

@@ -73,6 +73,7 @@ void route_close(struct route *route)
     free(route->changes);
     free(route->ready);
     free(route->choice);
+    free(route->shown);
     free(route);
 }
 

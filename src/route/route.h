@@ -37,7 +37,7 @@
 #include "config/conf.h"
 #include "route/health.h"
 
-#define ROUTE_SERVERS_MAX 16 /* addresses used of one upstream at a time */
+#define ROUTE_SERVERS_MAX 256 /* addresses used of one upstream at a time */
 
 /* The states of servers and upstreams. name, word */
 #define ROUTE_STATE_TABLE(X)                                                                   \
@@ -98,6 +98,10 @@ bool route_slot_is_free(const struct route *route, size_t upstream);
  * it was. */
 enum err route_set_addrs(struct route *route, size_t upstream, const struct addr *addrs,
                          size_t count, uint64_t now_ms, bool *changed);
+
+/* The addresses in use, with the upstream's first port. Gives their number. */
+size_t route_get_addrs(const struct route *route, size_t upstream,
+                       struct addr out[ROUTE_SERVERS_MAX]);
 
 /* It did not resolve: the last good answer stays, and without one it is DOWN (resolution). */
 void route_set_unresolved(struct route *route, size_t upstream, uint64_t now_ms);
@@ -217,7 +221,8 @@ uint64_t route_openings(const struct route *route);
 
 /* ---- what can be seen ---- */
 
-#define ROUTE_WORD_MAX 24
+#define ROUTE_WORD_MAX       24
+#define ROUTE_GONE_SHOWN_MAX 16 /* servers of an upstream that are gone */
 struct route_server_info {
     struct addr addr;
     size_t server;             /* as in struct route_target */
@@ -242,8 +247,9 @@ struct route_upstream_info {
     uint32_t sessions, sessions_max, sessions_peak; /* of all servers; max 0: no limit */
     uint64_t since_ms;
     size_t server_count;
-    size_t hidden_count; /* gone servers that did not fit below */
-    struct route_server_info servers[2 * ROUTE_SERVERS_MAX]; /* those gone included, last */
+    size_t hidden_count;               /* gone servers that are not among these */
+    struct route_server_info *servers; /* those gone included, last; the route's, until its next
+                                          call */
 };
 void route_get_upstream(struct route *route, size_t upstream, uint64_t now_ms,
                         struct route_upstream_info *out);

@@ -83,9 +83,10 @@ struct route {
     /* The servers that new sessions may go to, if there is a place, in file order. */
     struct server **ready; /* owned */
     size_t ready_count;
-    size_t ready_size;      /* room in `ready` and `choice`, enough for all that are not gone */
+    size_t ready_size;      /* room in `ready`, `choice` and `shown`: for all servers */
     struct server **choice; /* owned; room for a pick to work in */
-    size_t up_count;        /* servers that are up and open, backups included */
+    struct route_server_info *shown; /* owned; of the upstream that was looked at last */
+    size_t up_count;                 /* servers that are up and open, backups included */
 
     struct route_change *changes; /* owned, a ring */
     size_t changes_size, changes_first, changes_count;

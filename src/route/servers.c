@@ -109,6 +109,10 @@ static bool grow_lists(struct route *route, size_t more)
         return true;
     if (!grow(&route->ready, size) || !grow(&route->choice, size))
         return false;
+    struct route_server_info *shown = realloc(route->shown, size * sizeof *shown);
+    if (shown == NULL)
+        return false;
+    route->shown = shown;
     route->ready_size = size;
     return true;
 }
@@ -253,6 +257,16 @@ enum err route_set_addrs(struct route *route, size_t upstream, const struct addr
     if (changed != NULL)
         *changed = differs;
     return ERR_OK;
+}
+
+size_t route_get_addrs(const struct route *route, size_t upstream,
+                       struct addr out[ROUTE_SERVERS_MAX])
+{
+    assert(upstream < route->upstream_count);
+    size_t count = 0;
+    FOR_EACH_SERVER(server, &route->upstreams[upstream])
+    out[count++] = server->addr;
+    return count;
 }
 
 void route_set_unresolved(struct route *route, size_t upstream, uint64_t now_ms)

@@ -166,12 +166,20 @@ void fake_sock_arrive(sock_t sock, const void *data, size_t size);
 /* An open, connected, unattached socket, for tests that start in the middle. */
 sock_t fake_sock_make(const struct addr *local, const struct addr *peer);
 
-/* ---- names ---- */
+/* ---- names ----
+ * These may be called while another thread looks names up. */
 
-#define FAKE_RESOLVE_MAX 16
+struct dns_answer;
 
-/* What every name resolves to from now on; count 0, as at first: to nothing. */
+/* What every name resolves to from now on; count 0: to nothing. */
 void fake_resolve_to(const struct addr *addrs, size_t count);
+/* The same, with all there is to an answer but its id. */
+void fake_resolve_answer(const struct dns_answer *answer);
 unsigned fake_resolve_asked(void); /* how often a name was asked for, ever */
+
+/* Lets no answer come for this name; "": for none. */
+void fake_resolve_hold(const char *host);
+/* One answer comes for it. */
+void fake_resolve_release(const struct dns_answer *answer);
 
 #endif

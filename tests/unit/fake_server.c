@@ -68,7 +68,7 @@ struct route_server_info *fake_server_add_addr(struct server *server, size_t rou
 {
     struct server_upstream_info *info = &server->upstreams[route][upstream];
     struct route_upstream_info *state = &info->state;
-    assert_true(state->server_count < ROUTE_SERVERS_MAX);
+    assert_true(state->server_count < FAKE_SERVERS_MAX);
     struct route_server_info *added = &state->servers[state->server_count];
     *added = (struct route_server_info){
         .addr = make_addr(ip, info->conf->port),
@@ -101,6 +101,7 @@ static void fill_upstream(struct server *server, size_t r, size_t u)
     struct server_upstream_info *info = &server->upstreams[r][u];
     struct addr addr;
     info->conf = &server->conf->routes[r].upstreams[u];
+    info->state.servers = server->servers[r][u];
     info->is_name = addr_parse_ip(info->conf->host, &addr) != ERR_OK;
     info->source_count = 1;
     info->state.weight = info->conf->weight;
@@ -351,6 +352,10 @@ static void fill_route(struct server *server, size_t r, struct server_route_info
         out->upstreams[u].sources = malloc(sizeof server->sources[r][u]);
         assert_non_null(out->upstreams[u].sources);
         memcpy(out->upstreams[u].sources, server->sources[r][u], sizeof server->sources[r][u]);
+        out->upstreams[u].state.servers = malloc(sizeof server->servers[r][u]);
+        assert_non_null(out->upstreams[u].state.servers);
+        memcpy(out->upstreams[u].state.servers, server->servers[r][u],
+               sizeof server->servers[r][u]);
     }
 }
 
@@ -369,8 +374,10 @@ enum err server_get_routes(struct server *server, struct server_route_info **out
 void server_free_routes(struct server_route_info *routes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        for (size_t u = 0; u < routes[i].upstream_count; u++)
+        for (size_t u = 0; u < routes[i].upstream_count; u++) {
             free(routes[i].upstreams[u].sources);
+            free(routes[i].upstreams[u].state.servers);
+        }
         free(routes[i].listeners);
         free(routes[i].upstreams);
     }

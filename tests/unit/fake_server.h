@@ -19,6 +19,7 @@
 #define FAKE_UPSTREAMS_MAX 20
 #define FAKE_SESSIONS_MAX  5000
 #define FAKE_SOURCES_MAX   2
+#define FAKE_SERVERS_MAX   16
 
 #define FAKE_NOW_MS UINT64_C(1000000000) /* when everything here was looked at */
 
@@ -29,6 +30,7 @@ struct server {
     struct server_totals route_totals[FAKE_ROUTES_MAX];
     struct server_upstream_info upstreams[FAKE_ROUTES_MAX]
                                          [FAKE_UPSTREAMS_MAX]; /* sources aside */
+    struct route_server_info servers[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX][FAKE_SERVERS_MAX];
     struct server_source_use sources[FAKE_ROUTES_MAX][FAKE_UPSTREAMS_MAX][FAKE_SOURCES_MAX];
     uint32_t held[FAKE_ROUTES_MAX];
     bool ramps[FAKE_ROUTES_MAX];

@@ -83,7 +83,7 @@ int rig_close(void **state)
 struct addr rig_address(size_t upstream, size_t k)
 {
     struct addr addr = {.family = ADDR_IPV4, .port = 7000};
-    addr.ip[0] = 10;
+    addr.ip[0] = (uint8_t)(10 + k / 256);
     addr.ip[1] = (uint8_t)(upstream / 256);
     addr.ip[2] = (uint8_t)upstream;
     addr.ip[3] = (uint8_t)k;
@@ -102,7 +102,7 @@ struct addr rig_client(uint32_t number)
 
 bool rig_set_addrs(size_t upstream, size_t count, const size_t numbers[])
 {
-    struct addr addrs[64];
+    struct addr addrs[ROUTE_SERVERS_MAX + 8];
     assert_true(count <= sizeof addrs / sizeof addrs[0]);
     for (size_t i = 0; i < count; i++)
         addrs[i] = rig_address(upstream, numbers[i]);

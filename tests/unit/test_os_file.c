@@ -1,4 +1,4 @@
-/* test_os_file.c - files, paths and the resolver of names. */
+/* test_os_file.c - files and paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -225,87 +225,6 @@ static void the_program_knows_its_own_file(void **state)
     assert_int_equal(os_program_path(small, sizeof small), ERR_RANGE);
 }
 
-/* ---- names ---- */
-
-static void assert_resolves(const char *host, uint16_t port, const char *first,
-                            const char *second)
-{
-    struct addr found[8];
-    size_t count = 0;
-    char text[ADDR_TEXT_MAX];
-    assert_int_equal(os_resolve(host, port, found, COUNT(found), &count, NULL, 0), ERR_OK);
-    assert_int_equal(count, second == NULL ? 1 : 2);
-    assert_string_equal(addr_format(&found[0], text), first);
-    if (second != NULL)
-        assert_string_equal(addr_format(&found[1], text), second);
-}
-
-static void an_address_resolves_to_itself(void **state)
-{
-    (void)state;
-    assert_resolves("127.0.0.1", 7777, "127.0.0.1:7777", NULL);
-    assert_resolves("::1", 7777, "[::1]:7777", NULL);
-    assert_resolves("fe80::1%3", 1, "[fe80::1%3]:1", NULL);
-    assert_resolves("192.0.2.200", 0, "192.0.2.200:0", NULL);
-    assert_resolves("::ffff:10.1.2.3", 80, "10.1.2.3:80", NULL);
-}
-
-static void no_host_is_any_address_of_both_families(void **state)
-{
-    (void)state;
-    assert_resolves("", 7777, "[::]:7777", "0.0.0.0:7777");
-}
-
-static void localhost_resolves_to_distinct_loopback_addresses(void **state)
-{
-    (void)state;
-    struct addr found[8];
-    size_t count = 0;
-    char why[128] = "";
-    assert_int_equal(
-        os_resolve("localhost", 4242, found, COUNT(found), &count, why, sizeof why), ERR_OK);
-    assert_in_range(count, 1, COUNT(found));
-    for (size_t i = 0; i < count; i++) {
-        assert_true(addr_is_loopback(&found[i]));
-        assert_int_equal(found[i].port, 4242);
-        for (size_t j = 0; j < i; j++)
-            assert_false(addr_equal(&found[i], &found[j]));
-    }
-}
-
-static void no_more_addresses_are_given_than_there_is_room(void **state)
-{
-    (void)state;
-    struct addr found[2];
-    size_t count = 0;
-    memset(found, 0xEE, sizeof found);
-    struct addr untouched = found[1];
-    assert_int_equal(os_resolve("", 1, found, 1, &count, NULL, 0), ERR_OK);
-    assert_int_equal(count, 1);
-    assert_memory_equal(&found[1], &untouched, sizeof untouched);
-    assert_int_equal(os_resolve("127.0.0.1", 1, found, 0, &count, NULL, 0), ERR_INVALID);
-}
-
-static void a_name_that_cannot_be_says_so_in_the_systems_words(void **state)
-{
-    (void)state;
-    struct addr found[2];
-    /* No resolver asks the network for these: a label may have 63 bytes, none may be empty. */
-    static const char *const bad[] = {
-        "a-label-of-seventy-bytes-is-longer-than-any-name-server-in-the-world-takes.invalid",
-        "two..dots", "a name with spaces"};
-    for (size_t i = 0; i < COUNT(bad); i++) {
-        size_t count = 99;
-        char why[128] = "";
-        assert_int_equal(os_resolve(bad[i], 1, found, COUNT(found), &count, why, sizeof why),
-                         ERR_RESOLVE);
-        assert_int_equal(count, 99);
-        assert_true(strlen(why) > 3);
-        assert_int_equal(os_resolve(bad[i], 1, found, COUNT(found), &count, NULL, 0),
-                         ERR_RESOLVE);
-    }
-}
-
 static int make_dir(void **state)
 {
     char *dir = malloc(TEST_PATH_MAX);
@@ -336,11 +255,6 @@ int main(void)
         cmocka_unit_test(a_path_of_many_directories_may_be_long),
         cmocka_unit_test(a_relative_path_becomes_absolute),
         cmocka_unit_test(the_program_knows_its_own_file),
-        cmocka_unit_test(an_address_resolves_to_itself),
-        cmocka_unit_test(no_host_is_any_address_of_both_families),
-        cmocka_unit_test(localhost_resolves_to_distinct_loopback_addresses),
-        cmocka_unit_test(no_more_addresses_are_given_than_there_is_room),
-        cmocka_unit_test(a_name_that_cannot_be_says_so_in_the_systems_words),
     };
     os_init();
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

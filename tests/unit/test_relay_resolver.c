@@ -1,13 +1,15 @@
 /* The thread that asks for the addresses of names: when it does, and what its answers change. It
- * is a real thread under a clock that only the test moves. */
+ * is a real thread under a clock that only the test moves; the names are a fake's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "os/dns.h"
 #include "relay_fixture.h"
 
 #define INTERVAL_MS 30000
@@ -67,6 +69,25 @@ static void know(const char *ip)
     fake_resolve_to(&addr, ip != NULL);
 }
 
+/* An answer with these addresses, whose records live so long. */
+static struct dns_answer answer_of(const char *ips, uint32_t ttl_ms)
+{
+    struct dns_answer answer = {.ipv4 = DNS_NONE, .ipv6 = DNS_NONE, .ttl_ms = ttl_ms};
+    char text[512];
+    str_format(text, sizeof text, "%s", ips);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+        struct addr *addr = &answer.addrs[answer.count++];
+        assert_int_equal(addr_parse_ip(word, addr), ERR_OK);
+        *(addr->family == ADDR_IPV4 ? &answer.ipv4 : &answer.ipv6) = DNS_FOUND;
+    }
+    return answer;
+}
+
+static void tell(struct dns_answer answer)
+{
+    fake_resolve_answer(&answer);
+}
+
 static int set_up(void **state)
 {
     test_thread = os_thread_id();
@@ -81,6 +102,7 @@ static int set_up(void **state)
     atomic_store(&fix->relay.lifecycle.running, false);
     fixture_gather_log();
     asked_before = fake_resolve_asked();
+    fake_resolve_hold("");
     know("10.0.0.1");
     return 0;
 }
@@ -121,6 +143,19 @@ static void expect_server(struct fixture *fix, const char *addr)
     assert_string_equal(addr_format(&info.servers[0].addr, text), addr);
     for (size_t i = 1; i < info.server_count; i++)
         assert_true(info.servers[i].gone);
+}
+
+/* The addresses in use, in their order. */
+static void expect_addrs(struct fixture *fix, size_t index, const char *ips)
+{
+    struct route_upstream_info info = upstream(fix, index);
+    char text[2048] = "", ip[ADDR_TEXT_MAX];
+    size_t len = 0;
+    for (size_t i = 0; i < info.server_count; i++)
+        if (!info.servers[i].gone)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len > 0 ? " " : "",
+                                    addr_format_ip(&info.servers[i].addr, ip));
+    assert_string_equal(text, ips);
 }
 
 static struct resolver_info info_of(struct fixture *fix)
@@ -212,19 +247,180 @@ static void a_failure_leaves_the_last_addresses_and_is_logged_once(void **state)
         "route 'game': upstream 'game.test:9000' can't be resolved: nobody knows "
         "that name; its last addresses stay in use\n");
     fixture_gather_log();
-    pass(INTERVAL_MS);
-    pass(INTERVAL_MS);
+    pass(1000);
+    pass(2000);
     fixture_expect_no_log("resolved");
     expect_server(fix, "10.0.0.1:9000");
     struct resolver_info info = info_of(fix);
     assert_int_equal(info.failures_total, 3);
     assert_string_equal(info.why, "nobody knows that name");
-    assert_int_equal(info.resolved_ms, atomic_load(&now_ms) - UINT64_C(3) * INTERVAL_MS);
+    assert_int_equal(info.resolved_ms, atomic_load(&now_ms) - UINT64_C(33000));
 
     know("10.0.0.1");
-    pass(INTERVAL_MS);
+    pass(4000);
     fixture_expect_log("route 'game': upstream 'game.test:9000' can be resolved again\n");
     assert_string_equal(info_of(fix).why, "");
+}
+
+static void a_name_that_fails_is_asked_for_less_and_less_often(void **state)
+{
+    know(NULL);
+    struct fixture *fix = start(state);
+    unsigned before = asked();
+    uint64_t delay_ms = 1000;
+    for (unsigned tries = 1; tries <= 9; tries++) {
+        pass(delay_ms - 1);
+        assert_int_equal(asked() - before, tries - 1);
+        pass(1);
+        assert_int_equal(asked() - before, tries);
+        delay_ms = delay_ms * 2 < INTERVAL_MS ? delay_ms * 2 : INTERVAL_MS;
+    }
+    know("10.0.0.1");
+    pass(INTERVAL_MS);
+    assert_string_equal(info_of(fix).why, "");
+    know(NULL);
+    pass(INTERVAL_MS);
+    before = asked();
+    pass(1000); /* soon again, after the first failure in a row */
+    assert_int_equal(asked() - before, 1);
+}
+
+static void records_are_asked_for_again_when_their_time_to_live_is_over(void **state)
+{
+    tell(answer_of("10.0.0.1", 5000));
+    struct fixture *fix = start(state);
+    tell(answer_of("10.0.0.2", 0));
+    pass(4999);
+    assert_int_equal(asked(), 1);
+    pass(1);
+    assert_int_equal(asked(), 2);
+    expect_server(fix, "10.0.0.2:9000");
+    pass(999); /* not more often than once a second */
+    assert_int_equal(asked(), 2);
+    tell(answer_of("10.0.0.3", INTERVAL_MS + 1));
+    pass(1);
+    assert_int_equal(asked(), 3);
+    pass(INTERVAL_MS - 1);
+    assert_int_equal(asked(), 3);
+    pass(1); /* and not later than after resolve_interval */
+    assert_int_equal(asked(), 4);
+}
+
+static void a_family_that_fails_keeps_its_addresses_and_the_other_is_followed(void **state)
+{
+    tell(answer_of("fd00::1 fd00::2 10.0.0.1", DNS_NO_TTL));
+    struct fixture *fix = start(state);
+    expect_addrs(fix, 0, "fd00::1 fd00::2 10.0.0.1");
+
+    struct dns_answer answer = answer_of("10.0.0.2", DNS_NO_TTL);
+    answer.ipv6 = DNS_FAILED;
+    str_format(answer.why, sizeof answer.why, "IPv6: no name server answers");
+    tell(answer);
+    pass(INTERVAL_MS);
+    expect_addrs(fix, 0, "fd00::1 fd00::2 10.0.0.2");
+    fixture_expect_log("upstream 'game.test:9000' is resolved in part: IPv6: no name server "
+                       "answers; ");
+    assert_string_equal(info_of(fix).why, "IPv6: no name server answers");
+    assert_int_equal(info_of(fix).failures_total, 0);
+    assert_int_equal(info_of(fix).resolved_ms, atomic_load(&now_ms));
+
+    answer = answer_of("fd00::3", DNS_NO_TTL);
+    answer.ipv4 = DNS_FAILED;
+    tell(answer);
+    pass(1000); /* what failed is tried again soon */
+    expect_addrs(fix, 0, "fd00::3 10.0.0.2");
+}
+
+static void a_family_that_certainly_has_no_address_goes(void **state)
+{
+    tell(answer_of("fd00::1 10.0.0.1", DNS_NO_TTL));
+    struct fixture *fix = start(state);
+    tell(answer_of("10.0.0.1", DNS_NO_TTL));
+    pass(INTERVAL_MS);
+    expect_addrs(fix, 0, "10.0.0.1");
+
+    tell(answer_of("fd00::1 10.0.0.1", DNS_NO_TTL));
+    pass(INTERVAL_MS);
+    struct dns_answer answer = {.ipv4 = DNS_NONE, .ipv6 = DNS_FAILED, .ttl_ms = DNS_NO_TTL};
+    tell(answer);
+    pass(INTERVAL_MS);
+    expect_addrs(fix, 0, "fd00::1");
+}
+
+static void what_the_first_family_says_is_used_before_the_other_answers(void **state)
+{
+    fake_resolve_hold("game.test");
+    struct dns_answer first = answer_of("10.0.0.1", DNS_NO_TTL);
+    first.ipv6 = DNS_FAILED;
+    first.more = true;
+    fake_resolve_release(&first);
+    struct fixture *fix = start(state);
+    expect_addrs(fix, 0, "10.0.0.1");
+    fixture_expect_no_log("resolved");
+    pass(10 * INTERVAL_MS); /* the question is not over */
+    assert_int_equal(asked(), 1);
+    struct dns_answer both = answer_of("fd00::1 10.0.0.1", DNS_NO_TTL);
+    fake_resolve_release(&both);
+    settle();
+    expect_addrs(fix, 0, "10.0.0.1 fd00::1");
+    fixture_expect_no_log("resolved");
+}
+
+static void a_name_without_an_answer_holds_up_no_other(void **state)
+{
+    struct fixture *fix = *state;
+    str_format(fix->upstream_confs[1].host, sizeof fix->upstream_confs[1].host, "slow.test");
+    fake_resolve_hold("slow.test");
+    assert_int_equal(resolver_start(&fix->relay.resolver, &fix->relay, 0), ERR_OK);
+    settle();
+    expect_addrs(fix, 0, "10.0.0.1");
+    assert_int_equal(upstream(fix, 1).server_count, 0);
+    know("10.0.0.2");
+    pass(INTERVAL_MS);
+    expect_addrs(fix, 0, "10.0.0.2");
+    struct dns_answer late = answer_of("10.0.0.7", DNS_NO_TTL);
+    fake_resolve_release(&late);
+    settle();
+    expect_addrs(fix, 1, "10.0.0.7");
+    fake_resolve_hold("");
+}
+
+/* 40 addresses in another order each time: no server comes, none goes. */
+static void the_order_of_many_addresses_does_not_matter(void **state)
+{
+    enum { MANY = 40 };
+    struct addr addrs[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        addrs[i] = (struct addr){.family = ADDR_IPV4, .ip = {10, 1, 0, (uint8_t)i}};
+    fake_resolve_to(addrs, MANY);
+    struct fixture *fix = start(state);
+    for (unsigned turn = 0; turn < 5; turn++) {
+        struct addr last = addrs[MANY - 1];
+        memmove(&addrs[1], &addrs[0], (MANY - 1) * sizeof addrs[0]);
+        addrs[0] = last;
+        fake_resolve_to(addrs, MANY);
+        pass(INTERVAL_MS);
+    }
+    struct route_upstream_info info = upstream(fix, 0);
+    assert_int_equal(info.server_count, MANY);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_false(info.servers[i].gone);
+        assert_int_equal(info.servers[i].addr.ip[3], i);
+        assert_int_equal(info.servers[i].since_ms, info.servers[0].since_ms);
+    }
+}
+
+static void a_stop_waits_for_no_answer(void **state)
+{
+    struct fixture *fix = *state;
+    fake_resolve_hold("game.test");
+    assert_int_equal(resolver_start(&fix->relay.resolver, &fix->relay, 0), ERR_OK);
+    settle();
+    uint64_t before_ms = atomic_load(&now_ms);
+    resolver_stop(fix->relay.resolver);
+    fix->relay.resolver = NULL;
+    assert_int_equal(atomic_load(&now_ms), before_ms);
+    fake_resolve_hold("");
 }
 
 static void a_name_that_never_resolved_takes_no_session_and_others_do(void **state)
@@ -293,7 +489,15 @@ int main(void)
         test(who_hurries_has_it_asked_a_second_after_the_last_time),
         test(a_failed_connect_hurries),
         test(a_failure_leaves_the_last_addresses_and_is_logged_once),
+        test(a_name_that_fails_is_asked_for_less_and_less_often),
         test(a_name_that_never_resolved_takes_no_session_and_others_do),
+        test(records_are_asked_for_again_when_their_time_to_live_is_over),
+        test(a_family_that_fails_keeps_its_addresses_and_the_other_is_followed),
+        test(a_family_that_certainly_has_no_address_goes),
+        test(what_the_first_family_says_is_used_before_the_other_answers),
+        test(a_name_without_an_answer_holds_up_no_other),
+        test(the_order_of_many_addresses_does_not_matter),
+        test(a_stop_waits_for_no_answer),
     };
     return cmocka_run_group_tests_name("relay_resolver", tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
-# The libraries: targets inih, jansson and, for the tests, cmocka.
+# The libraries: targets inih, jansson, cares and, for the tests, cmocka.
 #
 # Each is taken from the system by pkg-config, else built from its upstream release. Such a
 # release is taken, in this order, from
-#   1. FETCHCONTENT_SOURCE_DIR_INIH, _JANSSON, _CMOCKA: an unpacked source tree,
+#   1. FETCHCONTENT_SOURCE_DIR_INIH, _JANSSON, _CARES, _CMOCKA: an unpacked source tree,
 #   2. build/deps/<name>, where tools/setup unpacks the distribution's source packages,
 #   3. the download below, checked by its hash.
 # A cross build takes nothing from the system.
@@ -12,6 +12,8 @@ set(DEPENDENCY_inih_URL https://github.com/benhoyt/inih/archive/refs/tags/r59.ta
 set(DEPENDENCY_inih_SHA256 062279922805f5e9a369551a08d5ddb506140fe50774183ffdbb7c22bb97e3f4)
 set(DEPENDENCY_jansson_URL https://github.com/akheron/jansson/archive/refs/tags/v2.14.tar.gz)
 set(DEPENDENCY_jansson_SHA256 c739578bf6b764aa0752db9a2fdadcfe921c78f1228c7ec0bb47fa804c55d17b)
+set(DEPENDENCY_cares_URL https://c-ares.org/download/c-ares-1.18.1.tar.gz)
+set(DEPENDENCY_cares_SHA256 1a7d52a8a84a9fbffb1be9133c0f6e17217d91ea5a6fa61f6b4729cda78ebbcf)
 set(DEPENDENCY_cmocka_URL https://cmocka.org/files/1.1/cmocka-1.1.7.tar.xz)
 set(DEPENDENCY_cmocka_SHA256 810570eb0b8d64804331f82b29ff47c790ce9cd6b163e98d47a4807047ecad82)
 
@@ -25,6 +27,9 @@ macro(fetch_source name)
     string(TOUPPER ${name} FETCH_NAME)
     if(NOT FETCHCONTENT_SOURCE_DIR_${FETCH_NAME} AND IS_DIRECTORY ${CMAKE_SOURCE_DIR}/build/deps/${name})
         set(FETCHCONTENT_SOURCE_DIR_${FETCH_NAME} ${CMAKE_SOURCE_DIR}/build/deps/${name})
+    endif()
+    if(NOT FETCHCONTENT_SOURCE_DIR_${FETCH_NAME})
+        message(STATUS "${name}: not in build/deps, where tools/setup puts it; downloading")
     endif()
     FetchContent_Declare(${name} URL ${DEPENDENCY_${name}_URL}
         URL_HASH SHA256=${DEPENDENCY_${name}_SHA256}
@@ -97,6 +102,38 @@ else()
     target_include_directories(jansson SYSTEM INTERFACE ${jansson_BINARY_DIR}/include)
     target_link_libraries(jansson PRIVATE $<BUILD_INTERFACE:pairport_code_generation>)
 endif()
+
+# ---- c-ares ----
+if(PKG_CONFIG_FOUND)
+    pkg_check_modules(LIBCARES QUIET IMPORTED_TARGET libcares>=1.18)
+endif()
+if(LIBCARES_FOUND)
+    add_library(cares INTERFACE)
+    target_link_libraries(cares INTERFACE PkgConfig::LIBCARES)
+else()
+    fetch_source(cares)
+    if(WIN32 AND NOT IS_DIRECTORY ${cares_SOURCE_DIR}/src/lib/util)
+        # Its own build would ask the compiler some 150 questions; 1.18 brings the answers.
+        file(GLOB CARES_SOURCES ${cares_SOURCE_DIR}/src/lib/*.c)
+        add_library(c-ares STATIC ${CARES_SOURCES})
+        target_include_directories(c-ares SYSTEM PUBLIC ${cares_SOURCE_DIR}/include
+            PRIVATE ${cares_SOURCE_DIR}/src/lib)
+        target_compile_definitions(c-ares PUBLIC CARES_STATICLIB)
+        target_compile_options(c-ares PRIVATE -include _mingw.h) # __int64 is needed first
+        target_link_libraries(c-ares PUBLIC ws2_32 advapi32)
+    else()
+        set(CARES_STATIC ON)
+        set(CARES_SHARED OFF)
+        set(CARES_INSTALL OFF)
+        set(CARES_BUILD_TOOLS OFF)
+        add_source_build(cares)
+    endif()
+    target_compile_options(c-ares PRIVATE -w)
+    target_link_libraries(c-ares PRIVATE $<BUILD_INTERFACE:pairport_code_generation>)
+    add_library(cares INTERFACE)
+    target_link_libraries(cares INTERFACE c-ares)
+endif()
+target_compile_definitions(cares INTERFACE CARES_NO_DEPRECATED)
 
 # ---- cmocka ----
 if(BUILD_TESTING)

@@ -69,10 +69,9 @@ void own_names_set_hosts(const char *lines)
     set("hosts", lines);
 }
 
-void own_names_set_server(const struct addr *server, const char *options)
+void own_names_set_server(const struct addr *server)
 {
     char text[ADDR_TEXT_MAX], lines[256];
-    str_format(lines, sizeof lines, "nameserver %s\noptions %s\n", addr_format_ip(server, text),
-               options);
+    str_format(lines, sizeof lines, "nameserver %s\n", addr_format_ip(server, text));
     set("resolv.conf", lines);
 }

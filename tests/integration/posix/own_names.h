@@ -20,6 +20,6 @@ void own_names_end(void); /* removes the files */
 
 /* Each replaces what was there; read by every question that is asked from then on. */
 void own_names_set_hosts(const char *lines);
-void own_names_set_server(const struct addr *server, const char *options); /* of its port 53 */
+void own_names_set_server(const struct addr *server); /* of its port 53 */
 
 #endif

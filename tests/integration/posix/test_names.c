@@ -17,14 +17,11 @@
 #include "session.h"
 #include "support/net.h"
 
-/* Of the system's resolver: short where a question has an answer, and far longer than anything
- * a test waits for where it has none. */
-#define PROMPT "timeout:5 attempts:2"
-#define SLOW   "timeout:30 attempts:3"
+/* A start waits 3 s for names, and a stop for nothing. The limit of a test is generous; a question
+ * that nobody answers takes 14 s. */
+#define SOON_MS 12000
 
-/* A start waits 3 s for names, and a stop 2 s. */
-#define SOON_MS 15000
-
+static struct addr server_addr;
 static const char *cannot; /* why nothing can be shown here; NULL: it can */
 
 static void need_own_names(void)
@@ -41,6 +38,9 @@ static int teardown(void **state)
         return 0;
     own_names_set_hosts("127.0.0.1 localhost\n");
     name_server_know_nothing();
+    name_server_ignore(NULL);
+    name_server_fail_ipv6(false);
+    name_server_set_ttl(86400);
     return relay_teardown(state);
 }
 
@@ -259,9 +259,118 @@ static void a_name_of_the_hosts_file_is_followed_as_well(void **state)
     close_servers(&servers);
 }
 
-/* ---- one that does not answer ---- */
+/* ---- what an answer may be like ---- */
 
-static struct addr server_addr;
+static void records_are_asked_for_again_when_their_time_to_live_is_over(void **state)
+{
+    need_own_names();
+    struct servers servers = open_servers();
+    name_server_set_ttl(2);
+    name_server_tell("127.0.0.2");
+    struct relay_run *relay = start(state, servers.port, "resolve_interval = 1d\n", NULL);
+    name_server_tell("127.0.0.3");
+    expect_log(relay, "server 127.0.0.3:%u is UP, was NEW", (unsigned)servers.port);
+    check_session(relay, servers.listeners[1]);
+    relay_wait_nothing_left(relay);
+    relay_end(relay);
+    close_servers(&servers);
+}
+
+static void ipv4_is_used_where_ipv6_fails(void **state)
+{
+    need_own_names();
+    struct servers servers = open_servers();
+    name_server_tell("127.0.0.2");
+    name_server_fail_ipv6(true);
+    struct relay_run *relay = start(state, servers.port, "", NULL);
+    check_session(relay, servers.listeners[0]);
+    expect_log(relay,
+               "upstream 'game.test:%u' is resolved in part: IPv6: ", (unsigned)servers.port);
+    name_server_fail_ipv6(false);
+    expect_log(relay, "upstream 'game.test:%u' can be resolved again", (unsigned)servers.port);
+    assert_int_equal(relay_count_log(relay, "can't be resolved"), 0);
+    relay_wait_nothing_left(relay);
+    relay_end(relay);
+    close_servers(&servers);
+}
+
+static void ipv6_stays_where_it_is_asked_for_in_vain(void **state)
+{
+    need_own_names();
+    struct servers servers = open_servers();
+    name_server_tell("::1 127.0.0.2");
+    struct relay_run *relay = start(state, servers.port, "resolve_interval = 1s\n", NULL);
+    name_server_fail_ipv6(true);
+    expect_log(relay, " is resolved in part: IPv6: ");
+    name_server_wait_asked(2);
+    assert_int_equal(relay_count_log(relay, " is GONE"), 0);
+    name_server_fail_ipv6(false);
+    name_server_tell("127.0.0.2"); /* certainly no IPv6 address any more */
+    expect_log(relay, "server [::1]:%u is GONE, was UP", (unsigned)servers.port);
+    relay_end(relay);
+    close_servers(&servers);
+}
+
+/* More than fit into a message over UDP, in another order each time. */
+static void many_addresses_that_rotate_come_and_go_never(void **state)
+{
+    need_own_names();
+    enum { MANY = 40 };
+    char addrs[1024];
+    size_t len = 0;
+    for (int i = 1; i <= MANY; i++)
+        len += (size_t)snprintf(addrs + len, sizeof addrs - len, "127.0.1.%d ", i);
+    name_server_tell(addrs);
+    struct relay_run *relay = start(state, net_free_port(), "resolve_interval = 1s\n", NULL);
+    name_server_wait_asked(8); /* by UDP and TCP: four times */
+    assert_int_equal(relay_count_log(relay, " is GONE"), 0);
+    assert_int_equal(relay_count_log(relay, " was NEW"), 0);
+    name_server_tell("127.0.1.1");
+    expect_log(relay, "server 127.0.1.%d:", MANY);
+    relay_end(relay);
+    assert_int_equal(relay_count_log(relay, " is GONE"), MANY - 1);
+}
+
+static void a_name_that_nobody_answers_for_holds_up_no_other(void **state)
+{
+    need_own_names();
+    struct servers servers = open_servers();
+    char more[256];
+    str_format(more, sizeof more,
+               "[route other]\nlisten = 127.0.0.1:%%PORT2%%\nupstream = slow.test:%u\n"
+               "upstream = slow2.test:%u\n",
+               (unsigned)servers.port, (unsigned)servers.port);
+    name_server_ignore("slow");
+    name_server_tell("127.0.0.2");
+    struct relay_run *relay = start(state, servers.port, "resolve_interval = 1s\n", more);
+    check_session(relay, servers.listeners[0]);
+    uint64_t begun = os_mono_ms();
+    name_server_tell("127.0.0.3");
+    expect_log(relay, "server 127.0.0.3:%u is UP, was NEW", (unsigned)servers.port);
+    assert_true(os_mono_ms() - begun < SOON_MS);
+    relay_wait_nothing_left(relay);
+    relay_end(relay);
+    close_servers(&servers);
+}
+
+static void another_name_server_is_used_as_soon_as_the_system_has_it(void **state)
+{
+    need_own_names();
+    struct servers servers = open_servers();
+    const struct addr nobody = {.family = ADDR_IPV4, .ip = {127, 0, 0, 99}};
+    own_names_set_server(&nobody);
+    name_server_tell("127.0.0.2");
+    struct relay_run *relay = start(state, servers.port, "", NULL);
+    expect_log(relay, "can't be resolved: ");
+    own_names_set_server(&server_addr);
+    expect_log(relay, "can be resolved again\n");
+    check_session(relay, servers.listeners[0]);
+    relay_wait_nothing_left(relay);
+    relay_end(relay);
+    close_servers(&servers);
+}
+
+/* ---- one that does not answer ---- */
 
 static void
 a_start_does_not_wait_long_for_a_deaf_name_server_and_neither_does_a_stop(void **state)
@@ -273,7 +382,7 @@ a_start_does_not_wait_long_for_a_deaf_name_server_and_neither_does_a_stop(void *
                "[route other]\nlisten = 127.0.0.1:%%PORT2%%\nupstream = 127.0.0.3:%u\n",
                (unsigned)servers.port);
     name_server_be_deaf();
-    own_names_set_server(&server_addr, SLOW);
+    own_names_set_server(&server_addr);
     uint64_t begun = os_mono_ms();
     struct relay_run *relay = start(state, servers.port, "", more);
     assert_true(os_mono_ms() - begun < SOON_MS);
@@ -289,7 +398,7 @@ a_start_does_not_wait_long_for_a_deaf_name_server_and_neither_does_a_stop(void *
     begun = os_mono_ms();
     relay_end(relay);
     assert_true(os_mono_ms() - begun < SOON_MS);
-    own_names_set_server(&server_addr, PROMPT);
+    own_names_set_server(&server_addr);
     close_servers(&servers);
 }
 
@@ -309,7 +418,7 @@ static void a_stop_while_the_start_waits_for_a_name_is_prompt(void **state)
     assert_int_equal(test_write_file(relay->config, config), ERR_OK);
 
     name_server_be_deaf();
-    own_names_set_server(&server_addr, SLOW);
+    own_names_set_server(&server_addr);
     const char *args[] = {"run", "-c", relay->config, NULL};
     relay->process = start_pairport(relay->dir, "relay", args, false);
     name_server_wait_asked(1);
@@ -317,7 +426,7 @@ static void a_stop_while_the_start_waits_for_a_name_is_prompt(void **state)
     assert_int_equal(process_stop(relay->process), ERR_OK);
     expect_exit(relay);
     assert_true(os_mono_ms() - begun < SOON_MS);
-    own_names_set_server(&server_addr, PROMPT);
+    own_names_set_server(&server_addr);
 }
 
 /* ---- */
@@ -359,7 +468,7 @@ int main(void)
     os_init();
     if (own_names_begin(&cannot)) {
         if (name_server_start(&server_addr))
-            own_names_set_server(&server_addr, PROMPT);
+            own_names_set_server(&server_addr);
         else
             cannot = "port 53 of a loopback address can't be had";
     }
@@ -372,6 +481,12 @@ int main(void)
         test(a_name_may_have_addresses_of_ipv4_and_ipv6),
         test(a_name_of_the_hosts_file_is_followed_as_well),
         test(a_name_that_leads_back_to_the_relay_ends_the_session),
+        test(records_are_asked_for_again_when_their_time_to_live_is_over),
+        test(ipv4_is_used_where_ipv6_fails),
+        test(ipv6_stays_where_it_is_asked_for_in_vain),
+        test(many_addresses_that_rotate_come_and_go_never),
+        test(a_name_that_nobody_answers_for_holds_up_no_other),
+        test(another_name_server_is_used_as_soon_as_the_system_has_it),
         test(a_start_does_not_wait_long_for_a_deaf_name_server_and_neither_does_a_stop),
         test(a_stop_while_the_start_waits_for_a_name_is_prompt),
     };
