@@ -71,7 +71,11 @@ struct conf_bytes {
     uint8_t bytes[CONF_BYTES_MAX];
 };
 
-/* `health = tcp interval=2s timeout=1s rise=2 fall=3 fast=1s port=N send="..." expect="..."` */
+/* How a check that says or expects something ends. One that does neither is always reset. */
+enum conf_check_end { CONF_CHECK_FIN, CONF_CHECK_RESET };
+
+/* `health = tcp interval=2s timeout=1s rise=2 fall=3 fast=1s port=N send="..." expect="..."
+ * end=reset` */
 struct conf_health {
     bool on;       /* false: `off`, the rest is zero */
     uint16_t port; /* 0: the upstream's first */
@@ -82,6 +86,7 @@ struct conf_health {
     uint32_t fast_ms;         /* between checks while it is changing; at most interval_ms */
     struct conf_bytes send;   /* len 0: none */
     struct conf_bytes expect; /* what the answer must begin with; len 0: connecting is enough */
+    enum conf_check_end end;
 };
 
 /* `eject = 5 in 10s for 30s`, `ban_after = 20 refusals in 10s for 10m` */

@@ -132,8 +132,8 @@ const struct key keys[] = {
      "apply to guard_exempt."},
     {KEY_ROUTE, "health", KEY_HEALTH, "off", NULL, 0, 0, true, OF_ROUTE(health),
      "Checks every upstream: off, or tcp with any of interval=2s, timeout=1s, rise=2, fall=3, "
-     "fast=1s (the interval while the state changes), port=N, send=\"TEXT\" and "
-     "expect=\"TEXT\"."},
+     "fast=1s (the interval while the state changes), port=N, send=\"TEXT\", "
+     "expect=\"TEXT\" and end=fin or reset (how a check with one of these two ends)."},
     {KEY_ROUTE, "eject", KEY_EJECT, "5 in 10s for 30s", NULL, 0, 0, true, OF_ROUTE(eject),
      "Leaves out a server that failed for so many clients within that time, for that time; or "
      "off. Failures are connects that failed and resets before anything of the client was "

@@ -124,6 +124,8 @@ static bool read_value(const struct key *key, const struct option *option, void 
     }
     if (key->type == KEY_BYTES)
         return read_bytes(key, option, field, why);
+    if (key->type == KEY_CHOICE)
+        return words_read_choice(option->value, key->words, field, why);
     return number_read(key, option->value, field, why);
 }
 
@@ -180,7 +182,7 @@ bool option_read(const struct options *options, const char *text, void *owner,
 
 /* ---- writing ---- */
 
-/* Of an option that is neither a flag nor bytes. */
+/* Of an option that is a number. */
 static bool is_default(const struct key *key, const void *field)
 {
     uint32_t preset = 0;
@@ -208,6 +210,12 @@ static void write_one(const struct key *key, const void *field, bool all, struct
             str_addf(out, " %s=", key->name);
             bytes_write(bytes, out);
         }
+        return;
+    }
+    if (key->type == KEY_CHOICE) {
+        unsigned choice = words_choice(field);
+        if (choice != 0)
+            str_addf(out, " %s=%s", key->name, key->words[choice]);
         return;
     }
     bool is_unset = key->preset == NULL && number_get(key, field) == 0;

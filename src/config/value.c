@@ -49,26 +49,6 @@ static bool read_level(const char *text, enum log_level *value, struct str *why)
     return true;
 }
 
-/* Each kind of choice is an enum of its own, all of them as large as an unsigned. */
-static bool read_choice(const struct key *key, const char *text, void *field, struct str *why)
-{
-    size_t index;
-    if (!words_find(text, key->words, &index, why))
-        return false;
-    unsigned value = (unsigned)index;
-    assert(key->size == sizeof value);
-    memcpy(field, &value, sizeof value);
-    return true;
-}
-
-static const char *choice_word(const struct key *key, const void *field)
-{
-    unsigned value;
-    assert(key->size == sizeof value);
-    memcpy(&value, field, sizeof value);
-    return key->words[value];
-}
-
 static bool read_text(const struct key *key, const char *text, char *value, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
@@ -109,7 +89,7 @@ static bool read_any(const struct key *key, const char *text, void *owner, struc
     case KEY_PERCENT: return number_read(key, text, field, why);
     case KEY_BOOL: return read_bool(text, field, why);
     case KEY_LEVEL: return read_level(text, field, why);
-    case KEY_CHOICE: return read_choice(key, text, field, why);
+    case KEY_CHOICE: return words_read_choice(text, key->words, field, why);
     case KEY_TEXT: return read_text(key, text, field, why);
     case KEY_WHEN_DOWN: return value_read_when_down(text, owner, why);
     case KEY_HEALTH: return value_read_health(text, field, why);
@@ -170,7 +150,7 @@ void value_write(const struct key *key, const void *owner, struct str *out)
     case KEY_PERCENT: number_write(key, field, out); return;
     case KEY_BOOL: str_add(out, *(const bool *)field ? "yes" : "no"); return;
     case KEY_LEVEL: str_add(out, log_level_word(*(const enum log_level *)field)); return;
-    case KEY_CHOICE: str_add(out, choice_word(key, field)); return;
+    case KEY_CHOICE: str_add(out, key->words[words_choice(field)]); return;
     case KEY_TEXT: str_add(out, field); return;
     case KEY_WHEN_DOWN: value_write_when_down(owner, out); return;
     case KEY_HEALTH: value_write_health(field, out); return;

@@ -19,7 +19,7 @@ static bool same_health(const struct conf_health *a, const struct conf_health *b
     return a->on == b->on && a->port == b->port && a->interval_ms == b->interval_ms &&
            a->timeout_ms == b->timeout_ms && a->rise == b->rise && a->fall == b->fall &&
            a->fast_ms == b->fast_ms && same_bytes(&a->send, &b->send) &&
-           same_bytes(&a->expect, &b->expect);
+           same_bytes(&a->expect, &b->expect) && a->end == b->end;
 }
 
 static bool same_eject(const struct conf_eject *a, const struct conf_eject *b)

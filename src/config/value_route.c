@@ -70,7 +70,10 @@ void value_write_when_down(const struct conf_route *route, struct str *out)
 
 #define FAST_MIN 100 /* milliseconds; and the shortest interval */
 
-enum { INTERVAL, TIMEOUT, RISE, FALL, FAST, PORT, SEND, EXPECT };
+enum { INTERVAL, TIMEOUT, RISE, FALL, FAST, PORT, SEND, EXPECT, END };
+
+static const char *const end_words[] = {
+    [CONF_CHECK_FIN] = "fin", [CONF_CHECK_RESET] = "reset", NULL};
 
 /* The defaults of `timeout` and `fast` are those of the default interval, see
  * follow_interval(). */
@@ -124,6 +127,11 @@ static const struct key health_keys[] = {
                 .type = KEY_BYTES,
                 OF(struct conf_health, expect),
                 .help = "expect=\"PONG\""},
+    [END] = {.name = "end",
+             .type = KEY_CHOICE,
+             OF(struct conf_health, end),
+             .words = end_words,
+             .help = "end=reset"},
 };
 
 static const struct options health_options = {health_keys,

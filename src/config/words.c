@@ -34,6 +34,24 @@ bool words_is_reserved(const char *name)
     return false;
 }
 
+bool words_read_choice(const char *text, const char *const words[], void *field,
+                       struct str *why)
+{
+    size_t index;
+    if (!words_find(text, words, &index, why))
+        return false;
+    unsigned value = (unsigned)index;
+    memcpy(field, &value, sizeof value);
+    return true;
+}
+
+unsigned words_choice(const void *field)
+{
+    unsigned value;
+    memcpy(&value, field, sizeof value);
+    return value;
+}
+
 void words_add(const char *const words[], const char *last, struct str *out)
 {
     for (size_t i = 0; words[i] != NULL; ++i) {

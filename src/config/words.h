@@ -20,6 +20,12 @@ bool words_find(const char *text, const char *const words[], size_t *index, stru
  * all` or `drain route lobby kill`; ASCII case aside. */
 bool words_is_reserved(const char *name);
 
+/* The same for a choice: `field` is an enum whose values are the indices of the words, as large as
+ * an unsigned. */
+bool words_read_choice(const char *text, const char *const words[], void *field,
+                       struct str *why);
+unsigned words_choice(const void *field);
+
 /* "a, b and c", with `last` before the last one. */
 void words_add(const char *const words[], const char *last, struct str *out);
 

@@ -77,6 +77,7 @@ static json_t *health_as_json(struct json_build *build, const struct conf_health
         json_build_u64(build, health, "port", conf->port);
     put_bytes(build, health, "send", &conf->send);
     put_bytes(build, health, "expect", &conf->expect);
+    json_build_text(build, health, "end", conf->end == CONF_CHECK_RESET ? "reset" : "fin");
     return health;
 }
 

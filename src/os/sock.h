@@ -64,6 +64,13 @@ bool sock_accept_inherits(void);
 void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms);
 void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes); /* 0: leave */
 
+/* Before the connect of a socket that is only to learn whether somebody listens, and is closed with
+ * SOCK_CLOSE_ABORT at once when it knows: on Linux the acknowledgement that would establish the
+ * connection waits (TCP_QUICKACK off, 200 ms as a rule), so the reset takes its place, the server's
+ * system drops the half-open connection, and accept() never returns it. Windows has nothing like
+ * it: there the server accepts a connection that is reset. */
+void sock_delay_ack(sock_t sock);
+
 /* Sends FIN after what was sent. ERR_CLOSED: the connection is gone already. */
 enum err sock_shutdown_send(sock_t sock);
 

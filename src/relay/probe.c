@@ -22,6 +22,7 @@ struct probe {
     struct timer deadline;
     _Atomic unsigned refs; /* one for the check, one for a timer that fires */
     uint64_t began_us;
+    bool asks;            /* it says or expects something; else it only connects, see probe.h */
     uint64_t standstills; /* of the relay, before it began */
     bool expired;         /* the time is over, or the relay stops: what runs was cancelled */
     bool over;            /* the socket is closed */
@@ -86,6 +87,13 @@ static void report(struct worker *worker, struct relay_route *route,
     upstreams_stir(route);
 }
 
+/* A server may see in its log how it ends. One that only connects must not be acknowledged. */
+static enum sock_close_how how_to_close(const struct probe *probe)
+{
+    bool resets = !probe->asks || health_of(probe)->end == CONF_CHECK_RESET;
+    return resets ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL;
+}
+
 /* Closes the socket; nothing is in flight. With the lock held, which is released. */
 static void finish(struct probe *probe, struct worker *worker, enum health_code code,
                    enum err err)
@@ -102,7 +110,7 @@ static void finish(struct probe *probe, struct worker *worker, enum health_code 
     if (probe->standstills != atomic_load(&relay->lateness.total))
         result = (struct health_result){.code = HEALTH_UNKNOWN};
     bool cut_short = probe->expired && atomic_load(&relay->lifecycle.stopping);
-    port_close_socket(relay->port, probe->sock, SOCK_CLOSE_NORMAL);
+    port_close_socket(relay->port, probe->sock, how_to_close(probe));
     probe->sock = SOCK_NONE;
     probe->over = true;
     os_mutex_unlock(&probe->lock);
@@ -194,10 +202,10 @@ static void on_connect(struct probe *probe, struct worker *worker)
                probe->expired ? ERR_TIMEDOUT : err);
         return;
     }
-    size_t len = compose(probe);
+    size_t len = probe->asks ? compose(probe) : 0;
     if (len > 0)
         submit(probe, OP_WRITE, 0, len);
-    else if (!listen(probe)) {
+    else if (!probe->asks || !listen(probe)) {
         finish(probe, worker, passed(probe), ERR_OK);
         return;
     }
@@ -314,6 +322,8 @@ static enum err open_socket(struct probe *probe)
         sock_close(probe->sock, SOCK_CLOSE_NORMAL);
         return err;
     }
+    if (!probe->asks)
+        sock_delay_ack(probe->sock);
     if (upstreams_next_source(route, &probe->check.addr, &source, &number))
         err = sock_bind(probe->sock, &source);
     if (err != ERR_OK)
@@ -329,6 +339,7 @@ static enum err make(struct relay_route *route, const struct route_check *check,
         return ERR_NOMEM;
     probe->route = route;
     probe->check = *check;
+    probe->asks = health_of(probe)->send.len > 0 || health_of(probe)->expect.len > 0;
     atomic_init(&probe->refs, 1);
     probe->began_us = os_mono_us();
     probe->standstills = atomic_load(&route->relay->lateness.total);

@@ -1,9 +1,14 @@
 /* probe.h - one active health check: it connects to a server as a session would, says what
  * `health` tells it to say, and looks at the answer.
  *
+ * Without `send` and `expect` a connection is all that is asked for, and it is reset at once: on
+ * Linux before it is established, so that no server accepts it (see sock_delay_ack()). Others end as
+ * `end` says.
+ *
  * A check takes `timeout` at most, all steps together. It holds a descriptor for that long; when
  * there is none, or no local port, the result is SOCKERR, which says nothing of the server. With
- * proxy_protocol_out it sends the header of a connection of the relay's own first.
+ * proxy_protocol_out one that says or expects something sends the header of a connection of the
+ * relay's own first.
  *
  * Threads: workers. A probe locks itself.
  */

@@ -120,6 +120,7 @@ struct fake_sock {
     bool shut;           /* sock_shutdown_send() was called and succeeded */
     unsigned shut_calls; /* how often it was called */
     bool nodelay;
+    bool delays_ack; /* sock_delay_ack() before its CONNECT */
     uint32_t keepalive_idle_ms, keepalive_interval_ms;
     uint32_t send_buffer_bytes, receive_buffer_bytes;
     bool dual_stack;

@@ -183,6 +183,13 @@ void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes)
     used->receive_buffer_bytes = receive_bytes;
 }
 
+void sock_delay_ack(sock_t sock)
+{
+    struct fake_sock *used = fake_sock_use(sock);
+    fake_require(!used->connected, "it is too late once the connection is established");
+    used->delays_ack = true;
+}
+
 enum err sock_shutdown_send(sock_t sock)
 {
     struct fake_sock *used = fake_sock_use(sock);

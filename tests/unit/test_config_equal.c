@@ -57,6 +57,7 @@ static const struct {
     {"health = tcp expect=\"a\"", "health = tcp expect=\"ab\""},
     {"health = tcp rise=2", "health = tcp rise=3"},
     {"health = tcp port=1", "health = tcp port=2"},
+    {"health = tcp end=fin", "health = tcp end=reset"},
     {"eject = 5 in 10s for 30s", "eject = 5 in 10s for 31s"},
     {"eject_max = 50%", "eject_max = 51%"},
     {"source = 10.0.0.2", "source = 10.0.0.3"},

@@ -92,6 +92,10 @@ static void a_check_is_written_with_every_option(void **state)
         "health=tcp port=7 expect=\"b\" send=\"a\"",
         "health = tcp interval=2s timeout=1s rise=2 fall=3 fast=1s port=7 send=\"a\" "
         "expect=\"b\"");
+    assert_written("health = tcp end=fin",
+                   "health = tcp interval=2s timeout=1s rise=2 fall=3 fast=1s");
+    assert_written("health = tcp end=reset",
+                   "health = tcp interval=2s timeout=1s rise=2 fall=3 fast=1s end=reset");
 }
 
 /* ---- quoted texts ---- */
@@ -213,7 +217,9 @@ static const struct bad_line bad_checks[] = {
                                  "options, such as tcp interval=2s"},
     {"health =", "there is no value; the default is off"},
     {"health = tcp inter=2s", "unknown option 'inter'; options are interval, timeout, rise, "
-                              "fall, fast, port, send and expect"},
+                              "fall, fast, port, send, expect and end"},
+    {"health = tcp end=rst", "end: 'rst' is not known; write fin or reset"},
+    {"health = tcp end", "end: there is no value; write such as end=reset"},
     {"health = tcp raise=2", "unknown option 'raise'; did you mean 'rise'?"},
     {"health = tcp interval=2", "interval: '2' has no unit; write it with one, such as 2s "
                                 "(units: ms s m h d; allowed: 100ms to 1h)"},

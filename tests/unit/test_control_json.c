@@ -363,6 +363,7 @@ static void what_has_several_parts_is_an_object(void **state)
     assert_number(root, "routes.0.health.fall", 4);
     assert_text(root, "routes.0.health.send", "\"PING\\r\\n\"");
     assert_true(json_is_null(at(root, "routes.0.health.expect")));
+    assert_text(root, "routes.0.health.end", "fin");
     assert_true(json_is_null(at(root, "routes.0.eject")));
     assert_text(root, "routes.0.when_down", "hold");
     assert_number(root, "routes.0.hold_ms", 30000);

@@ -266,6 +266,50 @@ static void a_socket_connects_from_the_address_it_was_bound_to(void **state)
     sock_close(listener, SOCK_CLOSE_NORMAL);
 }
 
+/* Connects, and resets the connection at once. False: this thread stood still between the two, so
+ * that the system may have had enough of waiting. */
+static bool knock(const struct addr *to)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = bsd_from_addr(to, &storage);
+    sock_t sock;
+    assert_int_equal(sock_open(ADDR_IPV4, &sock), ERR_OK);
+    sock_delay_ack(sock);
+    uint64_t start = os_mono_ms();
+    (void)connect(sock, (struct sockaddr *)&storage, len);
+    assert_int_equal(net_connect_finish(sock, NET_PATIENCE_MS), ERR_OK);
+    sock_close(sock, SOCK_CLOSE_ABORT);
+    return os_mono_ms() - start < 20;
+}
+
+static void a_connection_with_a_delayed_ack_that_is_reset_is_never_accepted(void **state)
+{
+    (void)state;
+    if (test_on_windows())
+        skip(); /* there it is accepted */
+    sock_t listener = listen_on(net_loopback(ADDR_IPV4, 0), false);
+    struct addr bound = local_addr(listener);
+    unsigned late = 0;
+    for (unsigned i = 0; i < 300; i++)
+        late += !knock(&bound);
+    sock_t plain = connect_to(bound); /* what came before it has been seen to by then */
+    unsigned accepted = 0;
+    struct addr first;
+    struct addr plain_addr = local_addr(plain);
+    for (;;) {
+        sock_t sock = accept_from(listener);
+        bool is_plain =
+            sock_peer_addr(sock, &first) == ERR_OK && addr_equal(&first, &plain_addr);
+        sock_close(sock, SOCK_CLOSE_NORMAL);
+        if (is_plain)
+            break;
+        accepted++;
+    }
+    assert_in_range(accepted, 0, late);
+    sock_close(plain, SOCK_CLOSE_NORMAL);
+    sock_close(listener, SOCK_CLOSE_NORMAL);
+}
+
 static void receiving_never_blocks(void **state)
 {
     (void)state;
@@ -454,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_dual_stack_listener_takes_ipv4_clients_and_knows_them_as_such),
         cmocka_unit_test(an_ipv6_listener_refuses_ipv4_clients_unless_told),
         cmocka_unit_test(a_socket_connects_from_the_address_it_was_bound_to),
+        cmocka_unit_test(a_connection_with_a_delayed_ack_that_is_reset_is_never_accepted),
         cmocka_unit_test(receiving_never_blocks),
         cmocka_unit_test(a_port_in_use_cannot_be_a_source),
         cmocka_unit_test(nodelay_is_set_and_taken_back),

@@ -117,6 +117,48 @@ static void a_check_is_given_up_at_its_timeout(void **state)
     assert_int_equal(state_of_first(fix), ROUTE_DOWN);
 }
 
+/* ---- how a check ends ---- */
+
+static struct op *begin_question(struct fixture *fix, enum conf_check_end end)
+{
+    /* Its health is set by begin_check(); what it asks is read when the check begins. */
+    fix->route_conf.health.expect = (struct conf_bytes){2, "OK"};
+    fix->route_conf.health.end = end;
+    struct route_check check = {.addr = checked};
+    probe_begin(fix->worker, fix->relay.routes[0], &check);
+    return fixture_op(SOCK_NONE, OP_CONNECT);
+}
+
+static void a_check_that_only_connects_is_reset_before_the_server_can_accept_it(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.proxy_out = CONF_PROXY_OUT_V1;
+    struct op *check = begin_check(fix);
+    sock_t sock = check->sock;
+    assert_true(fake_sock(sock)->delays_ack);
+    finish(fix, check, ERR_OK);
+    assert_int_equal(fixture_closed(sock), FAKE_SOCK_ABORTED);
+    fixture_expect_sent(sock, "", 0);
+    assert_int_equal(state_of_first(fix), ROUTE_UP);
+}
+
+static void a_check_that_expects_something_ends_as_it_is_told(void **state)
+{
+    struct fixture *fix = *state;
+    finish(fix, begin_check(fix), ERR_REFUSED); /* has set the health of the route */
+    static const enum conf_check_end ends[] = {CONF_CHECK_FIN, CONF_CHECK_RESET};
+    for (size_t i = 0; i < 2; i++) {
+        struct op *check = begin_question(fix, ends[i]);
+        sock_t sock = check->sock;
+        assert_false(fake_sock(sock)->delays_ack);
+        finish(fix, check, ERR_OK);
+        fake_port_finish_read(fixture_op(sock, OP_READ), "OK", 2);
+        fixture_pump(fix);
+        assert_int_equal(fixture_closed(sock),
+                         ends[i] == CONF_CHECK_RESET ? FAKE_SOCK_ABORTED : FAKE_SOCK_ENDED);
+    }
+}
+
 /* Its worker was about to begin it while the last part of the relay ended in another one: the exit
  * message is on its way, and it may not be sent twice. */
 static void a_check_that_comes_too_late_for_a_stop_is_none(void **state)
@@ -264,6 +306,8 @@ int main(void)
         DOWN_TEST(a_check_that_a_stop_cuts_short_says_nothing_of_the_server),
         DOWN_TEST(a_check_is_given_up_at_its_timeout),
         DOWN_TEST(a_check_that_comes_too_late_for_a_stop_is_none),
+        DOWN_TEST(a_check_that_only_connects_is_reset_before_the_server_can_accept_it),
+        DOWN_TEST(a_check_that_expects_something_ends_as_it_is_told),
         EJECT_TEST(resets_before_anything_was_passed_on_eject),
         EJECT_TEST(resets_of_one_client_count_once),
         EJECT_TEST(client_prefix_tells_what_one_client_is),

@@ -152,6 +152,11 @@ void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms)
     (void)set(fd, SOL_SOCKET, SO_KEEPALIVE, idle_ms != 0);
 }
 
+void sock_delay_ack(sock_t sock)
+{
+    (void)set((int)sock, IPPROTO_TCP, TCP_QUICKACK, 0);
+}
+
 enum err sock_shutdown_send(sock_t sock)
 {
     if (shutdown((int)sock, SHUT_WR) == 0)

@@ -144,6 +144,11 @@ void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms)
                    &bytes, NULL, NULL);
 }
 
+void sock_delay_ack(sock_t sock)
+{
+    (void)sock; /* SIO_TCP_SET_ACK_FREQUENCY is for segments with data */
+}
+
 enum err sock_shutdown_send(sock_t sock)
 {
     if (shutdown((SOCKET)sock, SD_SEND) == 0)
