@@ -189,9 +189,10 @@ static void add_subject(const struct server_route_info *route,
     str_add(out, ": ");
 }
 
-static bool is_well(const char *word)
+/* `server` may be NULL. */
+static bool is_well(const char *word, const struct route_server_info *server)
 {
-    return strcmp(word, "UP") == 0;
+    return strcmp(word, "UP") == 0 && (server == NULL || !upstream_connects_fail(server));
 }
 
 /* Why an upstream, or one of its addresses, is not simply up: where the table has no room. */
@@ -199,7 +200,8 @@ static void add_reasons(const struct server_route_info *route,
                         const struct server_upstream_info *info, uint64_t now_ms,
                         struct str *out)
 {
-    if (!is_well(upstream_word(info)) || info->resolve_why[0] != '\0') {
+    if (!is_well(upstream_word(info), upstream_only_server(info)) ||
+        info->resolve_why[0] != '\0') {
         add_subject(route, info, NULL, out);
         upstream_add_why(info, now_ms, out);
         str_add_char(out, '\n');
@@ -208,7 +210,7 @@ static void add_reasons(const struct server_route_info *route,
         return;
     for (size_t i = 0; i < info->state.server_count; i++) {
         const struct route_server_info *server = &info->state.servers[i];
-        if (is_well(server->word))
+        if (is_well(server->word, server))
             continue;
         add_subject(route, info, server, out);
         upstream_add_server_why(server, now_ms, out);

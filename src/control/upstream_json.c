@@ -69,6 +69,12 @@ static json_t *server_as_json(struct json_build *build, const struct route_serve
     json_build_u64(build, object, "sessions_open", server->sessions);
     json_build_u64(build, object, "ejected_left_ms",
                    upstream_elapsed_ms(now_ms, server->ejected_until_ms));
+    put_age(build, object, "last_connect_age_ms", server->tried_ms, now_ms);
+    json_build_u64(build, object, "connect_failures_in_row", server->connect_failures);
+    put_age(build, object, "last_connect_failure_age_ms", server->connect_failed_ms, now_ms);
+    json_build_put(build, object, "last_connect_error",
+                   server->connect_failures == 0 ? json_null()
+                                                 : json_string(err_word(server->connect_err)));
     json_build_put(build, object, "check", check_as_json(build, &server->health, now_ms));
     return object;
 }

@@ -80,6 +80,32 @@ static void add_check(const struct health_info *health, struct str *out)
         str_add(out, health_code_text(health->code));
 }
 
+/* "timed out" */
+static void add_short_error(enum err err, struct str *out)
+{
+    for (const char *at = err_word(err); *at != '\0'; at++)
+        str_add_char(out, *at == '_' ? ' ' : *at);
+}
+
+/* What sessions met there: all that is known of a server without checks. */
+static void add_connects(const struct route_server_info *server, uint64_t now_ms, size_t start,
+                         struct str *out)
+{
+    char human[STR_HUMAN_MAX];
+    separate(out, start);
+    if (!server->health.checked)
+        str_add(out, "not checked; ");
+    str_addf(out, "last connect failed %s ago: ",
+             str_human_duration(upstream_elapsed_ms(server->connect_failed_ms, now_ms), human));
+    add_short_error(server->connect_err, out);
+    str_addf(out, ", %" PRIu32 " in a row", server->connect_failures);
+}
+
+bool upstream_connects_fail(const struct route_server_info *server)
+{
+    return server->connect_failures > 0 && !server->gone && server->state != ROUTE_DOWN;
+}
+
 void upstream_add_server_why(const struct route_server_info *server, uint64_t now_ms,
                              struct str *out)
 {
@@ -97,6 +123,8 @@ void upstream_add_server_why(const struct route_server_info *server, uint64_t no
         separate(out, start);
         add_check(&server->health, out);
     }
+    if (upstream_connects_fail(server))
+        add_connects(server, now_ms, start, out);
 }
 
 static void add_admin(const struct server_upstream_info *info, size_t start, struct str *out)
@@ -156,8 +184,8 @@ void upstream_add_why(const struct server_upstream_info *info, uint64_t now_ms, 
     const struct route_server_info *server = upstream_only_server(info);
     if (server == NULL && state->server_count > 0) {
         add_count(state, start, out);
-    } else if (server != NULL &&
-               (server->gone || server->state == ROUTE_EJECTED || server->health.checked)) {
+    } else if (server != NULL && (server->gone || server->state == ROUTE_EJECTED ||
+                                  server->health.checked || upstream_connects_fail(server))) {
         separate(out, start);
         upstream_add_server_why(server, now_ms, out);
     }

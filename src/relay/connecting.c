@@ -83,7 +83,7 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
     loop_forget(&worker->relay->loops, pair->loop);
     pair->loop = NULL;
     if (speaks_against_server(err))
-        upstreams_failed(pair, worker->now_ms);
+        upstreams_failed(pair, err, worker->now_ms);
     connecting_end(pair);
 
     bool last = is_exhaustion(err) || pair->cursor.tries > route->conf->connect_retries;
@@ -294,6 +294,8 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
     enum err err = introduce(pair, worker);
     if (err != ERR_OK)
         return after_failure(pair, worker, err);
+    if (pair->server_fails)
+        upstreams_connected(pair, worker->now_ms);
     pair->connect_us = os_mono_us() - pair->try_began_us;
     pair->connected_ms = worker->now_ms;
     histogram_record(stat_connect_us(relay->stat, pair->route->scope), pair->connect_us);

@@ -99,6 +99,7 @@ struct pair {
     uint32_t server_index;   /* of the upstream, likewise */
     bool has_place;          /* at that server, see route.h */
     struct loop_pass *loop;  /* owned; see loop.h */
+    bool server_fails;       /* the connect there before this one failed */
     bool has_source;         /* counts among the connections from that source */
     bool counted_session;    /* was admitted */
     bool counted_upstream;   /* counts among the upstream's open sessions */

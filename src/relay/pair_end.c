@@ -124,7 +124,7 @@ void pair_bury(struct pair *pair, struct worker *worker)
     if (pair->counted_upstream) {
         struct relay_upstream *upstream = route->upstreams.each[pair->upstream_index];
         if (speaks_against_server(pair, worker->now_ms))
-            upstreams_failed(pair, worker->now_ms);
+            upstreams_failed(pair, ERR_OK, worker->now_ms);
         stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
         histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
         quota_give(&upstream->quota);

@@ -197,6 +197,7 @@ enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,
     os_mutex_unlock(&route->upstreams.lock);
     if (outcome == ROUTE_PICKED) {
         pair->has_place = true;
+        pair->server_fails = target->fails;
         pair->upstream_index = (uint16_t)target->upstream;
         pair->server_index = (uint32_t)target->server;
     }
@@ -216,12 +217,25 @@ void upstreams_give(struct pair *pair)
         upstreams_stir(route);
 }
 
-void upstreams_failed(struct pair *pair, uint64_t now_ms)
+void upstreams_connected(struct pair *pair, uint64_t now_ms)
+{
+    struct upstreams *upstreams = &pair->route->upstreams;
+    assert(pair->has_place);
+    os_mutex_lock(&upstreams->lock);
+    route_note_connect(upstreams->route, pair->upstream_index, pair->server_index, ERR_OK,
+                       now_ms);
+    os_mutex_unlock(&upstreams->lock);
+}
+
+void upstreams_failed(struct pair *pair, enum err err, uint64_t now_ms)
 {
     struct relay_route *route = pair->route;
     struct addr client = guard_client_net(route->relay->conf, &pair->client.peer).addr;
     assert(pair->has_place);
     os_mutex_lock(&route->upstreams.lock);
+    if (err != ERR_OK)
+        route_note_connect(route->upstreams.route, pair->upstream_index, pair->server_index,
+                           err, now_ms);
     route_note_failure(route->upstreams.route, pair->upstream_index, pair->server_index,
                        &client, now_ms);
     os_mutex_unlock(&route->upstreams.lock);

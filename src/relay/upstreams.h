@@ -88,8 +88,12 @@ enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,
 void upstreams_give(struct pair *pair);
 
 /* The server failed this pair in a way that no client can bring about: it counts for its
- * ejection. By whoever holds a place there. */
-void upstreams_failed(struct pair *pair, uint64_t now_ms);
+ * ejection. `err` is what the connect failed with, ERR_OK when it was a reset later on. By whoever
+ * holds a place there. */
+void upstreams_failed(struct pair *pair, enum err err, uint64_t now_ms);
+
+/* The pair is connected, where pair->server_fails says that this is news. */
+void upstreams_connected(struct pair *pair, uint64_t now_ms);
 
 /* Something has happened to the route: a worker sees to it soon. Any thread, any locks but the
  * timers'. */

@@ -15,6 +15,10 @@ static void describe_server(const struct server *server, struct route_server_inf
         .sessions = server->sessions,
         .since_ms = server->since_ms,
         .ejected_until_ms = server->ejected_until_ms,
+        .tried_ms = server->tried_ms,
+        .connect_failures = server->connect_failures,
+        .connect_err = server->connect_err,
+        .connect_failed_ms = server->connect_failed_ms,
     };
     health_get_info(&server->health, &out->health);
     if (server->state == ROUTE_UP || server->state == ROUTE_DOWN)

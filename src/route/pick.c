@@ -39,6 +39,7 @@ static void take_place(struct route *route, struct server *server)
 {
     struct upstream *upstream = server->upstream;
     server->sessions++;
+    server->tried_ms = route->now_ms;
     upstream->sessions++;
     if (upstream->sessions > upstream->sessions_peak)
         upstream->sessions_peak = upstream->sessions;
@@ -69,11 +70,27 @@ enum route_outcome route_pick(struct route *route, struct route_cursor *cursor,
         .server = server->slot,
         .addr = server->addr,
         .came_round = was_tried(&cursor->ever, server),
+        .fails = server->connect_failures != 0,
     };
     cursor->tries++;
     set_tried(&cursor->ever, server);
     set_tried(&cursor->round, server);
     return ROUTE_PICKED;
+}
+
+void route_note_connect(struct route *route, size_t upstream, size_t server, enum err err,
+                        uint64_t now_ms)
+{
+    route_see_time(route, now_ms);
+    struct server *tried = route_server_at(route, upstream, server);
+    assert(tried != NULL && tried->sessions > 0);
+    if (err == ERR_OK) {
+        tried->connect_failures = 0;
+        return;
+    }
+    tried->connect_failures += tried->connect_failures < UINT32_MAX;
+    tried->connect_err = err;
+    tried->connect_failed_ms = route->now_ms;
 }
 
 void route_give(struct route *route, size_t upstream, size_t server)

@@ -126,6 +126,8 @@ struct route_target {
                          until its last place is given back */
     struct addr addr; /* with the upstream's first port */
     bool came_round;  /* the session has tried this very server before: wait a little */
+    bool fails;       /* the last connect there failed: tell route_note_connect() if this one
+                         does not */
 };
 
 enum route_outcome {
@@ -148,6 +150,11 @@ void route_give(struct route *route, size_t upstream, size_t server);
  * makes one client, without port and zone. Ejects when `eject` and `eject_max` say so. */
 void route_note_failure(struct route *route, size_t upstream, size_t server,
                         const struct addr *client, uint64_t now_ms);
+
+/* What became of a connect, for those who look: ERR_OK, which only needs to be told where
+ * target.fails said so, or why it failed. By whoever holds a place there. */
+void route_note_connect(struct route *route, size_t upstream, size_t server, enum err err,
+                        uint64_t now_ms);
 
 /* ---- health checks ---- */
 
@@ -234,6 +241,10 @@ struct route_server_info {
     uint64_t since_ms;         /* monotonic, of this state */
     struct health_info health; /* `checked` false: none is configured or none has run */
     uint64_t ejected_until_ms; /* 0: it is not */
+    uint64_t tried_ms;         /* when a session was last sent there; 0: never */
+    uint32_t connect_failures; /* in a row; 0: the last connect was none, as far as is known */
+    enum err connect_err;      /* of the last one of these */
+    uint64_t connect_failed_ms;
 };
 
 struct route_upstream_info {

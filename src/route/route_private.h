@@ -48,6 +48,11 @@ struct server {
     bool wanted; /* private to servers.c */
     struct health health;
 
+    uint64_t tried_ms; /* these four as in struct route_server_info */
+    uint64_t connect_failed_ms;
+    uint32_t connect_failures;
+    enum err connect_err;
+
     uint64_t ejected_until_ms; /* 0: is not */
     uint64_t failure_count;    /* since the last ejection */
     struct failure failures[]; /* the latest conf->eject.count, a ring */

@@ -193,6 +193,7 @@ static void enter(struct route *route, struct upstream *upstream, struct server 
 static void begin(struct route *route, struct server *server, bool first_answer)
 {
     server->gone = false;
+    server->connect_failures = 0;
     server->wanted = true;
     server->ramps = false;
     state_begin_health(route, server);

@@ -240,6 +240,10 @@ static void upstreams_have_their_servers_with_checks(void **state)
     str_format(second->word, sizeof second->word, "EJECTED");
     second->usable = false;
     second->ejected_until_ms = FAKE_NOW_MS + 22000;
+    second->connect_failures = 12;
+    second->connect_err = ERR_REFUSED;
+    second->connect_failed_ms = FAKE_NOW_MS - 3000;
+    second->tried_ms = FAKE_NOW_MS - 3500;
     second->health.code = HEALTH_L4CON;
     second->health.err = ERR_REFUSED;
     json_t *root = run("show upstreams json");
@@ -255,6 +259,12 @@ static void upstreams_have_their_servers_with_checks(void **state)
     assert_text(root, "upstreams.1.servers.1.state", "EJECTED");
     assert_number(root, "upstreams.1.servers.1.state_age_ms", 192000);
     assert_number(root, "upstreams.1.servers.1.ejected_left_ms", 22000);
+    assert_number(root, "upstreams.1.servers.1.connect_failures_in_row", 12);
+    assert_number(root, "upstreams.1.servers.1.last_connect_failure_age_ms", 3000);
+    assert_number(root, "upstreams.1.servers.1.last_connect_age_ms", 3500);
+    assert_text(root, "upstreams.1.servers.1.last_connect_error", "refused");
+    assert_true(json_is_null(at(root, "upstreams.1.servers.0.last_connect_error")));
+    assert_true(json_is_null(at(root, "upstreams.1.servers.0.last_connect_age_ms")));
     assert_true(json_is_false(at(root, "upstreams.1.servers.1.usable")));
     assert_text(root, "upstreams.1.servers.1.check.error", "refused");
     assert_number(root, "upstreams.1.servers.1.check.duration_us", 850);

@@ -194,6 +194,25 @@ static void an_ejection_shows_what_is_left_of_it(void **state)
     assert_state("EJECTED 0ms left 8.0s ");
 }
 
+static void a_server_whose_connects_fail_says_so_where_nobody_checks(void **state)
+{
+    (void)state;
+    first->health.checked = false;
+    assert_state("UP - 3m12s ");
+    first->connect_failures = 12;
+    first->connect_err = ERR_REFUSED;
+    first->connect_failed_ms = FAKE_NOW_MS - 3000;
+    assert_state("UP not checked; last connect failed 3.0s ago: refused, 12 in a row 3m12s ");
+    first->connect_err = ERR_TIMEDOUT;
+    first->health.checked = true;
+    assert_state(
+        "UP L4OK in 850us; last connect failed 3.0s ago: timed out, 12 in a row 3m12s ");
+    set_state(ROUTE_DOWN, "DOWN");
+    set_server(first, ROUTE_DOWN, "DOWN");
+    fail_check(first, HEALTH_L4CON, ERR_REFUSED);
+    assert_state("DOWN L4CON the connection was refused 3m12s ");
+}
+
 static void what_an_operator_closed_says_so_and_still_shows_its_checks(void **state)
 {
     (void)state;
@@ -345,6 +364,7 @@ int main(void)
         TEST(a_failed_check_shows_its_code_and_what_it_failed_with),
         TEST(an_upstream_on_its_way_shows_how_far_it_is),
         TEST(an_ejection_shows_what_is_left_of_it),
+        TEST(a_server_whose_connects_fail_says_so_where_nobody_checks),
         TEST(what_an_operator_closed_says_so_and_still_shows_its_checks),
         TEST(a_full_upstream_names_its_limit),
         TEST(a_backup_says_when_it_is_not_used),

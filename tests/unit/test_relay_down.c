@@ -178,6 +178,37 @@ static void a_check_that_comes_too_late_for_a_stop_is_none(void **state)
     assert_int_equal(fake_sock_open_count(), open);
 }
 
+/* ---- what is known of a server that nobody checks ---- */
+
+static struct route_server_info first_server(struct fixture *fix)
+{
+    struct route_upstream_info info;
+    route_get_upstream(fix->relay.routes[0]->upstreams.route, 0, fix->worker->now_ms, &info);
+    return info.servers[0];
+}
+
+static void failed_connects_in_a_row_are_known_until_one_succeeds(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.balance = CONF_FIRST;
+    fix->route_conf.connect_retries = 0;
+    assert_int_equal(first_server(fix).connect_failures, 0);
+    assert_int_equal(first_server(fix).tried_ms, 0);
+    for (uint32_t i = 1; i <= 3; i++) {
+        fixture_accept(fix);
+        finish(fix, fixture_op(SOCK_NONE, OP_CONNECT), i == 3 ? ERR_TIMEDOUT : ERR_REFUSED);
+        assert_int_equal(first_server(fix).connect_failures, i);
+    }
+    uint64_t failed_ms = first_server(fix).connect_failed_ms;
+    fixture_pass(fix, 3000);
+    assert_int_equal(first_server(fix).connect_err, ERR_TIMEDOUT);
+    assert_int_equal(first_server(fix).connect_failed_ms, failed_ms);
+    assert_true(fix->worker->now_ms - failed_ms >= 3000);
+    fixture_session(fix);
+    assert_int_equal(first_server(fix).connect_failures, 0);
+    assert_true(first_server(fix).tried_ms > failed_ms);
+}
+
 /* ---- what ejects ---- */
 
 static int set_up_with_eject(void **state)
@@ -308,6 +339,7 @@ int main(void)
         DOWN_TEST(a_check_that_comes_too_late_for_a_stop_is_none),
         DOWN_TEST(a_check_that_only_connects_is_reset_before_the_server_can_accept_it),
         DOWN_TEST(a_check_that_expects_something_ends_as_it_is_told),
+        DOWN_TEST(failed_connects_in_a_row_are_known_until_one_succeeds),
         EJECT_TEST(resets_before_anything_was_passed_on_eject),
         EJECT_TEST(resets_of_one_client_count_once),
         EJECT_TEST(client_prefix_tells_what_one_client_is),
