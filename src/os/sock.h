@@ -27,8 +27,9 @@ void sock_set_ceiling(uint64_t count);
 /* True for a socket above the ceiling, which is to be closed. */
 bool sock_is_above_ceiling(sock_t sock);
 
-/* A TCP socket for the port. ERR_NO_DESCRIPTORS, also at the ceiling; ERR_NOMEM; ERR_NO_FAMILY (no
- * such addresses on this system: a kernel without IPv6). */
+/* A TCP socket for the port. Urgent bytes (MSG_OOB) stay in its stream, at their place, as they do
+ * in what a listener accepts (SO_OOBINLINE; Linux: inherited). ERR_NO_DESCRIPTORS, also at the
+ * ceiling; ERR_NOMEM; ERR_NO_FAMILY (no such addresses on this system: a kernel without IPv6). */
 enum err sock_open(enum addr_family family, sock_t *out);
 
 /* A listening TCP socket. Linux: SO_REUSEADDR; Windows: SO_EXCLUSIVEADDRUSE ("Using

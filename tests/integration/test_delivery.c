@@ -151,6 +151,28 @@ static void who_pauses_gets_everything_that_came_before_a_reset(void **state)
     relay_end(relay);
 }
 
+/* ---- urgent bytes ---- */
+
+static void an_urgent_byte_of_either_side_keeps_its_place_in_the_stream(void **state)
+{
+    sock_t listener;
+    struct relay_run *relay = start(state, &listener, NULL, NULL);
+    struct session session = session_open(&relay->addr, listener);
+    sock_t ends[] = {session.client, session.upstream};
+    for (size_t i = 0; i < 2; i++) {
+        char text[11];
+        assert_int_equal(net_send(ends[i], "before", 6, NET_PATIENCE_MS, NULL), ERR_OK);
+        assert_int_equal(net_send_urgent(ends[i], '!'), ERR_OK);
+        assert_int_equal(net_send(ends[i], "then", 4, NET_PATIENCE_MS, NULL), ERR_OK);
+        assert_int_equal(net_receive_all(ends[1 - i], text, sizeof text, NET_PATIENCE_MS),
+                         ERR_OK);
+        assert_memory_equal(text, "before!then", sizeof text);
+    }
+    session_end(&session);
+    net_close(listener);
+    relay_end(relay);
+}
+
 #define DELIVERY_TEST(name) cmocka_unit_test_teardown(name, relay_teardown)
 
 int main(void)
@@ -160,6 +182,7 @@ int main(void)
         DELIVERY_TEST(who_reads_slowly_after_the_servers_fin_gets_everything),
         DELIVERY_TEST(a_relay_that_stops_leaves_it_to_its_system_to_deliver_the_rest),
         DELIVERY_TEST(who_pauses_gets_everything_that_came_before_a_reset),
+        DELIVERY_TEST(an_urgent_byte_of_either_side_keeps_its_place_in_the_stream),
     };
     return cmocka_run_group_tests_name("delivery", tests, NULL, NULL);
 }

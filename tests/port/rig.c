@@ -241,11 +241,6 @@ void rig_close(struct port *port, sock_t sock)
     port_close_socket(port, sock, SOCK_CLOSE_NORMAL);
 }
 
-void rig_send_urgent(sock_t peer, char byte)
-{
-    assert_int_equal(send(peer, &byte, 1, MSG_OOB), 1);
-}
-
 /* ---- threads ---- */
 
 struct os_thread *rig_thread(void (*body)(void *arg), void *arg)

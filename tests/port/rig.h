@@ -85,8 +85,6 @@ void rig_small_pair(struct rig *rig, sock_t *sock, sock_t *peer);
 
 void rig_close(struct port *port, sock_t sock); /* normally */
 
-void rig_send_urgent(sock_t peer, char byte); /* a byte of urgent data (MSG_OOB) */
-
 /* Fails the test when `err` is not ERR_OK; says the error's word. */
 #define assert_ok(err)            rig_assert_err((err), ERR_OK, __FILE__, __LINE__)
 #define assert_err(err, expected) rig_assert_err((err), (expected), __FILE__, __LINE__)

@@ -237,9 +237,9 @@ static void urgent_data_makes_later_messages_no_dearer(void **state)
     struct op wait = rig_op(OP_READ, sock, NULL, 0);
     rig_submit(rig, &wait);
     assert_false(rig_is_out(rig, &wait, 0));
-    rig_send_urgent(peer, '!');
+    assert_ok(net_send_urgent(peer, '!'));
     assert_ok(net_send(peer, "after", 5, NET_PATIENCE_MS, NULL));
-    for (uint32_t total = 0, got; total < 5;) {
+    for (uint32_t total = 0, got; total < 6;) {
         unsigned char buf[16];
         assert_ok(rig_wait(rig, &wait));
         if (port_receive_now(rig->port, sock, buf, sizeof buf, &got) == ERR_OK)

@@ -215,23 +215,23 @@ static void a_source_that_was_reset_is_an_error_and_no_end(void **state)
 }
 
 /* A receive stops before an urgent byte, and splice(2) does not get past it. */
-static void urgent_data_does_not_stop_a_stream(void **state)
+static void an_urgent_byte_keeps_its_place_in_a_stream(void **state)
 {
     struct way way;
     open_way(*state, &way);
     for (int i = 0; i < 20; i++) {
-        unsigned char got[8];
+        unsigned char got[9];
         assert_ok(net_send(way.in, "1234", 4, NET_PATIENCE_MS, NULL));
-        rig_send_urgent(way.in, '!');
+        assert_ok(net_send_urgent(way.in, '!'));
         assert_ok(net_send(way.in, "5678", 4, NET_PATIENCE_MS, NULL));
-        for (uint32_t moved = 0; moved < 8;) {
+        for (uint32_t moved = 0; moved < 9;) {
             struct port_move move;
             assert_ok(move_soon(&way, ROOM, &move));
             assert_int_equal(move.sent, move.got);
             moved += move.got;
         }
-        assert_ok(net_receive_all(way.out, got, 8, NET_PATIENCE_MS));
-        assert_memory_equal(got, "12345678", 8);
+        assert_ok(net_receive_all(way.out, got, 9, NET_PATIENCE_MS));
+        assert_memory_equal(got, "1234!5678", 9);
     }
     close_way(&way);
 }
@@ -245,7 +245,7 @@ int main(void)
         rig_test(a_long_stream_to_a_slow_reader_loses_nothing),
         rig_test(what_a_broken_sink_leaves_goes_nowhere),
         rig_test(a_source_that_was_reset_is_an_error_and_no_end),
-        rig_test(urgent_data_does_not_stop_a_stream),
+        rig_test(an_urgent_byte_keeps_its_place_in_a_stream),
     };
     return cmocka_run_group_tests_name("port: move", tests, NULL, NULL);
 }

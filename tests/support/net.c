@@ -315,6 +315,11 @@ enum err net_send(sock_t sock, const void *data, size_t len, uint32_t timeout_ms
     return err;
 }
 
+enum err net_send_urgent(sock_t sock, char byte)
+{
+    return send((system_sock)sock, &byte, 1, MSG_OOB) == 1 ? ERR_OK : system_error();
+}
+
 enum err net_send_until_full(sock_t sock, uint32_t quiet_ms, uint64_t *sent)
 {
     static const unsigned char zeros[65536];

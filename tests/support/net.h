@@ -67,6 +67,9 @@ enum err net_deaf_accept(struct net_deaf *deaf, uint32_t timeout_ms, sock_t *out
  * ERR_TIMEDOUT, ERR_RESET, ERR_CLOSED. */
 enum err net_send(sock_t sock, const void *data, size_t len, uint32_t timeout_ms, size_t *sent);
 
+/* A byte of urgent data (MSG_OOB); the system has room for it. */
+enum err net_send_urgent(sock_t sock, char byte);
+
 /* Sends until the system takes nothing for `quiet_ms`: fills every buffer on the way to a
  * reader that does not read. Gives the bytes taken. */
 enum err net_send_until_full(sock_t sock, uint32_t quiet_ms, uint64_t *sent);

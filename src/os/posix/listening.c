@@ -14,6 +14,8 @@ enum err listening_adopt(sock_t sock, int backlog)
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
         fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
         return error_last();
+    int in_stream = 1; /* as sock_open() has it */
+    (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_stream, sizeof in_stream);
     return listen(fd, backlog) == 0 ? ERR_OK : error_last(); /* also changes the backlog */
 }
 

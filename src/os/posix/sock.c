@@ -38,6 +38,8 @@ static enum err open_any(enum addr_family family, sock_t *out)
         return ERR_NO_FAMILY;
     if (fd < 0)
         return error_last();
+    int in_stream = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_stream, sizeof in_stream);
     *out = fd;
     return ERR_OK;
 }

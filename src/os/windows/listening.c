@@ -10,6 +10,9 @@ enum err listening_adopt(sock_t sock, int backlog)
     u_long non_blocking = 1;
     if (ioctlsocket((SOCKET)sock, (long)FIONBIO, &non_blocking) != 0)
         return error_last();
+    DWORD in_stream = 1; /* as sock_open() has it */
+    (void)setsockopt((SOCKET)sock, SOL_SOCKET, SO_OOBINLINE, (const char *)&in_stream,
+                     sizeof in_stream);
     /* Of a socket that listens already the system keeps the backlog ("listen function"). */
     return listen((SOCKET)sock, SOMAXCONN_HINT(backlog)) == 0 ? ERR_OK : error_last();
 }

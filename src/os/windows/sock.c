@@ -36,6 +36,9 @@ enum err sock_open(enum addr_family family, sock_t *out)
         closesocket(sock);
         return err;
     }
+    DWORD in_stream = 1;
+    (void)setsockopt(sock, SOL_SOCKET, SO_OOBINLINE, (const char *)&in_stream,
+                     sizeof in_stream);
     *out = (sock_t)sock;
     return ERR_OK;
 }
