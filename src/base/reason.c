@@ -65,6 +65,7 @@ bool reason_is_refusal(enum reason reason)
     case REASON_UPSTREAMS_FULL:
     case REASON_QUEUE_FULL:
     case REASON_QUEUE_FULL_CLIENT:
+    case REASON_LIMIT_HEADERS:
     case REASON_PROXY_UNTRUSTED:
     case REASON_PROXY_INVALID:
     case REASON_PROXY_TIMEOUT:

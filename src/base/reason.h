@@ -50,6 +50,8 @@
       "no upstream could take the client while it was held")                                   \
     X(REASON_UPSTREAM_DOWN, "upstream_down", "relay", "kill",                                  \
       "the upstream's server went down, and on_down says kill")                                \
+    X(REASON_LIMIT_HEADERS, "limit_headers", "relay", "limit",                                 \
+      "a quarter of the route's max_sessions waited for their PROXY header already")           \
     X(REASON_PROXY_UNTRUSTED, "proxy_untrusted", "relay", "refused",                           \
       "a PROXY header is required, and the peer is not on proxy_trust")                        \
     X(REASON_PROXY_INVALID, "proxy_invalid", "relay", "refused",                               \

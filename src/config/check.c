@@ -4,9 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/value.h"
-#include "config/value_list.h"
-
 unsigned check_line_of(const struct draft_section *section, const char *name)
 {
     return section->lines[key_find(KEY_ROUTE, name) - keys];
@@ -17,13 +14,12 @@ bool check_is_bad(const struct draft_section *section, const char *name)
     return section->bad[key_find(KEY_ROUTE, name) - keys];
 }
 
-/* A limit that somebody wrote and that can't be reached is probably not what he wanted; that of
- * the table is there for those who did not care. */
+/* A limit that somebody wrote and that can't be reached is probably not what was wanted. */
 static void check_limit(const struct draft *draft, unsigned line, const char *label,
-                        uint32_t limit, uint32_t preset)
+                        uint32_t limit)
 {
     uint32_t all = draft->conf->max_sessions;
-    if (line != 0 && limit > all && limit != preset)
+    if (line != 0 && limit > all)
         mistakes_warn(draft->mistakes, line,
                       "%s max_sessions: %u can't be reached, [relay] max_sessions is %u; raise "
                       "that one or lower this one",
@@ -33,10 +29,7 @@ static void check_limit(const struct draft *draft, unsigned line, const char *la
 void draft_check(const struct draft *draft)
 {
     const struct conf *conf = draft->conf;
-    struct conf_route preset = {0};
     char label[DRAFT_LABEL_MAX];
-    if (!value_preset(KEY_ROUTE, &preset))
-        draft->mistakes->failed = true;
 
     if (conf->route_count == 0 && !draft->misnamed_route)
         mistakes_add(draft->mistakes, 0,
@@ -44,7 +37,7 @@ void draft_check(const struct draft *draft)
                      "upstream line");
 
     check_limit(draft, check_line_of(&draft->default_section, "max_sessions"), "[defaults]",
-                draft->defaults.max_sessions, preset.max_sessions);
+                draft->defaults.max_sessions);
     check_defaults(draft);
     check_relay(draft);
     for (size_t i = 0; i < conf->route_count; ++i) {
@@ -62,9 +55,7 @@ void draft_check(const struct draft *draft)
         check_upstreams(draft, i);
         check_combinations(draft, i);
         check_guard(draft, i);
-        check_limit(draft, check_line_of(section, "max_sessions"), label, route->max_sessions,
-                    preset.max_sessions);
+        check_limit(draft, check_line_of(section, "max_sessions"), label, route->max_sessions);
     }
     check_circles(draft);
-    value_free_lists(&preset);
 }

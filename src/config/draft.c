@@ -206,10 +206,19 @@ void draft_apply_defaults(struct draft *draft)
     }
 }
 
+/* With others beside it a route leaves some places to them, however full it is. */
+static uint32_t auto_max_sessions(const struct conf *conf)
+{
+    uint32_t spare = conf->max_sessions / 10;
+    return conf->route_count > 1 ? conf->max_sessions - spare : conf->max_sessions;
+}
+
 void draft_fill_auto(struct draft *draft)
 {
     for (size_t i = 0; i < draft->conf->route_count; ++i) {
         struct conf_route *route = &draft->conf->routes[i];
+        if (route->max_sessions == 0)
+            route->max_sessions = auto_max_sessions(draft->conf);
         if (route->queue_max_per_client == 0 && route->queue_max > 0)
             route->queue_max_per_client = route->queue_max >= 10 ? route->queue_max / 10 : 1;
     }

@@ -229,9 +229,11 @@ const struct key keys[] = {
     {KEY_ROUTE, "half_close_timeout", KEY_DURATION, "30s", NULL, 10, 1 * DAYS, true,
      OF_ROUTE(half_close_timeout_ms),
      "Takes the place of idle_timeout as soon as one side has finished sending."},
-    {KEY_ROUTE, "max_sessions", KEY_COUNT, "10000", NULL, 1, SESSIONS, true,
+    {KEY_ROUTE, "max_sessions", KEY_COUNT, "auto", "auto", 1, SESSIONS, true,
      OF_ROUTE(max_sessions),
-     "Sessions of one route; a client above it is refused at once and counted."},
+     "Sessions of one route; a client above it is refused at once and counted. auto: as many "
+     "as "
+     "[relay] max_sessions, or nine tenths of that if there are several routes."},
     {KEY_ROUTE, "keepalive", KEY_DURATION, "60s", "off", 1 * SECONDS, 9 * HOURS, true,
      OF_ROUTE(keepalive_idle_ms),
      "Asks a silent peer for a sign of life after this long, so that dead ones are found; "

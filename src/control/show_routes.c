@@ -129,6 +129,8 @@ static json_t *route_as_json(struct json_build *build, const struct server_route
     json_build_bool(build, object, "ramps", route->ramps);
     json_build_put(build, object, "drain", drain_as_json(build, &route->drain));
     json_build_u64(build, object, "predecessor_sessions_open", 0); /* added later */
+    json_build_u64(build, object, "headers_awaited", route->headers);
+    json_build_u64(build, object, "headers_awaited_max", route->headers_max);
     json_build_u64(build, object, "held", route->held);
     json_build_u64(build, object, "held_left", route->held_left);
     json_build_u64(build, object, "held_max", route->held_max);

@@ -44,21 +44,6 @@ static struct hello_step wait_for_bytes(struct pair *pair, struct worker *worker
     return waits;
 }
 
-struct hello_step hello_begin(struct pair *pair, struct worker *worker)
-{
-    const struct conf_route *conf = pair->route->conf;
-    if (conf->proxy_in == CONF_PROXY_IN_OFF)
-        return done;
-    if (!hello_is_proxy(conf, &pair->client.peer))
-        return conf->proxy_in == CONF_PROXY_IN_REQUIRED ? refused(REASON_PROXY_UNTRUSTED)
-                                                        : done;
-    pair->hello = calloc(1, sizeof *pair->hello);
-    if (pair->hello == NULL)
-        return refused(REASON_NO_MEMORY);
-    pair->connect_due_ms = worker->now_ms + conf->proxy_timeout_ms;
-    return wait_for_bytes(pair, worker);
-}
-
 void hello_log(struct worker *worker)
 {
     if (worker->hello_refusal.route == NULL)
@@ -81,8 +66,22 @@ struct addr hello_destination(const struct pair *pair)
                                                : (struct addr){0};
 }
 
+uint32_t hello_most(const struct conf_route *conf)
+{
+    return conf->max_sessions >= 8 ? conf->max_sessions / 4 : 2;
+}
+
+/* It waits no more, whatever has come. */
+static void stop_waiting(struct pair *pair)
+{
+    if (pair->awaits_header)
+        quota_give(&pair->route->headers);
+    pair->awaits_header = false;
+}
+
 void hello_end(struct pair *pair)
 {
+    stop_waiting(pair);
     free(pair->hello);
     pair->hello = NULL;
 }
@@ -110,6 +109,7 @@ static struct hello_step keep(struct pair *pair, struct worker *worker,
                               const unsigned char *before, size_t before_len,
                               const unsigned char *bytes, size_t len)
 {
+    stop_waiting(pair);
     if (before_len + len > 0 &&
         !flow_keep_early(&pair->up, worker, before, before_len, bytes, len))
         return refused(REASON_NO_MEMORY);
@@ -170,16 +170,15 @@ static struct hello_step at_end(struct pair *pair, struct worker *worker, enum r
     return refused(too_late);
 }
 
-struct hello_step hello_on_done(struct pair *pair, struct worker *worker)
+/* Takes what has come. HELLO_WAITS: it is not all yet, and nothing waits for more. */
+static struct hello_step receive(struct pair *pair, struct worker *worker)
 {
-    if (!flow_take_early(&pair->up))
-        return refused(REASON_CLIENT_RESET);
     for (;;) {
         uint32_t got;
         enum err err = port_receive_now(worker->relay->port, pair->client.sock, worker->scratch,
                                         HELLO_ROOM, &got);
         if (err == ERR_AGAIN)
-            return pair->hello->late ? hello_late(pair, worker) : wait_for_bytes(pair, worker);
+            return waits;
         if (err != ERR_OK)
             return refused(REASON_CLIENT_RESET);
         if (got == 0)
@@ -188,6 +187,36 @@ struct hello_step hello_on_done(struct pair *pair, struct worker *worker)
         if (step.state != HELLO_WAITS)
             return step;
     }
+}
+
+struct hello_step hello_begin(struct pair *pair, struct worker *worker)
+{
+    const struct conf_route *conf = pair->route->conf;
+    if (conf->proxy_in == CONF_PROXY_IN_OFF)
+        return done;
+    if (!hello_is_proxy(conf, &pair->client.peer))
+        return conf->proxy_in == CONF_PROXY_IN_REQUIRED ? refused(REASON_PROXY_UNTRUSTED)
+                                                        : done;
+    pair->hello = calloc(1, sizeof *pair->hello);
+    if (pair->hello == NULL)
+        return refused(REASON_NO_MEMORY);
+    pair->connect_due_ms = worker->now_ms + conf->proxy_timeout_ms;
+    pair->awaits_header = quota_take(&pair->route->headers);
+    if (pair->awaits_header)
+        return wait_for_bytes(pair, worker);
+    /* Too many wait already. One whose header is there has no need to. */
+    struct hello_step step = receive(pair, worker);
+    return step.state == HELLO_WAITS ? refused(REASON_LIMIT_HEADERS) : step;
+}
+
+struct hello_step hello_on_done(struct pair *pair, struct worker *worker)
+{
+    if (!flow_take_early(&pair->up))
+        return refused(REASON_CLIENT_RESET);
+    struct hello_step step = receive(pair, worker);
+    if (step.state != HELLO_WAITS)
+        return step;
+    return pair->hello->late ? hello_late(pair, worker) : wait_for_bytes(pair, worker);
 }
 
 struct hello_step hello_late(struct pair *pair, struct worker *worker)

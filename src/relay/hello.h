@@ -6,12 +6,17 @@
  * themselves, and so is a trusted peer that sends none, or nothing within proxy_timeout. Bytes
  * that came behind the header, or instead of it, are kept for the upstream.
  *
+ * A connection whose header is slow counts as a session for up to proxy_timeout. So that these do
+ * not take the places of all others, no more than a quarter of the route's max_sessions may wait
+ * for their header at a time; one whose header has come with it passes all the same.
+ *
  * Threads: workers, with the pair's lock held.
  */
 #ifndef PAIRPORT_RELAY_HELLO_H
 #define PAIRPORT_RELAY_HELLO_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/addr.h"
 #include "base/reason.h"
@@ -60,6 +65,9 @@ bool hello_is_proxy(const struct conf_route *conf, const struct addr *peer);
  * nobody did. */
 struct addr hello_via(const struct pair *pair);
 struct addr hello_destination(const struct pair *pair);
+
+/* How many sessions of the route may wait for their header at a time. */
+uint32_t hello_most(const struct conf_route *conf);
 
 /* Gives back what the hello holds. Any number of times. */
 void hello_end(struct pair *pair);

@@ -88,6 +88,7 @@ struct pair {
     struct side upstream;
     struct client *client_entry; /* NULL: none */
     struct hello *hello;         /* owned; NULL where no PROXY header is read or was */
+    bool awaits_header;          /* counts in its route's `headers` */
     struct flow up;              /* client -> upstream */
     struct flow down;            /* upstream -> client */
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "relay/hello.h"
 #include "relay/listener.h"
 #include "relay/pair.h"
 #include "relay/worker.h"
@@ -42,6 +43,7 @@ enum err relay_route_open(struct relay_route **out, struct relay *relay,
     route->index = SIZE_MAX;
     route->scope = SIZE_MAX;
     route->quota.limit = conf->max_sessions;
+    route->headers.limit = hello_most(conf);
     held_init(&route->held);
     size_t ports = count_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));

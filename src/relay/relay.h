@@ -62,8 +62,9 @@ struct relay_route {
     struct upstreams upstreams;
     struct held held;
     struct gate gate;
-    struct drain drain; /* while it is on, new clients are turned away */
-    struct quota quota; /* sessions, limited by the route's max_sessions */
+    struct drain drain;   /* while it is on, new clients are turned away */
+    struct quota quota;   /* sessions, limited by the route's max_sessions */
+    struct quota headers; /* of these, those that wait for their PROXY header; see hello.h */
     struct guard_route guard;
     struct listener *
         *listeners;        /* owned, one for each port of each of conf->listens, in order */

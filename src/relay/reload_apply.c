@@ -5,6 +5,7 @@
 #include "config/keys.h"
 #include "config/slots.h"
 #include "config/value.h"
+#include "relay/hello.h"
 #include "relay/listener.h"
 #include "relay/pace.h"
 #include "relay/relay.h"
@@ -101,6 +102,7 @@ static void apply_route(struct reload *reload, size_t index, uint64_t now_ms)
     /* route->conf is `conf` from here on. */
     upstreams_reconfigure(route, conf, &reload->plans[index], now_ms);
     route->quota.limit = conf->max_sessions;
+    route->headers.limit = hello_most(conf);
     if (!same_keys(before, conf))
         pace_reconfigured(route, before);
 }

@@ -224,6 +224,8 @@ struct server_route_info {
     uint64_t paused_ms;            /* for how long */
     char paused_by[SERVER_BY_MAX]; /* "console" */
     struct server_drain_info drain;
+    uint32_t headers; /* sessions that wait for their PROXY header */
+    uint32_t headers_max;
     uint32_t held;      /* clients that wait: for an upstream, a resume or their turn */
     uint32_t held_left; /* of these, clients that have left and whose bytes wait for a server */
     uint32_t held_max;

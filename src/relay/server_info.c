@@ -199,6 +199,8 @@ static void fill_gate(struct relay_route *route, struct server_route_info *out)
     out->paused_ms = gate.paused_ms;
     str_format(out->paused_by, sizeof out->paused_by, "%s", gate.paused_by);
     drain_get_route_info(route, now_ms, &out->drain);
+    out->headers = atomic_load(&route->headers.used);
+    out->headers_max = route->headers.limit;
     out->held = held_count(&route->held);
     out->held_left = atomic_load(&route->held.left_count);
     out->held_max = route->conf->queue_max;

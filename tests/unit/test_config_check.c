@@ -165,8 +165,21 @@ static void a_written_limit_that_cannot_be_reached_is_a_warning(void **state)
                   "t.ini:2: warning: [defaults] max_sessions: 10001 can't be reached, [relay] "
                   "max_sessions is 10000; raise that one or lower this one\n");
     assert_warned("[relay]\nmax_sessions = 100\n" GOOD_ROUTE, "");
-    assert_warned("[relay]\nmax_sessions = 100\n" GOOD_ROUTE "max_sessions = 10000\n", "");
+    assert_warned("[relay]\nmax_sessions = 100\n" GOOD_ROUTE "max_sessions = auto\n", "");
     assert_warned("[relay]\nmax_sessions = 100\n" GOOD_ROUTE "max_sessions = 100\n", "");
+}
+
+static void a_route_leaves_room_for_others_unless_it_says_how_much(void **state)
+{
+    (void)state;
+    struct conf *conf = load_good("[relay]\nmax_sessions = 100\n" GOOD_ROUTE);
+    assert_int_equal(conf->routes[0].max_sessions, 100);
+    conf_free(conf);
+    conf = load_good("[relay]\nmax_sessions = 100\n" GOOD_ROUTE
+                     "[route s]\nlisten=:1\nupstream=h:1\nmax_sessions = 100\n");
+    assert_int_equal(conf->routes[0].max_sessions, 90);
+    assert_int_equal(conf->routes[1].max_sessions, 100);
+    conf_free(conf);
 }
 
 static void warnings_stand_between_the_mistakes(void **state)
@@ -218,6 +231,7 @@ int main(void)
         cmocka_unit_test(repeated_and_circular_upstreams_are_told),
         cmocka_unit_test(an_upstream_may_be_another_port_address_or_route_of_this_machine),
         cmocka_unit_test(a_written_limit_that_cannot_be_reached_is_a_warning),
+        cmocka_unit_test(a_route_leaves_room_for_others_unless_it_says_how_much),
         cmocka_unit_test(warnings_stand_between_the_mistakes),
         cmocka_unit_test(too_many_of_anything_is_told_once_or_a_line),
     };

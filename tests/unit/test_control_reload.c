@@ -88,7 +88,7 @@ static void the_same_file_is_no_change(void **state)
 /* Everything at once: the fake has 1 and 2 sessions on its routes. */
 static const char other[] =
     "[relay]\nworkers = 3\nmax_sessions = 5001\n[console]\nname = fake\n" LOBBY
-    "upstream = 10.0.0.6:7000 weight=2\nidle_timeout = 1h\n"
+    "upstream = 10.0.0.6:7000 weight=2\nidle_timeout = 1h\nmax_sessions = 4500\n"
     "[route more]\nlisten = *:1234\nupstream = h:1\n";
 
 static void a_plan_says_what_would_change_and_changes_nothing(void **state)

@@ -22,11 +22,11 @@ static void routes_show_their_listeners(void **state)
     (void)state;
     server->held[0] = 3;
     assert_shows(0, "show routes",
-                 "ROUTE  LISTEN          STATE    UPSTREAMS  OPEN  HELD  PEAK    MAX  TOTAL  "
+                 "ROUTE  LISTEN          STATE    UPSTREAMS  OPEN  HELD  PEAK   MAX  TOTAL  "
                  "REFUSED     UP/S     DOWN/S\n"
-                 "lobby  *:7777          listens          2     1     3     4  10000    100  "
+                 "lobby  *:7777          listens          2     1     3     4  4500    100  "
                  "      6  200 B/s  4.00 KB/s\n"
-                 "world  10.0.0.1:7778   listens          1     2     0     8    100    200  "
+                 "world  10.0.0.1:7778   listens          1     2     0     8   100    200  "
                  "     12  200 B/s  8.00 KB/s\n"
                  "       [fd00::1]:7778  listens\n");
 }

@@ -330,6 +330,57 @@ static void source_hash_takes_the_client_that_the_header_tells(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+/* ---- many whose header is slow ---- */
+
+static void connections_without_a_header_take_a_quarter_of_the_routes_places(void **state)
+{
+    struct fixture *fix = *state;
+    expect_headers(fix, CONF_PROXY_IN_REQUIRED, true);
+    struct relay_route *route = fix->relay.routes[0];
+    sock_t slow[25];
+    assert_int_equal(route->headers.limit, 25); /* of 100 sessions */
+    for (unsigned i = 0; i < 25; i++)
+        slow[i] = fixture_accept(fix);
+    assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_LIMIT_HEADERS), 1);
+    assert_int_equal(atomic_load(&route->quota.used), 25);
+
+    /* A header that comes makes room for another one. */
+    fixture_arrive_bytes(fix, slow[3], headers[0].bytes, headers[0].len);
+    fixture_connect(fix);
+    assert_int_equal(atomic_load(&route->headers.used), 24);
+    assert_int_equal(fake_sock(fixture_accept(fix))->state, FAKE_SOCK_IS_OPEN);
+    assert_int_equal(atomic_load(&route->headers.used), 25);
+    fixture_pass(fix, PROXY_TIMEOUT_MS + WHEEL_SLOT_MS);
+    fixture_cancelled(fix);
+    assert_int_equal(atomic_load(&route->headers.used), 0);
+}
+
+static void one_whose_header_came_with_it_passes_however_many_wait(void **state)
+{
+    struct fixture *fix = *state;
+    expect_headers(fix, CONF_PROXY_IN_REQUIRED, true);
+    for (unsigned i = 0; i < 25; i++)
+        fixture_accept(fix);
+    struct op *accept = fixture_op(fix->listener, OP_ACCEPT);
+    const struct addr peer = own_address();
+    sock_t client = fake_port_finish_accept(accept, &peer);
+    fake_sock_arrive(client, headers[0].bytes, headers[0].len);
+    fixture_pump(fix);
+    fixture_connect(fix);
+    assert_int_equal(fake_sock(client)->state, FAKE_SOCK_IS_OPEN);
+    assert_int_equal(fixture_reasons(fix, REASON_LIMIT_HEADERS), 0);
+}
+
+static void a_session_that_is_killed_while_its_header_is_slow_counts_no_more(void **state)
+{
+    struct fixture *fix = *state;
+    expect_headers(fix, CONF_PROXY_IN_REQUIRED, true);
+    fixture_accept(fix);
+    fixture_kill_latest(fix);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->headers.used), 0);
+}
+
 int main(void)
 {
     make_headers();
@@ -344,6 +395,9 @@ int main(void)
         test(a_wrong_header_is_logged_with_what_is_wrong),
         test(a_header_that_ends_too_early_is_logged_as_such),
         test(a_client_that_resets_before_its_header_was_not_refused),
+        test(connections_without_a_header_take_a_quarter_of_the_routes_places),
+        test(one_whose_header_came_with_it_passes_however_many_wait),
+        test(a_session_that_is_killed_while_its_header_is_slow_counts_no_more),
         test(source_hash_takes_the_client_that_the_header_tells),
     };
     return cmocka_run_group_tests_name("relay_hello", tests, NULL, NULL);
