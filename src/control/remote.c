@@ -111,6 +111,7 @@ static void ask(struct remote *remote, const char *line, size_t len,
     enum err err = exchange(remote, line, len, &status, &result->text, &unheard);
     if (unheard && connect_again(remote)) {
         fputs("pairport: the relay had closed the connection; connected again\n", stderr);
+        fflush(stderr); /* Windows buffers it when it is no terminal */
         err = exchange(remote, line, len, &status, &result->text, &unheard);
     }
     if (err == ERR_RANGE) {
