@@ -391,7 +391,7 @@ static void a_signal_reloads_where_there_is_one(void **state)
 {
     start(state);
     reload_write(rig.relay, rig.upstreams,
-                 ONE_ROUTE "[route more]\nlisten = %B\nupstream = %1\n");
+                 ONE_ROUTE "max_sessions = 10000\n[route more]\nlisten = %B\nupstream = %1\n");
     if (!process_hang_up(rig.relay->process)) {
         print_message("not shown: this system has no SIGHUP\n");
     } else {
