@@ -150,5 +150,7 @@ if(BUILD_TESTING)
         add_source_build(cmocka)
         unset(BUILD_SHARED_LIBS)
         target_link_libraries(cmocka PRIVATE $<BUILD_INTERFACE:pairport_code_generation>)
+        # C11 without extensions, as we compile, hides POSIX from it.
+        target_compile_definitions(cmocka PRIVATE _GNU_SOURCE)
     endif()
 endif()
