@@ -38,14 +38,59 @@ static bool is_configuration(const struct draft *draft, const char *name)
            strcmp(without_dot(path), without_dot(draft->name)) == 0;
 }
 
+/* The log is wanted at the start; without its state file the relay runs all the same, and writes it
+ * as soon as the folder is there. */
+static void tell_no_folder(const struct draft *draft, const char *key, const char *folder)
+{
+    bool wanted = strcmp(key, "log_file") == 0;
+    char quote[MISTAKE_QUOTE_MAX];
+    (wanted ? mistakes_add : mistakes_warn)(
+        draft->mistakes, relay_line(draft, key),
+        "[relay] %s: the folder %s does not exist; create it, or name another one", key,
+        mistake_quote(folder, quote));
+}
+
+static void check_writable(const struct draft *draft, const char *key, const char *path)
+{
+    char folder[CONF_PATH_MAX], quote[MISTAKE_QUOTE_MAX];
+    struct mistakes *mistakes = draft->mistakes;
+    unsigned line = relay_line(draft, key);
+    size_t len;
+    enum file_fault fault = file_find_fault(path, &len);
+    str_format(folder, sizeof folder, "%.*s", (int)len, path);
+    switch (fault) {
+    case FILE_FINE: break;
+    case FILE_IS_FOLDER:
+        mistakes_add(mistakes, line, "[relay] %s: %s is a directory; name a file in it", key,
+                     mistake_quote(path, quote));
+        break;
+    case FILE_FOLDER_MISSING: tell_no_folder(draft, key, folder); break;
+    case FILE_FOLDER_IS_FILE:
+        mistakes_add(mistakes, line,
+                     "[relay] %s: %s is a file, so nothing can be in it; name a folder", key,
+                     mistake_quote(folder, quote));
+        break;
+    case FILE_OF_WINDOWS:
+        mistakes_add(mistakes, line,
+                     "[relay] %s: %s is a path of Windows; on this system one begins with '/', "
+                     "such as /var/log/pairport.log",
+                     key, mistake_quote(path, quote));
+        break;
+    }
+}
+
 static void check_place(const struct draft *draft, const char *key, const char *name)
 {
     char path[CONF_PATH_MAX];
-    if (name[0] != '\0' && !file_beside(draft->name, name, path, sizeof path))
+    if (name[0] == '\0')
+        return;
+    if (!file_beside(draft->name, name, path, sizeof path))
         mistakes_add(draft->mistakes, relay_line(draft, key),
                      "[relay] %s: it and the folder of this file have more than %d bytes; move "
                      "the file",
                      key, CONF_PATH_MAX - 1);
+    else if (draft->on_disk)
+        check_writable(draft, key, path);
 }
 
 /* It is written as a whole, and what it replaces is lost. */

@@ -25,8 +25,8 @@ static enum err finish(struct draft *draft, struct conf **out)
     return ERR_OK;
 }
 
-static enum err load(const char *name, const char *text, size_t len, conf_is_own_addr *is_own,
-                     struct conf **out, struct mistakes *mistakes)
+static enum err load(const char *name, const char *text, size_t len, bool on_disk,
+                     conf_is_own_addr *is_own, struct conf **out, struct mistakes *mistakes)
 {
     if (len > FILE_BYTES_MAX) {
         mistakes_add(mistakes, 0, "the file is larger than 1 MB; this is no configuration");
@@ -44,6 +44,7 @@ static enum err load(const char *name, const char *text, size_t len, conf_is_own
     if (err != ERR_OK)
         return err;
     draft.is_own = is_own;
+    draft.on_disk = on_disk;
     if (parse_text(&draft, text, len)) {
         draft_apply_defaults(&draft);
         draft_fill_auto(&draft);
@@ -78,7 +79,7 @@ enum err conf_load_text(const char *name, const char *text, size_t len, struct c
     struct conf *conf = NULL;
 
     mistakes_init(&mistakes);
-    enum err err = load(name, text, len, NULL, &conf, &mistakes);
+    enum err err = load(name, text, len, false, NULL, &conf, &mistakes);
     err = report(err, name, &mistakes, &conf, messages);
     if (err == ERR_OK)
         *out = conf;
@@ -129,7 +130,7 @@ enum err conf_load(const char *path, conf_is_own_addr *is_own, struct conf **out
         else if (code != 0)
             err = file_error(&mistakes, code);
         else
-            err = load(path, text.data, text.len, is_own, &conf, &mistakes);
+            err = load(path, text.data, text.len, true, is_own, &conf, &mistakes);
     }
     str_free(&text);
     if (err == ERR_OK)

@@ -242,7 +242,8 @@ enum err conf_load(const char *path, conf_is_own_addr *is_own, struct conf **out
                    struct str *messages);
 
 /* The same from memory; `name` stands for the file in messages, and files that the text names
- * relative to the configuration are looked for in its folder. `text` may hold any bytes. */
+ * relative to the configuration are looked for in its folder; whether those that it writes can be
+ * there (log_file, state_file) is not looked at. `text` may hold any bytes. */
 enum err conf_load_text(const char *name, const char *text, size_t len, struct conf **out,
                         struct str *messages);
 

@@ -37,6 +37,7 @@ struct draft {
     struct conf *conf;          /* owned */
     struct mistakes *mistakes;  /* not owned */
     conf_is_own_addr *is_own;   /* see conf_load(); NULL: only loopback is */
+    bool on_disk;               /* it is a file, so the folders it names can be looked at */
     struct conf_route defaults; /* the values of [defaults]; has no addresses; lists owned */
     struct draft_section relay;
     struct draft_section console;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "config/conf.h"
+
 static int get_mode(const char *path, unsigned *mode)
 {
     struct stat info;
@@ -14,11 +16,13 @@ static int get_mode(const char *path, unsigned *mode)
     return 0;
 }
 
-static struct file_calls system_calls = {.open = fopen, .get_mode = get_mode};
+static struct file_calls system_calls = {.open = fopen, .get_mode = get_mode, .slashes = "/"};
 
-void file_use(const struct file_calls *calls)
+struct file_calls file_use(const struct file_calls *calls)
 {
+    struct file_calls before = system_calls;
     system_calls = *calls;
+    return before;
 }
 
 int file_read(const char *path, size_t max, struct str *out)
@@ -60,11 +64,39 @@ static bool is_slash(char c)
     return c == '/' || c == '\\';
 }
 
+static bool has_drive(const char *name)
+{
+    char letter = (char)(name[0] | 0x20);
+    return letter >= 'a' && letter <= 'z' && name[1] == ':';
+}
+
 /* "C:" begins a path of its own, too: what follows may be relative, but not to our folder. */
 static bool is_absolute(const char *name)
 {
-    char letter = (char)(name[0] | 0x20);
-    return is_slash(name[0]) || (letter >= 'a' && letter <= 'z' && name[1] == ':');
+    return is_slash(name[0]) || has_drive(name);
+}
+
+enum file_fault file_find_fault(const char *path, size_t *folder_len)
+{
+    char folder[CONF_PATH_MAX];
+    unsigned mode;
+    *folder_len = 0;
+    if (has_drive(path) && is_slash(path[2]) && strchr(system_calls.slashes, '\\') == NULL)
+        return FILE_OF_WINDOWS;
+    if (system_calls.get_mode(path, &mode) == 0)
+        return S_ISDIR(mode) ? FILE_IS_FOLDER : FILE_FINE;
+    size_t len = strlen(path);
+    while (len > 0 && strchr(system_calls.slashes, path[len - 1]) == NULL)
+        --len;
+    if (len == 0 || len >= sizeof folder)
+        return FILE_FINE;
+    /* Of "/x" and "C:\x" it is the root, whose slash belongs to it. */
+    *folder_len = len == 1 || path[len - 2] == ':' ? len : len - 1;
+    str_format(folder, sizeof folder, "%.*s", (int)*folder_len, path);
+    int code = system_calls.get_mode(folder, &mode);
+    if (code == 0)
+        return S_ISDIR(mode) ? FILE_FINE : FILE_FOLDER_IS_FILE;
+    return code == ENOENT || code == ENOTDIR ? FILE_FOLDER_MISSING : FILE_FINE;
 }
 
 bool file_beside(const char *file, const char *name, char *out, size_t size)

@@ -342,6 +342,24 @@ static void add_object_word(struct parsed_line *line, const struct conf *conf)
     line->count++;
 }
 
+/* `drain nope` and `drain lobby/nope`, without the word for what they drain. */
+static void explain_object(const struct conf *conf, const struct parsed_line *line,
+                           struct command_result *result)
+{
+    const char *word = line->words[1];
+    bool upstream = strchr(word, '/') != NULL;
+    if (!has_second_word(line->words[0], upstream ? "upstream" : "route") ||
+        strstr(result->text.data, "did you mean") != NULL)
+        return;
+    struct str why;
+    str_init(&why);
+    str_add_bytes(&why, result->text.data, result->text.len - 1);
+    str_add(&why, "; ");
+    (upstream ? refer_explain_upstream : refer_explain_route)(conf, word, &why);
+    command_fail(result, "%s", why.data);
+    str_free(&why);
+}
+
 static const struct command *find_command(const struct parsed_line *line,
                                           const struct conf *conf,
                                           struct command_result *result)
@@ -350,6 +368,8 @@ static const struct command *find_command(const struct parsed_line *line,
     size_t known = command_find(line->words, line->count, fits);
     if (known < line->count) {
         command_fail_unknown(line->words, known, fits, result);
+        if (known == 1)
+            explain_object(conf, line, result);
         return NULL;
     }
     size_t full = count_fits(fits, FIT_FULL);

@@ -15,11 +15,31 @@ bool refer_route(const struct conf *conf, const char *word, size_t *route)
     return true;
 }
 
+#define ROUTES_LISTED 8 /* routes named in a message; the rest is counted */
+
+/* `first` is named before the others; NULL: in the order of the configuration. */
+static void list_routes(const struct conf *conf, const char *first, struct str *out)
+{
+    size_t listed = 0;
+    str_add(out, "the name of a route: ");
+    if (first != NULL && conf->route_count > ROUTES_LISTED) {
+        str_add(out, first);
+        listed++;
+    } else {
+        first = NULL;
+    }
+    for (size_t i = 0; i < conf->route_count && listed < ROUTES_LISTED; i++) {
+        if (first != NULL && strcmp(conf->routes[i].name, first) == 0)
+            continue;
+        str_addf(out, "%s%s", listed++ == 0 ? "" : ", ", conf->routes[i].name);
+    }
+    if (listed < conf->route_count)
+        str_addf(out, " and %zu more, which `show routes` lists", conf->route_count - listed);
+}
+
 void refer_want_route(const struct conf *conf, struct str *out)
 {
-    str_add(out, "the name of a route: ");
-    for (size_t i = 0; i < conf->route_count; i++)
-        str_addf(out, "%s%s", i == 0 ? "" : ", ", conf->routes[i].name);
+    list_routes(conf, NULL, out);
 }
 
 /* The better one of two guesses at what `word` meant; `best` may be NULL. */
@@ -30,11 +50,17 @@ static const char *nearer(const char *word, const char *name, const char *best)
     return near == NULL ? best : near;
 }
 
-static void explain_no_route(const struct conf *conf, const char *word, struct str *why)
+static const char *nearest_route(const struct conf *conf, const char *word)
 {
     const char *near = NULL;
     for (size_t i = 0; i < conf->route_count; i++)
         near = nearer(word, conf->routes[i].name, near);
+    return near;
+}
+
+static void explain_no_route(const struct conf *conf, const char *word, struct str *why)
+{
+    const char *near = nearest_route(conf, word);
     str_addf(why, "there is no route '%s'; ", word);
     if (near != NULL)
         str_addf(why, "did you mean '%s'? ", near);
@@ -44,7 +70,7 @@ static void explain_no_route(const struct conf *conf, const char *word, struct s
 void refer_explain_route(const struct conf *conf, const char *word, struct str *why)
 {
     explain_no_route(conf, word, why);
-    refer_want_route(conf, why);
+    list_routes(conf, nearest_route(conf, word), why);
 }
 
 /* ---- upstreams ---- */

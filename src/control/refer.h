@@ -23,7 +23,7 @@ bool refer_upstream(const struct conf *conf, const char *word, size_t *route, si
 void refer_explain_route(const struct conf *conf, const char *word, struct str *why);
 void refer_explain_upstream(const struct conf *conf, const char *word, struct str *why);
 
-/* Adds what is wanted: "the name of a route: lobby, world". */
+/* Adds what is wanted: "the name of a route: lobby, world", of many some. */
 void refer_want_route(const struct conf *conf, struct str *out);
 void refer_want_upstream(const struct conf *conf, struct str *out);
 

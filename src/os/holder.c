@@ -33,3 +33,15 @@ const char *holder_text(const struct addr *addr, bool dual_stack, char text[HOLD
         str_format(text, HOLDER_TEXT_MAX, " by a process of user id %" PRIu32, holder.uid);
     return text;
 }
+
+const char *holder_privilege(uint16_t port, char text[HOLDER_PRIVILEGE_MAX])
+{
+    unsigned first = holder_first_free_port();
+    text[0] = '\0';
+    if (port < first)
+        str_format(text, HOLDER_PRIVILEGE_MAX,
+                   "; a port below %u needs CAP_NET_BIND_SERVICE: run pairport as its systemd "
+                   "service or as root, or take another port",
+                   first);
+    return text;
+}

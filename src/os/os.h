@@ -102,6 +102,7 @@ enum err os_file_open(FILE **out, const char *path, const char *mode);
 /* fopen() and, of stat(), the mode, with errno, for what lies below os/; the path is UTF-8. */
 FILE *os_fopen(const char *path, const char *mode);
 int os_file_mode(const char *path, unsigned *mode);
+extern const char os_slashes[]; /* each of them ends the name of a folder: "/", or "/\\" */
 /* Hands everything written so far to the disk and waits for it. */
 enum err os_file_sync(FILE *file);
 enum err os_file_remove(const char *path);

@@ -286,14 +286,16 @@ bool listener_overlaps(const struct listener *listener, const struct conf_listen
 void listener_tell_failure(struct str *why, const char *route, const struct conf_listen *conf,
                            uint16_t port_offset, enum err err)
 {
-    char text[LISTEN_TEXT_MAX], holder[HOLDER_TEXT_MAX] = "";
+    char text[LISTEN_TEXT_MAX], holder[HOLDER_TEXT_MAX] = "", wants[HOLDER_PRIVILEGE_MAX] = "";
     struct conf_listen one = *conf;
     one.addr.port = (uint16_t)(conf->addr.port + port_offset);
     one.port_count = 1;
     if (err == ERR_IN_USE || err == ERR_RESERVED || err == ERR_ACCESS)
         holder_text(&one.addr, one.dual_stack, holder);
-    str_addf(why, "route '%s': listen %s: %s%s\n", route, listen_text(&one, text),
-             err_text(err), holder);
+    if (err == ERR_ACCESS && holder[0] == '\0')
+        holder_privilege(one.addr.port, wants);
+    str_addf(why, "route '%s': listen %s: %s%s%s\n", route, listen_text(&one, text),
+             err_text(err), holder, wants);
 }
 
 void listener_start(struct listener *listener, struct worker *worker)

@@ -141,10 +141,11 @@ static int console(const struct arguments *arguments)
 
 int program_main(int argc, char *argv[])
 {
-    static const struct file_calls file_calls = {.open = os_fopen, .get_mode = os_file_mode};
+    static const struct file_calls file_calls = {
+        .open = os_fopen, .get_mode = os_file_mode, .slashes = os_slashes};
     os_init();
     argv = os_arguments(&argc, argv);
-    file_use(&file_calls);
+    (void)file_use(&file_calls);
     struct arguments arguments;
     struct str text;
     str_init(&text);

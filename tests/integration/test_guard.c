@@ -398,6 +398,10 @@ static void a_state_file_that_cannot_be_written_is_told_and_stops_nothing(void *
     str_format(kept.key, sizeof kept.key, "state_file = %s/state.json\n", kept.path);
     struct relay_run *relay = start(state, &listener, kept.key, "");
     expect_log(relay, " can't be written: ");
+    char folder[2 * TEST_PATH_MAX];
+    str_format(folder, sizeof folder, "[relay] state_file: the folder '%s' does not exist",
+               kept.path);
+    assert_int_equal(relay_count_log(relay, folder), 1);
     tell(relay, "ban 127.0.0.2", 0, "127.0.0.2 is banned for ever; 0 sessions ended\n");
     assert_int_equal(relay_console(relay, "show bans", &output, NULL), 0);
     assert_non_null(strstr(output, "1 ban, forgotten at a restart: "));

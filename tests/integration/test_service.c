@@ -182,8 +182,10 @@ static void a_log_file_that_cannot_be_opened_ends_the_start(void **state)
     assert_int_equal(test_write_file(config, text), ERR_OK);
     const char *args[] = {"run", "-c", config, NULL};
     assert_int_equal(run_pairport(dir, args, &output, &errors), 1);
-    str_format(text, sizeof text, "pairport: log_file %s cannot be opened: %s\n", path,
-               err_text(ERR_NOT_FOUND));
+    str_format(text, sizeof text,
+               "%s:2: [relay] log_file: the folder '%s' does not exist; create it, or name "
+               "another one\n",
+               config, dir2);
     assert_string_equal(errors, text);
     assert_string_equal(output, "");
     free(output);

@@ -15,7 +15,7 @@
 #include "control/command.h"
 #include "relay/server.h"
 
-#define FAKE_ROUTES_MAX    4
+#define FAKE_ROUTES_MAX    12
 #define FAKE_UPSTREAMS_MAX 20
 #define FAKE_SESSIONS_MAX  5000
 #define FAKE_SOURCES_MAX   2

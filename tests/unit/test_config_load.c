@@ -1,4 +1,5 @@
 /* test_config_load.c - configurations in files, and files that are none. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "config/conf.h"
+#include "config/file.h"
 #include "config_text.h"
 
 #define TEMP_FILE "test_config_load.tmp"
@@ -147,6 +149,98 @@ static void a_path_that_does_not_fit_is_refused(void **state)
     str_free(&expected);
 }
 
+/* ---- files that the configuration names ---- */
+
+static enum err load_naming(const char *line, struct str *messages)
+{
+    struct conf *conf = NULL;
+    char text[512];
+    str_format(text, sizeof text, "[relay]\n%s\n%s", line, GOOD_ROUTE);
+    write_temp(text, strlen(text));
+    str_clear(messages);
+    enum err err = conf_load(TEMP_FILE, NULL, &conf, messages);
+    conf_free(conf);
+    return err;
+}
+
+static void files_that_cannot_be_written_are_found_in_their_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *message;
+        enum err err;
+    } cases[] = {
+        {"log_file = .", "log_file: '.' is a directory; name a file in it", ERR_INVALID},
+        {"state_file = .", "state_file: '.' is a directory; name a file in it", ERR_INVALID},
+        {"log_file = no-such-folder/a.log",
+         "log_file: the folder 'no-such-folder' does not exist; create it, or name another one",
+         ERR_INVALID},
+        {"log_file = /no-such-folder/b/a.log",
+         "log_file: the folder '/no-such-folder/b' does not exist; create it, or name another "
+         "one",
+         ERR_INVALID},
+        {"log_file = " TEMP_FILE "/a.log",
+         "log_file: '" TEMP_FILE "' is a file, so nothing can be in it; name a folder",
+         ERR_INVALID},
+        {"state_file = no-such-folder/a",
+         "warning: state_file: the folder 'no-such-folder' does not exist; create it, or name "
+         "another one",
+         ERR_OK},
+        {"log_file = C:\\logs\\a.log",
+         "log_file: 'C:\\logs\\a.log' is a path of Windows; on this system one begins with "
+         "'/', such as /var/log/pairport.log",
+         ERR_INVALID},
+    };
+    struct str messages;
+    str_init(&messages);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) {
+        char expected[512];
+        bool warns = strncmp(cases[i].message, "warning: ", 9) == 0;
+        str_format(expected, sizeof expected, TEMP_FILE ":2: %s[relay] %s\n",
+                   warns ? "warning: " : "", cases[i].message + (warns ? 9 : 0));
+        assert_int_equal(load_naming(cases[i].line, &messages), cases[i].err);
+        assert_string_equal(messages.data, expected);
+    }
+    str_free(&messages);
+}
+
+static void files_that_can_be_written_are_no_mistake(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"log_file = a.log", "log_file = ./a.log",
+                                        "log_file = /a.log", "state_file = " TEMP_FILE ".bans"};
+    struct str messages;
+    str_init(&messages);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; ++i) {
+        assert_int_equal(load_naming(lines[i], &messages), ERR_OK);
+        assert_string_equal(messages.data, "");
+    }
+    str_free(&messages);
+}
+
+/* A system with drives, on which nothing is there but D:\ and D:\a. */
+static int get_drive_mode(const char *path, unsigned *mode)
+{
+    bool there = strcmp(path, "D:\\") == 0 || strcmp(path, "D:\\a") == 0;
+    *mode = S_IFDIR | 0700;
+    return there ? 0 : ENOENT;
+}
+
+static void both_slashes_end_a_folder_where_there_are_drives(void **state)
+{
+    (void)state;
+    static const struct file_calls drives = {
+        .open = fopen, .get_mode = get_drive_mode, .slashes = "/\\"};
+    size_t len;
+    struct file_calls before = file_use(&drives);
+    assert_int_equal(file_find_fault("D:\\x.log", &len), FILE_FINE);
+    assert_int_equal(file_find_fault("D:\\a\\x.log", &len), FILE_FINE);
+    assert_int_equal(file_find_fault("D:\\a", &len), FILE_IS_FOLDER);
+    assert_int_equal(file_find_fault("D:\\b/x.log", &len), FILE_FOLDER_MISSING);
+    assert_int_equal(len, strlen("D:\\b"));
+    file_use(&before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +253,10 @@ int main(void)
         cmocka_unit_test_teardown(a_file_of_a_megabyte_is_read_and_one_byte_more_is_refused,
                                   remove_temp),
         cmocka_unit_test(a_path_that_does_not_fit_is_refused),
+        cmocka_unit_test_teardown(files_that_cannot_be_written_are_found_in_their_line,
+                                  remove_temp),
+        cmocka_unit_test_teardown(files_that_can_be_written_are_no_mistake, remove_temp),
+        cmocka_unit_test(both_slashes_end_a_folder_where_there_are_drives),
     };
     return cmocka_run_group_tests_name("config_load", tests, NULL, NULL);
 }

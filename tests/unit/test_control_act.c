@@ -299,12 +299,42 @@ static void a_long_list_ends_with_how_many_there_are(void **state)
     str_free(&expected);
 }
 
+static void of_many_routes_the_nearest_is_named_first(void **state)
+{
+    (void)state;
+    struct str config;
+    str_init(&config);
+    for (unsigned i = 1; i <= 12; i++)
+        str_addf(&config, "[route world-%c]\nlisten = *:%u\nupstream = h:7000\n",
+                 (char)('a' + i - 1), i);
+    reopen_with(config.data);
+    assert_fails(
+        "drain route wrld-k",
+        "there is no route 'wrld-k'; did you mean 'world-k'? it needs the name of a "
+        "route: world-k, world-a, world-b, world-c, world-d, world-e, world-f, world-g "
+        "and 4 more, which `show routes` lists\n");
+    assert_fails("drain route nope",
+                 "there is no route 'nope'; it needs the name of a route: world-a, world-b, "
+                 "world-c, world-d, world-e, world-f, world-g, world-h and 4 more, which `show "
+                 "routes` lists\n");
+    str_free(&config);
+}
+
 static void what_is_missing_or_wrong_is_named(void **state)
 {
     (void)state;
     assert_fails("drain", "'drain' needs one more word: route, upstream\n");
-    assert_fails("drain lobby/10.0.0.6:7000",
-                 "unknown command 'drain lobby/10.0.0.6:7000'; drain knows: route, upstream\n");
+    assert_fails(
+        "drain lobby/10.0.0.6:7000",
+        "unknown command 'drain lobby/10.0.0.6:7000'; drain knows: route, upstream; "
+        "route 'lobby' has no upstream '10.0.0.6:7000'; did you mean "
+        "'lobby/10.0.0.5:7000'? it has lobby/10.0.0.5:7000, lobby/game.example:7000\n");
+    assert_fails(
+        "drain nope",
+        "unknown command 'drain nope'; drain knows: route, upstream; there is no route "
+        "'nope'; it needs the name of a route: lobby, world\n");
+    assert_fails("drain route nope",
+                 "there is no route 'nope'; it needs the name of a route: lobby, world\n");
     assert_fails("drain upstream",
                  "`drain upstream` needs an upstream as ROUTE/NAME: lobby/10.0.0.5:7000, "
                  "lobby/game.example:7000, world/[fd00::2]:7100\n");
@@ -344,6 +374,7 @@ int main(void)
         TEST(a_name_that_means_several_lists_them),
         TEST(a_name_that_means_none_lists_what_there_is),
         TEST(a_long_list_ends_with_how_many_there_are),
+        TEST(of_many_routes_the_nearest_is_named_first),
         TEST(what_is_missing_or_wrong_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
+#include "os/holder.h"
 #include "os/local.h"
 #include "os/os.h"
 #include "os/posix/ports.h"
@@ -582,6 +583,20 @@ static int remove_dir(void **state)
     return 0;
 }
 
+static void a_privileged_port_names_the_capability(void **state)
+{
+    (void)state;
+    char text[HOLDER_PRIVILEGE_MAX];
+    unsigned first = holder_first_free_port();
+    assert_string_equal(holder_privilege((uint16_t)(first < 65535 ? first : 65535), text), "");
+    if (first < 2)
+        skip(); /* this system has no such ports */
+    holder_privilege((uint16_t)(first - 1), text);
+    assert_non_null(strstr(text, "CAP_NET_BIND_SERVICE"));
+    assert_non_null(strstr(text, "as root"));
+    assert_true(strlen(text) + 1 < HOLDER_PRIVILEGE_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +622,7 @@ int main(void)
         cmocka_unit_test(root_reaches_a_service_in_its_own_directory),
         cmocka_unit_test(a_relay_is_found_in_the_place_where_another_environment_made_it),
         cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
+        cmocka_unit_test(a_privileged_port_names_the_capability),
     };
     os_init();
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

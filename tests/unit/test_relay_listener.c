@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "os/holder.h"
 #include "relay/listener.h"
 #include "relay_fixture.h"
 
@@ -51,6 +52,24 @@ static void a_listener_that_can_not_be_opened_leaves_nothing(void **state)
     assert_null(listener);
     assert_int_equal(fake_sock_open_count(), 1);
     assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), parts);
+}
+
+static void a_port_that_is_denied_says_what_it_wants(void **state)
+{
+    (void)state;
+    const struct conf_listen conf = {.addr = {.family = ADDR_IPV4, .port = 1},
+                                     .port_count = 80};
+    char wants[HOLDER_PRIVILEGE_MAX], expected[2 * HOLDER_PRIVILEGE_MAX];
+    struct str why;
+    str_init(&why);
+    listener_tell_failure(&why, "web", &conf, 79, ERR_ACCESS);
+    str_format(expected, sizeof expected, "route 'web': listen 0.0.0.0:80: %s%s\n",
+               err_text(ERR_ACCESS), holder_privilege(80, wants));
+    assert_string_equal(why.data, expected);
+    str_clear(&why);
+    listener_tell_failure(&why, "web", &conf, 79, ERR_NOMEM);
+    assert_null(strstr(why.data, ";"));
+    str_free(&why);
 }
 
 static void without_ipv6_a_listener_for_all_addresses_is_one_for_ipv4(void **state)
@@ -147,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LISTENER_TEST(a_listener_asks_for_what_its_route_says),
         LISTENER_TEST(a_listener_that_can_not_be_opened_leaves_nothing),
+        cmocka_unit_test(a_port_that_is_denied_says_what_it_wants),
         LISTENER_TEST(without_ipv6_a_listener_for_all_addresses_is_one_for_ipv4),
         LISTENER_TEST(a_lack_that_is_over_at_once_is_waited_out_all_the_same),
         LISTENER_TEST(a_client_taken_in_between_makes_the_next_lack_a_new_one),

@@ -186,6 +186,8 @@ enum err os_program_path(char *out, size_t size)
     return ERR_OK;
 }
 
+const char os_slashes[] = "/";
+
 FILE *os_fopen(const char *path, const char *mode)
 {
     return fopen(path, mode);

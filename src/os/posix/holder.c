@@ -121,6 +121,24 @@ static bool find_process(uint64_t inode, struct holder *out)
     return found;
 }
 
+/* ip(7): net.ipv4.ip_unprivileged_port_start, since Linux 4.11; it holds for IPv6, too. */
+unsigned holder_first_free_port(void)
+{
+    unsigned first = 1024;
+    FILE *file;
+    if (os_file_open(&file, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "r") != ERR_OK)
+        return first;
+    char line[16] = "";
+    uint64_t read;
+    if (fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (str_parse_u64(line, &read) == ERR_OK && read <= 65536)
+            first = (unsigned)read;
+    }
+    fclose(file);
+    return first;
+}
+
 bool holder_find(const struct addr *addr, bool dual_stack, struct holder *out)
 {
     enum { ENTRIES = 16 };

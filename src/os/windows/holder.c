@@ -105,6 +105,11 @@ static bool find_ipv6(const struct addr *addr, bool dual_stack, struct holder *o
     return found;
 }
 
+unsigned holder_first_free_port(void)
+{
+    return 0;
+}
+
 bool holder_find(const struct addr *addr, bool dual_stack, struct holder *out)
 {
     return find_ipv4(addr, dual_stack, out) || find_ipv6(addr, dual_stack, out);

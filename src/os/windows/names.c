@@ -20,6 +20,8 @@ static int wide_errno(enum err err)
     return err == ERR_NOMEM ? ENOMEM : EINVAL;
 }
 
+const char os_slashes[] = "/\\";
+
 FILE *os_fopen(const char *path, const char *mode)
 {
     wchar_t *wide, *wide_mode;
