@@ -560,7 +560,8 @@ static void a_flood_bans_itself(void **state)
     while (relay_stat(relay, REFUSED "banned") < refused)
         assert_true(os_mono_ms() - begun < NET_PATIENCE_MS);
     assert_int_equal(relay_info(relay, "bans"), 1);
-    assert_int_equal(relay_stat(relay, REFUSED "rate_client"), 20);
+    /* Other workers may be judging when the twentieth refusal sets the ban. */
+    assert_in_range(relay_stat(relay, REFUSED "rate_client"), 20, 20 + 16);
     sock_t other = connect_from(relay, "127.0.0.3");
     send_bytes(other, 1000);
     expect_bytes(other, 1000);
