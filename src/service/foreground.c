@@ -28,7 +28,7 @@
 #define PROGRESS_MS   5000 /* between two lines about a stop under way */
 #define HAND_OVER_MS  5000 /* what closing the listeners may take */
 #define STUCK_MS      2000 /* how long a terminal or disk that stands still may hold the end */
-#define START_STOP_MS 3000 /* what a start may take to its end when it is to stop */
+#define START_STOP_MS 4000 /* for a start that is to stop: longer than it waits for names */
 #define END_MS        8000 /* what may hold the end when no session is left */
 
 #define BIND_PATIENCE_MS 10000 /* for an address that is in use, at the start */
@@ -63,7 +63,7 @@ static struct {
 static void give_up_starting(void)
 {
     fputs("pairport: stopped while starting\n", stderr);
-    _Exit(1);
+    _Exit(0);
 }
 
 /* A start that takes its time, for names that don't resolve or a disk that doesn't answer, is
