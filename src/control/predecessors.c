@@ -121,7 +121,8 @@ static bool is_it(const struct local_conn *conn, const struct predecessor *one)
 }
 
 enum err predecessors_ask(struct predecessors *predecessors, const struct predecessor *one,
-                          const char *line, size_t len, struct str *answer, bool *failed)
+                          const char *line, size_t len, uint32_t timeout_ms, struct str *answer,
+                          bool *failed)
 {
     struct local_conn *conn;
     struct wire_input input = {.len = 0};
@@ -133,7 +134,7 @@ enum err predecessors_ask(struct predecessors *predecessors, const struct predec
         return err;
     err = is_it(conn, one) ? wire_send_line(conn, line, len) : ERR_ACCESS;
     if (err == ERR_OK)
-        err = wire_read_answer(conn, &input, &status, answer);
+        err = wire_read_answer_within(conn, &input, timeout_ms, &status, answer);
     local_conn_close(conn);
     *failed = status == WIRE_ERROR;
     return err;

@@ -4,8 +4,8 @@
  * here is asked there, too: what is shown gets theirs, marked with their process id; what ends
  * sessions or bans clients reaches theirs. One that has ended is forgotten when it is asked.
  *
- * Threads: any; none is held up by a relay that does not answer but the one that asks it, for
- * WIRE_TIMEOUT_MS at most.
+ * Threads: any. A predecessor that does not answer, since it is stopped or waits for a disk, holds
+ * only the thread that asks it, for PREDECESSORS_WAIT_MS.
  */
 #ifndef PAIRPORT_CONTROL_PREDECESSORS_H
 #define PAIRPORT_CONTROL_PREDECESSORS_H
@@ -19,6 +19,10 @@
 #include "os/local.h"
 
 #define PREDECESSORS_MAX 64 /* of more the oldest are left out */
+
+/* How long an answer waits for all predecessors together. Less than WIRE_TIMEOUT_MS, after which
+ * the operator's console gives up. */
+#define PREDECESSORS_WAIT_MS 6000
 
 struct predecessor {
     uint64_t pid;
@@ -48,9 +52,11 @@ void predecessors_follow(const struct command_session *session, const char *line
 size_t predecessors_copy(struct predecessors *predecessors,
                          struct predecessor each[PREDECESSORS_MAX]);
 
-/* Has it run the line. *failed: it could not be done. ERR_NOT_FOUND: it has ended; ERR_ACCESS:
+/* Has it run the line and waits up to timeout_ms for the answer; after that it may still run the
+ * line. *failed: it could not be done. ERR_NOT_FOUND: it has ended; ERR_ACCESS:
  * another program is there; else errors of the endpoint. */
 enum err predecessors_ask(struct predecessors *predecessors, const struct predecessor *one,
-                          const char *line, size_t len, struct str *answer, bool *failed);
+                          const char *line, size_t len, uint32_t timeout_ms, struct str *answer,
+                          bool *failed);
 
 #endif

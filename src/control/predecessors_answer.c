@@ -7,6 +7,10 @@
 #include "control/command_table.h"
 #include "control/json_build.h"
 #include "control/predecessors.h"
+#include "os/os.h"
+
+#define ONE_MIN_MS 50   /* one predecessor's answer is waited for so long at least */
+#define ONE_MAX_MS 3000 /* and at most: `reopen` may take 2 s there */
 
 /* What to do with a command. */
 enum follow {
@@ -239,14 +243,22 @@ static bool is_done(const struct answer *answer)
     return answer->follow == FOLLOW_OTHERWISE && !answer->result->failed;
 }
 
+/* Each gets some time, also when those before it have used all there was. */
+static uint32_t time_left(uint64_t deadline_ms)
+{
+    uint64_t now = os_mono_ms();
+    uint64_t left = now < deadline_ms ? deadline_ms - now : 0;
+    return left < ONE_MIN_MS ? ONE_MIN_MS : left > ONE_MAX_MS ? ONE_MAX_MS : (uint32_t)left;
+}
+
 static void ask_one(struct answer *answer, const struct predecessor *one, const char *line,
-                    size_t len)
+                    size_t len, uint32_t timeout_ms)
 {
     struct str said;
     struct part part = {.of = one, .said = &said};
     str_init(&said);
     enum err err = predecessors_ask(answer->session->console->predecessors, one, line, len,
-                                    &said, &part.failed);
+                                    timeout_ms, &said, &part.failed);
     if (err == ERR_OK && !said.failed) {
         if (!part.failed && said.data[0] == '{')
             part.json = json_loads(said.data, 0, NULL);
@@ -301,8 +313,9 @@ void predecessors_follow(const struct command_session *session, const char *line
         answer.json = answer.root != NULL;
     }
     line = line_for(answer.follow, line, &len);
+    uint64_t deadline_ms = os_mono_ms() + PREDECESSORS_WAIT_MS;
     for (size_t i = 0; i < count && !is_done(&answer); i++)
-        ask_one(&answer, &each[i], line, len);
+        ask_one(&answer, &each[i], line, len, time_left(deadline_ms));
     if (answer.json) {
         struct json_build build = {false};
         str_clear(&result->text);

@@ -93,19 +93,25 @@ static enum err parse_head(char *head, enum wire_status *status, uint64_t *len)
 enum err wire_read_answer(struct local_conn *conn, struct wire_input *input,
                           enum wire_status *status, struct str *body)
 {
+    return wire_read_answer_within(conn, input, WIRE_TIMEOUT_MS, status, body);
+}
+
+enum err wire_read_answer_within(struct local_conn *conn, struct wire_input *input,
+                                 uint32_t timeout_ms, enum wire_status *status,
+                                 struct str *body)
+{
     str_clear(body);
     char head[WIRE_LINE_MAX + 1];
     size_t head_len;
     uint64_t want;
-    enum err err = wire_read_line(conn, input, WIRE_TIMEOUT_MS, head, &head_len);
+    enum err err = wire_read_line(conn, input, timeout_ms, head, &head_len);
     if (err == ERR_OK)
         err = parse_head(head, status, &want);
     if (err != ERR_OK)
         return err == ERR_RANGE ? ERR_INVALID : err;
     while (body->len < want) {
         if (input->len == 0) {
-            err = local_read(conn, input->bytes, sizeof input->bytes, WIRE_TIMEOUT_MS,
-                             &input->len);
+            err = local_read(conn, input->bytes, sizeof input->bytes, timeout_ms, &input->len);
             if (err != ERR_OK)
                 return err;
         }

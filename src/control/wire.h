@@ -57,4 +57,10 @@ enum err wire_send_line(struct local_conn *conn, const char *line, size_t len);
 enum err wire_read_answer(struct local_conn *conn, struct wire_input *input,
                           enum wire_status *status, struct str *body);
 
+/* The same, but it waits for the answer's first byte, and for more of its body, up to
+ * timeout_ms. */
+enum err wire_read_answer_within(struct local_conn *conn, struct wire_input *input,
+                                 uint32_t timeout_ms, enum wire_status *status,
+                                 struct str *body);
+
 #endif

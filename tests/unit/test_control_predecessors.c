@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "control/endpoint.h"
 #include "control/predecessors.h"
+#include "control/wire.h"
 #include "fake_server.h"
 #include "os/os.h"
 #include "support/platform.h"
@@ -250,6 +251,30 @@ static void another_process_at_its_place_is_not_believed(void **state)
     assert_int_equal(old->killed, 0);
 }
 
+/* To a process that is stopped the system connects, and nothing else happens. */
+static void those_that_do_not_answer_hold_up_nobody_for_long(void **state)
+{
+    (void)state;
+    char stuck_path[LOCAL_NAME_MAX], name[64];
+    struct local_listener *stuck;
+    str_format(name, sizeof name, "stuck-%" PRIu64, os_process_id());
+    assert_int_equal(local_path(name, stuck_path), ERR_OK);
+    assert_int_equal(local_listen(stuck_path, &stuck), ERR_OK);
+    predecessors_clear(predecessors);
+    for (unsigned i = 0; i < 4; i++)
+        predecessors_add(predecessors, os_process_id(), i == 2 ? path : stuck_path);
+    fake_server_add(server, 100001, 0);
+    fake_server_add(old, 7, 0);
+    uint64_t begun = os_mono_ms();
+    run("show sessions");
+    assert_true(os_mono_ms() - begun < WIRE_TIMEOUT_MS - 1000); /* else its console gives up */
+    assert_false(result.failed);
+    expect_said("100001");
+    expect_said(", which was taken over, was not reached: ");
+    expect_said(", which was taken over and lets its sessions finish:\n");
+    local_listener_close(stuck);
+}
+
 /* ---- the list ---- */
 
 static void a_list_is_read_as_it_was_written(void **state)
@@ -288,6 +313,7 @@ int main(void)
         TEST(what_is_about_this_relay_is_not_asked_there),
         TEST(one_that_has_ended_is_forgotten),
         TEST(another_process_at_its_place_is_not_believed),
+        TEST(those_that_do_not_answer_hold_up_nobody_for_long),
         TEST(a_list_is_read_as_it_was_written),
     };
     return cmocka_run_group_tests_name("control_predecessors", tests, NULL, NULL);
