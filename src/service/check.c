@@ -77,6 +77,7 @@ int check_run(const char *given)
     write_taken_ports(conf, &out);
     str_addf(&out, "%s is fine: %zu route%s\n", conf->path, conf->route_count,
              conf->route_count == 1 ? "" : "s");
+    str_escape(&out); /* who holds a port has chosen the name of its process */
     fputs(out.data, stdout);
     bool written = fflush(stdout) == 0 && !out.failed;
     str_free(&out);
