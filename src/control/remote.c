@@ -27,10 +27,15 @@ struct remote {
 static void print_other(void *ctx, const char *path, const struct local_peer *peer)
 {
     unsigned *count = ctx;
+    struct str line;
     if ((*count)++ == 0)
         fputs("These relays answer, each with --name PATH:\n", stderr);
-    fprintf(stderr, "  %s (pid %" PRIu64 "%s%s)\n", path, peer->pid,
-            peer->same_user ? "" : ", ", peer->same_user ? "" : peer->user);
+    str_init(&line);
+    str_addf(&line, "  %s (pid %" PRIu64 "%s%s)\n", path, peer->pid,
+             peer->same_user ? "" : ", ", peer->same_user ? "" : peer->user);
+    str_escape(&line); /* a service that root looks at has chosen the name */
+    fputs(line.data, stderr);
+    str_free(&line);
 }
 
 static bool open_remote(struct remote *remote, const char *path)
@@ -82,6 +87,13 @@ static enum err exchange(struct remote *remote, const char *line, size_t len,
     return err != ERR_OK && sent != ERR_OK ? sent : err;
 }
 
+static size_t write_columns(unsigned columns, char line[48])
+{
+    /* Very narrow and very wide terminals count as the nearest width that can be set. */
+    unsigned fit = columns < 40 ? 40 : columns > 1000 ? 1000 : columns;
+    return str_format(line, 48, "set columns %u", fit);
+}
+
 /* A relay that needs the place closes a console that is idle: that one connects again. */
 static bool connect_again(struct remote *remote)
 {
@@ -95,7 +107,7 @@ static bool connect_again(struct remote *remote)
     bool unheard;
     struct str answer;
     str_init(&answer);
-    size_t len = str_format(line, sizeof line, "set columns %u", remote->columns);
+    size_t len = write_columns(remote->columns, line);
     enum err err = ERR_OK;
     if (remote->columns > 0)
         err = exchange(remote, line, len, &status, &answer, &unheard);
@@ -139,9 +151,7 @@ static bool tell_columns(struct remote *remote, unsigned columns)
     if (columns == remote->columns)
         return true;
     char line[48];
-    /* Very narrow and very wide terminals count as the nearest width that can be set. */
-    unsigned fit = columns < 40 ? 40 : columns > 1000 ? 1000 : columns;
-    size_t len = str_format(line, sizeof line, "set columns %u", fit);
+    size_t len = write_columns(columns, line);
     struct command_result result;
     command_result_init(&result);
     ask(remote, line, len, &result);

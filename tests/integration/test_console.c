@@ -433,9 +433,19 @@ static void without_an_answer_the_relays_that_answer_are_listed(void **state)
     sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
     struct relay_run *relay = relay_start_to(state, &upstream);
     const char *args[] = {"console", "--name", "nobody-has-this-name", "show", "info", NULL};
-    char *output, *errors, pid[32];
+    char *output, *errors, pid[32], path[LOCAL_NAME_MAX];
+    struct local_listener *odd = NULL; /* its name could direct a terminal */
+    if (!test_on_windows()) {
+        assert_int_equal(local_path("odd\033[2Jname", path), ERR_OK);
+        assert_int_equal(local_listen(path, &odd), ERR_OK);
+    }
     assert_int_equal(run_pairport(relay->dir, args, &output, &errors), 1);
     assert_non_null(strstr(errors, "pairport: no relay answers at "));
+    if (odd != NULL) {
+        assert_non_null(strstr(errors, "odd\\x1b[2Jname.sock (pid "));
+        assert_null(strchr(errors, '\033'));
+        local_listener_close(odd);
+    }
     str_format(pid, sizeof pid, "(pid %" PRIu64, process_id(relay->process));
     if (!test_on_wine()) /* it has no list of pipes */
         assert_non_null(strstr(errors, pid));
