@@ -27,7 +27,7 @@ static bool can_be_dropped(const struct client *client, uint64_t now_ms)
     switch (client->state) {
     case CLIENT_IDLE: return true;
     case CLIENT_RUNS: return false;
-    case CLIENT_TAKES: return client->spare || now_ms - client->since_ms >= ENDPOINT_STUCK_MS;
+    case CLIENT_TAKES: return client->spare || now_ms >= client->since_ms + ENDPOINT_STUCK_MS;
     }
     return false;
 }

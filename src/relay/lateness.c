@@ -11,6 +11,7 @@ void lateness_init(struct lateness *lateness)
 {
     *lateness = (struct lateness){.last_ms = 0};
     atomic_init(&lateness->awake_by_ms, UINT64_MAX);
+    atomic_init(&lateness->unseen, false);
 }
 
 /* Written only when it changes: all workers read it at each turn. */
@@ -20,46 +21,49 @@ void lateness_expect(struct lateness *lateness, uint64_t by_ms)
         atomic_store_explicit(&lateness->awake_by_ms, by_ms, memory_order_relaxed);
 }
 
-/* Of several workers that come late the first one finds it; for the others, and their now_ms, the
- * time is left out already. */
-static uint64_t leave_out(struct lateness *lateness, struct worker *worker)
+/* Of several threads that come late the first one finds it; for the others the time is left out
+ * already. */
+static void leave_out(struct lateness *lateness)
 {
     os_mutex_lock(&lateness->lock);
     uint64_t now_ms = os_mono_ms();
     uint64_t late_ms = elapsed_ms(now_ms, atomic_load(&lateness->awake_by_ms));
-    if (late_ms > LATENESS_MS) {
+    bool late = late_ms > LATENESS_MS;
+    if (late) {
         os_mono_leave_out(late_ms);
-        now_ms -= late_ms;
         lateness->last_ms = late_ms;
-        lateness->last_at_ms = now_ms;
+        lateness->last_at_ms = now_ms - late_ms;
         atomic_fetch_add(&lateness->total, 1);
         atomic_store(&lateness->catching_up, true);
-    } else {
-        late_ms = 0;
+        atomic_store(&lateness->unseen, true);
     }
     os_mutex_unlock(&lateness->lock);
-    worker->now_ms = now_ms;
-    return late_ms;
+    if (late)
+        log_warning("the relay stood still for %" PRIu64 ".%" PRIu64
+                    " s: it was stopped, or had no processor; deadlines are moved by that",
+                    late_ms / 1000, late_ms % 1000 / 100);
 }
 
 bool lateness_look(struct worker *worker)
 {
     struct lateness *lateness = &worker->relay->lateness;
     uint64_t by_ms = atomic_load_explicit(&lateness->awake_by_ms, memory_order_relaxed);
-    if (worker->now_ms <= by_ms)
-        return false;
-    if (worker->now_ms - by_ms <= LATENESS_MS) {
+    if (elapsed_ms(worker->now_ms, by_ms) > LATENESS_MS) {
+        leave_out(lateness);
+        worker->now_ms = os_mono_ms();
+    } else if (worker->now_ms > by_ms) {
         /* Awake: should the one who was to be so hang, the others do not stand still. */
         (void)atomic_compare_exchange_strong(&lateness->awake_by_ms, &by_ms, worker->now_ms);
-        return false;
     }
-    uint64_t late_ms = leave_out(lateness, worker);
-    if (late_ms == 0)
-        return false;
-    log_warning("the relay stood still for %" PRIu64 ".%" PRIu64
-                " s: it was stopped, or had no processor; deadlines are moved by that",
-                late_ms / 1000, late_ms % 1000 / 100);
-    return true;
+    return atomic_load_explicit(&lateness->unseen, memory_order_relaxed) &&
+           atomic_exchange(&lateness->unseen, false);
+}
+
+void lateness_look_outside(struct lateness *lateness)
+{
+    uint64_t by_ms = atomic_load_explicit(&lateness->awake_by_ms, memory_order_relaxed);
+    if (elapsed_ms(os_mono_ms(), by_ms) > LATENESS_MS)
+        leave_out(lateness);
 }
 
 void lateness_caught_up(struct lateness *lateness)

@@ -235,6 +235,7 @@ enum err lifecycle_start(struct relay *relay, struct str *why)
 static void stop_after(struct relay *relay, uint64_t timeout_ms)
 {
     struct lifecycle *life = &relay->lifecycle;
+    lateness_look_outside(&relay->lateness);
     os_mutex_lock(&life->lock);
     bool again = atomic_load(&life->stopping);
     atomic_store(&life->stop_at_ms, os_mono_ms() + (again ? 0 : timeout_ms));
@@ -262,6 +263,7 @@ void lifecycle_stop_over(struct relay *relay, uint64_t over_ms)
     const struct server_drain_plan plan = {.over_ms = over_ms, .kill = true};
     const struct drain_of of = of_all(relay);
     struct server_drain_info info;
+    lateness_look_outside(&relay->lateness);
     /* The first step counts again what could not be counted now. */
     if (!atomic_load(&relay->lifecycle.stopping))
         (void)drain_begin(&relay->lifecycle.drain, &of, &plan, os_mono_ms(), &info);
@@ -271,6 +273,7 @@ void lifecycle_stop_over(struct relay *relay, uint64_t over_ms)
 bool lifecycle_hand_over(struct relay *relay, uint32_t timeout_ms)
 {
     struct lifecycle *life = &relay->lifecycle;
+    lateness_look_outside(&relay->lateness);
     uint64_t until = os_mono_ms() + timeout_ms;
     atomic_store(&life->handing_over, true);
     if (!atomic_load(&life->stopping)) /* only one hands over, but it may be stopping already */

@@ -17,6 +17,7 @@ void standstill_enter(struct relay *relay)
         os_cond_wait(&still->changed, &still->lock, UINT32_MAX);
     still->visitors++;
     os_mutex_unlock(&still->lock);
+    lateness_look_outside(&relay->lateness);
 }
 
 void standstill_leave(struct relay *relay)

@@ -107,7 +107,8 @@ static void run(void *arg)
     if (err != ERR_OK)
         return;
     while (!worker_turn(worker, timers_wait_ms(&relay->timers, worker->number)))
-        ; /* until the exit message comes */
+        ;                                          /* until the exit message comes */
+    lateness_expect(&relay->lateness, UINT64_MAX); /* from here on nobody is waited for */
     bool last = lifecycle_worker_leaves(worker);
     if (last)
         take_rest(worker);

@@ -444,9 +444,9 @@ static void wait_stopped(struct server *server, struct endpoint **endpoint)
     do {
         release_endpoint(endpoint);
         uint64_t now = os_mono_ms();
-        if (is_quick() && now - begun >= QUICK_STOP_MS)
+        if (is_quick() && now >= begun + QUICK_STOP_MS)
             server_stop(server, true);
-        if (told == 0 || now - told >= PROGRESS_MS) {
+        if (told == 0 || now >= told + PROGRESS_MS) {
             struct server_info info;
             server_get_info(server, &info);
             if (info.sessions_open > 0)

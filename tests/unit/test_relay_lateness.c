@@ -128,6 +128,40 @@ static void several_workers_that_come_late_count_it_once(void **state)
     assert_int_equal(standstills(fix), 1);
 }
 
+/* A signal, a command or an answer may wake another thread before the workers. */
+static void a_thread_from_outside_that_comes_first_moves_the_clock(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.idle_timeout_ms = 10000;
+    struct session session = fixture_session(fix);
+    pass(fix, 3000);
+    (void)timers_wait_ms(&fix->relay.timers, fix->worker->number);
+    now_ms += 60000;
+    standstill_enter(&fix->relay);
+    uint64_t noted_ms = os_mono_ms();
+    standstill_leave(&fix->relay);
+    fixture_expect_log("the relay stood still for 59.");
+    (void)worker_turn(fix->worker, 0);
+    assert_true(noted_ms <= fix->worker->now_ms);
+    assert_false(lateness_is_catching_up(&fix->relay.lateness));
+    assert_int_equal(standstills(fix), 1);
+    pass(fix, 5000);
+    assert_int_equal(fake_sock(session.client)->state, FAKE_SOCK_IS_OPEN);
+}
+
+static void the_time_to_stop_begins_behind_a_standstill(void **state)
+{
+    struct fixture *fix = *state;
+    pass(fix, 3000);
+    (void)timers_wait_ms(&fix->relay.timers, fix->worker->number);
+    now_ms += 3600000;
+    lifecycle_stop(&fix->relay, false);
+    (void)worker_turn(fix->worker, 0);
+    uint64_t stop_at_ms = atomic_load(&fix->relay.lifecycle.stop_at_ms);
+    assert_in_range(stop_at_ms, fix->worker->now_ms,
+                    fix->worker->now_ms + fix->relay.conf->stop_timeout_ms);
+}
+
 static void no_timer_fires_until_what_came_is_taken(void **state)
 {
     struct fixture *fix = *state;
@@ -165,6 +199,8 @@ int main(void)
         TEST(a_standstill_is_left_out_of_the_time_of_sessions),
         TEST(what_came_meanwhile_is_taken_before_a_deadline_counts),
         TEST(several_workers_that_come_late_count_it_once),
+        TEST(a_thread_from_outside_that_comes_first_moves_the_clock),
+        TEST(the_time_to_stop_begins_behind_a_standstill),
         TEST(no_timer_fires_until_what_came_is_taken),
         TEST(a_worker_that_hangs_while_another_one_serves_is_no_standstill),
     };
