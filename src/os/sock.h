@@ -32,6 +32,9 @@ bool sock_is_above_ceiling(sock_t sock);
  * ceiling; ERR_NOMEM; ERR_NO_FAMILY (no such addresses on this system: a kernel without IPv6). */
 enum err sock_open(enum addr_family family, sock_t *out);
 
+/* The same for one that is to listen: the ceiling does not hold. */
+enum err sock_open_listener(enum addr_family family, sock_t *out);
+
 /* A listening TCP socket. Linux: SO_REUSEADDR; Windows: SO_EXCLUSIVEADDRUSE ("Using
  * SO_REUSEADDR and SO_EXCLUSIVEADDRUSE"), and a backlog of SOMAXCONN_HINT(backlog).
  * `dual_stack` lets an IPv6 listener take IPv4 clients (IPV6_V6ONLY = 0), else it is IPv6 only.

@@ -52,6 +52,23 @@ static void a_socket_listens_beside_the_one_whose_place_it_takes(void **state)
     sock_close(new, SOCK_CLOSE_NORMAL);
 }
 
+/* With as many descriptors in use as clients may have. */
+static void a_listener_needs_no_descriptor_of_the_clients(void **state)
+{
+    (void)state;
+    sock_t sock = SOCK_NONE;
+    struct addr at = net_loopback(ADDR_IPV4, 0);
+    sock_set_ceiling(0);
+    enum err client = sock_open(ADDR_IPV4, &sock);
+    if (client == ERR_OK)
+        sock_close(sock, SOCK_CLOSE_NORMAL);
+    enum err err = beside_bind(&at, false, NULL, 0, &sock);
+    sock_set_ceiling(UINT64_MAX);
+    assert_int_equal(client, test_on_windows() ? ERR_OK : ERR_NO_DESCRIPTORS);
+    assert_int_equal(err, ERR_OK);
+    sock_close(sock, SOCK_CLOSE_NORMAL);
+}
+
 /* It asks again, and then the old one is gone. */
 static void who_is_not_heard_by_the_old_socket_comes_to_the_new_one(void **state)
 {
@@ -120,6 +137,7 @@ int main(void)
     os_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_socket_listens_beside_the_one_whose_place_it_takes),
+        cmocka_unit_test(a_listener_needs_no_descriptor_of_the_clients),
         cmocka_unit_test(who_is_not_heard_by_the_old_socket_comes_to_the_new_one),
         cmocka_unit_test(an_address_that_is_free_is_found_to_be_so),
         cmocka_unit_test(a_socket_of_this_process_has_no_other_holder),

@@ -24,7 +24,8 @@ enum err beside_bind(const struct addr *addr, bool dual_stack, const sock_t othe
     struct sockaddr_storage storage;
     socklen_t len = bsd_from_addr(addr, &storage);
     sock_t sock = SOCK_NONE;
-    enum err err = len == 0 ? ERR_INVALID : sock_open((enum addr_family)addr->family, &sock);
+    enum err err =
+        len == 0 ? ERR_INVALID : sock_open_listener((enum addr_family)addr->family, &sock);
     if (err != ERR_OK)
         return err;
     bool set_up = set(sock, SOL_SOCKET, SO_REUSEADDR, 1);

@@ -30,7 +30,7 @@ bool sock_is_above_ceiling(sock_t sock)
     return (uint64_t)sock >= ceiling;
 }
 
-static enum err open_any(enum addr_family family, sock_t *out)
+enum err sock_open_listener(enum addr_family family, sock_t *out)
 {
     int fd =
         socket(bsd_family(family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -66,7 +66,7 @@ bool sock_is_own_addr(const struct addr *addr)
 enum err sock_open(enum addr_family family, sock_t *out)
 {
     sock_t sock = SOCK_NONE;
-    enum err err = open_any(family, &sock);
+    enum err err = sock_open_listener(family, &sock);
     if (err != ERR_OK)
         return err;
     if (sock_is_above_ceiling(sock)) {
@@ -92,7 +92,7 @@ enum err sock_listen(const struct addr *addr, bool dual_stack, int backlog, sock
         return ERR_INVALID;
 
     sock_t sock = SOCK_NONE;
-    enum err err = open_any((enum addr_family)addr->family, &sock);
+    enum err err = sock_open_listener((enum addr_family)addr->family, &sock);
     if (err != ERR_OK)
         return err;
     int fd = (int)sock;

@@ -15,7 +15,8 @@ static enum err bind_socket(const struct addr *addr, bool dual_stack, bool exclu
     struct sockaddr_storage storage;
     socklen_t len = bsd_from_addr(addr, &storage);
     sock_t sock = SOCK_NONE;
-    enum err err = len == 0 ? ERR_INVALID : sock_open((enum addr_family)addr->family, &sock);
+    enum err err =
+        len == 0 ? ERR_INVALID : sock_open_listener((enum addr_family)addr->family, &sock);
     if (err != ERR_OK)
         return err;
     SOCKET handle = (SOCKET)sock;

@@ -43,6 +43,11 @@ enum err sock_open(enum addr_family family, sock_t *out)
     return ERR_OK;
 }
 
+enum err sock_open_listener(enum addr_family family, sock_t *out)
+{
+    return sock_open(family, out);
+}
+
 static bool list_has(const SOCKET_ADDRESS_LIST *list, const struct addr *addr)
 {
     for (INT i = 0; i < list->iAddressCount; i++) {
