@@ -4,8 +4,8 @@
  * disk, a pipe nobody reads or a terminal that stands still never holds a worker. The same thread
  * opens and closes the file, so that a file system that does not answer (NFS) holds nobody either:
  * who asks for it waits for a bounded time. What cannot be written is tried again; lines that find
- * the queue full are lost, counted, and the count is logged as soon as writing goes on. Before log_output_start() and after log_output_stop()
- * lines are written at once by whoever logs.
+ * the queue full are lost, counted, and the count is logged as soon as writing goes on. Before
+ * log_output_start() and after log_output_stop() lines are written at once by whoever logs.
  *
  * Threads: log_output_start() and _stop() by one owner, log_output_reopen() and _divert() by
  * any thread between the two. There is one log, so there is one output.

@@ -8,8 +8,8 @@
 #include "config/conf.h"
 #include "relay/server.h"
 
-/* Version, system, configuration, listen ports that may be taken; raises the descriptor limit and says so, with a warning when
- * max_sessions does not fit. Before the server is started. */
+/* Version, system, configuration, listen ports that may be taken; raises the descriptor limit and
+ * says so, with a warning when max_sessions does not fit. Before the server is started. */
 void start_log_program(const struct conf *conf);
 
 /* Each route with its listeners and upstreams. */
