@@ -90,12 +90,11 @@ static enum err check_giver(struct takeover *takeover, struct str *why)
 {
     struct local_peer peer;
     enum err err = local_peer(takeover->conn, &peer);
-    if (err == ERR_OK && !peer.same_user && !peer.admin)
-        err = ERR_ACCESS;
-    if (err != ERR_OK) {
+    bool stranger = err == ERR_OK && !peer.same_user && !peer.admin;
+    if (err != ERR_OK || stranger) {
         str_addf(why, "takeover: the relay at %s is not one of this user: %s\n", takeover->path,
-                 err_text(err));
-        return err;
+                 stranger ? peer.user : err_text(err));
+        return stranger ? ERR_EXISTS : err;
     }
     if (peer.pid != 0)
         takeover->offer.pid = peer.pid;

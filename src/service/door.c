@@ -121,6 +121,13 @@ static enum err add_taken(struct door *door, const struct conf *conf, const char
     return ERR_OK;
 }
 
+/* True when this relay would have its console somewhere else. */
+static bool is_elsewhere(const char *name, const char *path)
+{
+    char own[LOCAL_NAME_MAX];
+    return local_path(name, own) == ERR_OK && strcmp(own, path) != 0;
+}
+
 static enum err ask_for_sockets(struct door *door, const struct conf *conf, struct str *why)
 {
     char path[LOCAL_NAME_MAX];
@@ -134,6 +141,12 @@ static enum err ask_for_sockets(struct door *door, const struct conf *conf, stru
         err = takeover_ask(&door->takeover, path, why);
     if (err == ERR_NOT_FOUND) {
         log_notice("takeover: no relay runs at %s; this one starts as usual", path);
+        err = ERR_OK;
+    } else if (err == ERR_ACCESS && is_elsewhere(conf->console_name, path)) {
+        /* Another user has a relay of that name, or wants to keep this one from starting. */
+        log_warning("%.*s; it is not one of this user, and this one starts as usual",
+                    (int)strcspn(why->data, "\n"), why->data);
+        str_clear(why);
         err = ERR_OK;
     } else if (err == ERR_CLOSED) {
         log_warning("%.*s; it has ended, and this one starts as usual",
