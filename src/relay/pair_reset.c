@@ -20,7 +20,9 @@ void pair_pass_reset_on(struct pair *pair, struct worker *worker)
         pair_begin_closing(pair, worker);
         return;
     }
-    bool rest_moves = pair_flow_from(pair, broken)->state == FLOW_OPEN;
+    const struct flow *flow = pair_flow_from(pair, broken);
+    bool begins = flow->state == FLOW_NEW; /* what came early is sent when its READ is out */
+    bool rest_moves = begins || flow->state == FLOW_OPEN;
     bool delivered = pair_is_delivered(pair, worker, other) && !rest_moves;
     if (delivered || is_overdue(pair, worker->now_ms)) {
         pair_begin_closing(pair, worker);

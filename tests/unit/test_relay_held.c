@@ -275,6 +275,22 @@ static void what_a_client_says_while_it_waits_reaches_the_server_in_order(void *
     fixture_expect_sent(upstream, "hello there", 11);
 }
 
+/* It spoke, then it resets just when its session begins. */
+static void what_a_client_said_while_it_waited_outlives_its_reset(void **state)
+{
+    struct fixture *fix = *state;
+    fixture_session(fix);
+    sock_t client = fixture_accept(fix);
+    fixture_arrive(fix, client, "hello");
+    end_session(fix, 1);
+    sock_t upstream = fixture_connect(fix);
+    fake_sock(client)->send_result = ERR_RESET;
+    fixture_arrive(fix, upstream, "welcome");
+    fixture_cancelled(fix); /* it listened for the client's end */
+    fixture_taken(fix, upstream);
+    fixture_expect_sent(upstream, "hello", 5);
+}
+
 static void a_client_that_said_nothing_goes_on_with_the_read_that_listened(void **state)
 {
     struct fixture *fix = *state;
@@ -468,6 +484,7 @@ int main(void)
         HELD_TEST(a_held_session_that_is_ended_leaves_the_queue),
         HELD_TEST(a_client_that_finishes_without_a_word_gives_its_place_up_at_once),
         HELD_TEST(what_a_client_says_while_it_waits_reaches_the_server_in_order),
+        HELD_TEST(what_a_client_said_while_it_waited_outlives_its_reset),
         HELD_TEST(a_client_that_said_nothing_goes_on_with_the_read_that_listened),
         HELD_TEST(bytes_that_come_while_it_connects_after_its_wait_are_passed_on),
         HELD_TEST(a_client_that_says_much_is_read_no_further_than_a_small_buffer),
