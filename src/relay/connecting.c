@@ -161,7 +161,7 @@ static unsigned passes_of(const struct pair *pair)
 
 static void remember_pass(struct pair *pair)
 {
-    if (may_lead_back(pair))
+    if (may_lead_back(pair) && !loop_is_known(pair->loop))
         loop_remember(&pair->relay->loops, pair->upstream.sock, passes_of(pair), &pair->loop);
 }
 
@@ -182,12 +182,12 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
 {
     pair->waits = false;
     pair->timed_out = false;
+    if (may_lead_back(pair) && passes_of(pair) > LOOP_PASSES_MAX)
+        return loops(pair, worker);
     count(pair, worker, STAT_CONNECTS);
     if (pair_tries(pair) > 1)
         count(pair, worker, STAT_RETRIES);
 
-    if (may_lead_back(pair) && passes_of(pair) > LOOP_PASSES_MAX)
-        return loops(pair, worker);
     enum err err = open_socket(pair, worker);
     if (err != ERR_OK)
         return not_begun(pair, worker, err);

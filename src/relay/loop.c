@@ -71,6 +71,11 @@ void loop_remember(struct loops *loops, sock_t sock, unsigned passes, struct loo
     os_mutex_unlock(&loops->lock);
 }
 
+bool loop_is_known(const struct loop_pass *pass)
+{
+    return pass != NULL && !addr_is_any(&pass->local); /* only its owner writes it */
+}
+
 void loop_forget(struct loops *loops, struct loop_pass *pass)
 {
     if (pass == NULL)

@@ -56,6 +56,9 @@ unsigned loop_passes(struct loops *loops, const struct addr *peer);
  * session is taken for a player's. */
 void loop_remember(struct loops *loops, sock_t sock, unsigned passes, struct loop_pass **pass);
 
+/* True when nothing is missing of the address: on Linux from the first time on. NULL: all is. */
+bool loop_is_known(const struct loop_pass *pass);
+
 /* The connection is over. NULL is fine. */
 void loop_forget(struct loops *loops, struct loop_pass *pass);
 

@@ -64,6 +64,7 @@ static void the_third_pass_through_the_relay_ends_the_session(void **state)
     assert_null(fake_port_op(SOCK_NONE, OP_CONNECT));
     assert_int_equal(fixture_reasons(fix, REASON_LOOP), 1);
     fixture_expect_log("leads back to this relay");
+    assert_int_equal(fixture_counter(fix, STAT_CONNECTS), 3); /* the fourth began none */
     for (size_t i = 0; i < 3; i++)
         end(fix, &passes[i]);
 }
