@@ -152,7 +152,7 @@ static void take(struct ban_store *store, struct ban *bans, size_t count)
                     "have no effect until others are over",
                     store->path, left, BANS_MAX);
     if (count > 0)
-        log_notice("state_file %s: %zu ban%s taken over, %zu over", store->path, added,
+        log_notice("state_file %s: %zu ban%s read, %zu expired", store->path, added,
                    added == 1 ? "" : "s", count - fresh);
 }
 

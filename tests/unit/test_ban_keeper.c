@@ -187,7 +187,7 @@ static void bans_outlive_a_restart(void **state)
     start();
     assert_int_equal(bans_count(kept.fix->relay.guard.bans), 2);
     expect_reset(kept.fix, "10.1.2.3", REASON_BANNED);
-    fixture_expect_log("2 bans taken over");
+    fixture_expect_log("2 bans read");
 }
 
 static void a_change_is_in_the_file_soon(void **state)
@@ -243,7 +243,7 @@ static void bans_that_are_over_at_the_start_are_left_out(void **state)
     assert_int_equal(ban_file_write(kept.fix->conf.state_file, bans, 2, NULL), ERR_OK);
     start();
     assert_int_equal(bans_count(kept.fix->relay.guard.bans), 1);
-    fixture_expect_log("1 ban taken over, 1 over");
+    fixture_expect_log("1 ban read, 1 expired");
 }
 
 static void a_damaged_file_is_put_aside_and_told(void **state)
