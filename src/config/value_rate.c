@@ -63,9 +63,15 @@ static bool check_parts(const char *text, const struct parts *parts, const char 
 {
     char quote[MISTAKE_QUOTE_MAX];
     mistake_quote(text, quote);
-    if (is_in_bits(text)) {
+    bool counts_bytes = strchr(example, 'B') != NULL;
+    if (is_in_bits(text) && counts_bytes) {
         str_addf(why, "%s counts bits; write bytes, such as %s (8 Mbit/s are about 1MB/s)",
                  quote, example);
+        return false;
+    }
+    if (is_in_bits(text)) {
+        str_addf(why, "%s counts bits, this key counts clients; write such as %s", quote,
+                 example);
         return false;
     }
     if (parts->unit == NULL && parts->word != NULL && parts->word[0] != '/' &&

@@ -248,6 +248,8 @@ static void a_rate_is_read_and_written_with_its_burst(void **state)
 
 static const struct bad_line bad_rates[] = {
     {"connect_rate = 10", "'10' does not say in which time; write " RATE_EXAMPLE},
+    {"connect_rate = 10mbps",
+     "'10mbps' counts bits, this key counts clients; write " RATE_EXAMPLE},
     {"connect_rate = 10 burst 20",
      "'10 burst 20' does not say in which time; write " RATE_EXAMPLE},
     {"connect_rate = 10 /s",
