@@ -276,7 +276,7 @@ static void stop_clients(struct endpoint *endpoint, bool also_answering)
     }
 }
 
-void endpoint_stop(struct endpoint *endpoint)
+void endpoint_release(struct endpoint *endpoint)
 {
     uint64_t deadline = os_mono_ms() + STOP_GRACE_MS;
     os_mutex_lock(&endpoint->lock);
@@ -289,7 +289,14 @@ void endpoint_stop(struct endpoint *endpoint)
     os_mutex_unlock(&endpoint->lock);
     local_listener_stop(endpoint->listener);
     os_thread_join(endpoint->thread);
+    local_listener_close(endpoint->listener);
+    endpoint->listener = NULL;
+}
 
+void endpoint_stop(struct endpoint *endpoint)
+{
+    if (endpoint->listener != NULL)
+        endpoint_release(endpoint);
     os_mutex_lock(&endpoint->lock);
     while (has_clients(endpoint))
         os_cond_wait(&endpoint->changed, &endpoint->lock, UINT32_MAX);
@@ -297,6 +304,5 @@ void endpoint_stop(struct endpoint *endpoint)
     os_mutex_unlock(&endpoint->lock);
     if (ended != NULL)
         os_thread_join(ended); /* it has joined the one before it, and that one its own */
-    local_listener_close(endpoint->listener);
     free(endpoint);
 }

@@ -8,7 +8,7 @@
  * Only the user of the relay and administrators are served. Workers of the relay are never waited
  * for, nor do they wait for a client.
  *
- * Threads: endpoint_start() and endpoint_stop() by one owner.
+ * Threads: endpoint_start(), endpoint_release() and endpoint_stop() by one owner.
  */
 #ifndef PAIRPORT_CONTROL_ENDPOINT_H
 #define PAIRPORT_CONTROL_ENDPOINT_H
@@ -23,8 +23,12 @@ struct endpoint; /* opaque */
 /* `path` is one of local_path(); `console` outlives the endpoint. Errors of local_listen(). */
 enum err endpoint_start(struct endpoint **out, const char *path, const struct console *console);
 
-/* Closes all clients, waits for their threads and removes the endpoint. Answers under way, such
- * as that of `shutdown`, are given 2 s to get through. */
+/* Closes all clients and removes the endpoint, so that another one can have its path. Answers under
+ * way, such as that of `shutdown`, are given 2 s to get through. Does not wait for a command that
+ * takes longer, as a `reload` from a disk that does not answer. Once. */
+void endpoint_release(struct endpoint *endpoint);
+
+/* The same, unless that was done, then waits for all threads and frees it. */
 void endpoint_stop(struct endpoint *endpoint);
 
 #endif

@@ -39,8 +39,8 @@ struct client {
 
 struct endpoint {
     const struct console *console;
-    struct local_listener *listener;
-    struct os_thread *thread;
+    struct local_listener *listener; /* NULL once it is released */
+    struct os_thread *thread;        /* takes clients; ends with the listener */
 
     struct os_mutex lock;   /* guards all below */
     struct os_cond changed; /* an answer is sent, or a client is gone */

@@ -429,20 +429,22 @@ static bool is_quick(void)
 }
 
 /* Whoever has taken over opens the endpoint now, under the same name. */
-static void release_endpoint(struct endpoint **endpoint)
+static void release_endpoint(struct endpoint *endpoint, bool *released)
 {
-    if (*endpoint != NULL && is_handed_over()) {
-        endpoint_stop(*endpoint);
-        *endpoint = NULL;
-    }
+    if (endpoint == NULL || *released || !is_handed_over())
+        return;
+    endpoint_release(endpoint);
+    *released = true;
 }
 
-static void wait_stopped(struct server *server, struct endpoint **endpoint)
+/* `endpoint` may be NULL. */
+static void wait_stopped(struct server *server, struct endpoint *endpoint)
 {
     uint64_t begun = os_mono_ms(), told = 0;
     char human[STR_HUMAN_MAX];
+    bool released = false;
     do {
-        release_endpoint(endpoint);
+        release_endpoint(endpoint, &released);
         uint64_t now = os_mono_ms();
         if (is_quick() && now >= begun + QUICK_STOP_MS)
             server_stop(server, true);
@@ -593,7 +595,7 @@ static void run_server(struct server *server, struct door *door, const char *gre
     wait_for_stop_request();
     if (!is_handed_over())
         manager_notify("STOPPING=1");
-    wait_stopped(server, &endpoint);
+    wait_stopped(server, endpoint);
 
     struct os_thread *end_guard = start_end_guard();
     publish(NULL);

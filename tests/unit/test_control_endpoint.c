@@ -403,6 +403,31 @@ static void an_answer_under_way_gets_through_a_stop(void **state)
     hang_up(&caller);
 }
 
+/* On Windows the name stays taken as long as one of its connections. */
+static void the_path_is_free_while_a_command_still_runs(void **state)
+{
+    (void)state;
+    struct caller caller;
+    struct endpoint *second;
+    console.shutdown = wait_at_gate;
+    gate.running = 0;
+    gate.open = false;
+    shut_down(&caller);
+    wait_until_running(1);
+    endpoint_release(endpoint);
+    if (!test_on_windows()) {
+        assert_int_equal(endpoint_start(&second, path, &console), ERR_OK);
+        endpoint_stop(second);
+    }
+    os_mutex_lock(&gate.lock);
+    gate.open = true;
+    os_cond_wake_all(&gate.changed);
+    os_mutex_unlock(&gate.lock);
+    endpoint_stop(endpoint);
+    endpoint = NULL;
+    hang_up(&caller);
+}
+
 static void a_second_endpoint_of_the_name_is_refused(void **state)
 {
     (void)state;
@@ -548,6 +573,7 @@ int main(void)
         TEST(a_client_that_goes_away_in_the_middle_does_no_harm),
         TEST(stopping_closes_the_clients_and_frees_the_path),
         TEST(an_answer_under_way_gets_through_a_stop),
+        TEST(the_path_is_free_while_a_command_still_runs),
         TEST(a_second_endpoint_of_the_name_is_refused),
         OTHER(an_answer_may_come_in_pieces),
         OTHER(what_is_no_answer_is_recognised),
