@@ -75,6 +75,9 @@ void port_submit(struct port *port, struct op *op);
 enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
                           uint32_t *got);
 
+/* The same, but what is received stays there, to be received again. */
+enum err port_peek_now(struct port *port, sock_t sock, void *buf, uint32_t len, uint32_t *got);
+
 /* Sends what the system takes at once, without an operation: ERR_OK with 0..len bytes in *sent
  * (less than len: the rest would have to wait), else the connection's error. By workers. Needs
  * an attached and connected socket without a WRITE in flight, and len > 0. */
@@ -87,6 +90,8 @@ struct port_move {
     uint32_t sent; /* of these, taken by the other socket */
     const unsigned char
         *rest;         /* the got - sent bytes that it did not take, in the caller's `buf` */
+    uint32_t left;     /* 0; a caller that receives only what was sent notes here how much of
+                          `got` it left with the system */
     enum err send_err; /* of the other socket, if it failed; the rest is then lost */
     bool drained;      /* nothing was left to receive; false: perhaps more is there */
 };

@@ -327,6 +327,42 @@ static void a_receive_without_operation_never_waits(void **state)
     net_close(peer);
 }
 
+static void what_was_only_looked_at_is_received_later(void **state)
+{
+    struct rig *rig = *state;
+    sock_t sock, peer;
+    rig_pair(rig, &sock, &peer);
+    unsigned char buf[64];
+    uint32_t got = 0;
+    for (int i = 0; i < 5; i++) {
+        assert_err(port_peek_now(rig->port, sock, buf, sizeof buf, &got), ERR_AGAIN);
+        assert_ok(net_send(peer, "look at this", 12, NET_PATIENCE_MS, NULL));
+        struct op wait = rig_op(OP_READ, sock, NULL, 0);
+        assert_ok(rig_do(rig, &wait));
+        for (uint32_t room = 4; room <= 64; room *= 4) {
+            assert_ok(port_peek_now(rig->port, sock, buf, room, &got));
+            assert_int_equal(got, room < 12 ? room : 12);
+            assert_memory_equal(buf, "look at this", got);
+        }
+        assert_ok(rig_do(rig, &wait)); /* it is still there */
+        assert_int_equal(receive_soon(rig, sock, buf, 5), 5);
+        assert_memory_equal(buf, "look ", 5);
+        assert_ok(port_peek_now(rig->port, sock, buf, sizeof buf, &got));
+        assert_int_equal(got, 7);
+        assert_int_equal(receive_soon(rig, sock, buf, 7), 7);
+        assert_memory_equal(buf, "at this", 7);
+    }
+    net_finish(peer);
+    struct op wait = rig_op(OP_READ, sock, NULL, 0);
+    assert_ok(rig_do(rig, &wait));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(port_peek_now(rig->port, sock, buf, sizeof buf, &got));
+        assert_int_equal(got, 0);
+    }
+    rig_close(rig->port, sock);
+    net_close(peer);
+}
+
 /* Bytes that come while no READ waits make no new edge later; they must be remembered. */
 static void bytes_that_come_between_reads_are_never_missed(void **state)
 {
@@ -453,6 +489,7 @@ int main(void)
         rig_test(a_read_without_length_sees_fin),
         rig_test(a_read_without_length_sees_a_reset),
         rig_test(a_receive_without_operation_never_waits),
+        rig_test(what_was_only_looked_at_is_received_later),
         rig_test(bytes_that_come_between_reads_are_never_missed),
         rig_test(an_urgent_byte_stays_in_the_stream_and_holds_nothing_back),
         rig_test(a_read_with_room_saves_a_call_where_the_port_says_so),

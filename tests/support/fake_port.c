@@ -388,6 +388,17 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
     return take_coming(used, buf, len, got);
 }
 
+enum err port_peek_now(struct port *port, sock_t sock, void *buf, uint32_t len, uint32_t *got)
+{
+    struct fake_sock *used = use_connected(port, sock, OP_READ);
+    fake_require(len > 0, "there is room to receive");
+    if (used->coming_len == 0)
+        return take_coming(used, buf, len, got);
+    *got = used->coming_len < len ? (uint32_t)used->coming_len : len;
+    memcpy(buf, used->coming, *got);
+    return ERR_OK;
+}
+
 enum err port_send_now(struct port *port, sock_t sock, const void *buf, uint32_t len,
                        uint32_t *sent)
 {

@@ -47,10 +47,10 @@ int end_of_stream(struct record *record, int code)
 }
 
 static ssize_t receive(struct port *port, struct worker *worker, sock_t sock, void *buf,
-                       uint32_t len)
+                       uint32_t len, int flags)
 {
     for (;;) {
-        ssize_t got = recv((int)sock, buf, len, 0);
+        ssize_t got = recv((int)sock, buf, len, flags);
         count_up(port, worker, reads);
         if (got >= 0 || errno != EINTR)
             return got;
@@ -63,7 +63,7 @@ void read_run(struct port *port, struct worker *worker, struct record *record, s
               bool unsure, uint32_t cancels)
 {
     for (;;) {
-        ssize_t got = receive(port, worker, op->sock, op->buf, op->len);
+        ssize_t got = receive(port, worker, op->sock, op->buf, op->len, 0);
         int code = got < 0 ? errno : 0;
         if (got > 0) {
             if ((size_t)got == op->len || unsure)
@@ -128,8 +128,9 @@ bool port_reads_into_buffers(void)
     return false;
 }
 
-enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
-                          uint32_t *got)
+/* With MSG_PEEK what is received stays there. */
+static inline __attribute__((always_inline)) enum err
+receive_now(struct port *port, sock_t sock, void *buf, uint32_t len, int flags, uint32_t *got)
 {
     struct worker *worker = worker_of(port);
     struct record *record = record_of(port, sock);
@@ -141,10 +142,10 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
     if (!maybe)
         return ERR_AGAIN;
 
-    ssize_t count = receive(port, worker, sock, buf, len);
+    ssize_t count = receive(port, worker, sock, buf, len, flags);
     int code = count < 0 ? errno : 0;
     if (count > 0) {
-        if ((size_t)count == len || unsure)
+        if ((size_t)count == len || unsure || flags == MSG_PEEK)
             add_flags(record, READABLE);
         *got = (uint32_t)count;
         return ERR_OK;
@@ -161,6 +162,17 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
     }
     *got = 0;
     return error_from_errno(end_of_stream(record, code));
+}
+
+enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
+                          uint32_t *got)
+{
+    return receive_now(port, sock, buf, len, 0, got);
+}
+
+enum err port_peek_now(struct port *port, sock_t sock, void *buf, uint32_t len, uint32_t *got)
+{
+    return receive_now(port, sock, buf, len, MSG_PEEK, got);
 }
 
 /* ---- WRITE ---- */

@@ -27,12 +27,12 @@ static enum outcome received(struct op *op, uint32_t bytes)
 
 /* The socket is non-blocking, so a call without OVERLAPPED takes what is there or fails. It
  * leaves no packet, whatever the socket's notification mode. */
-enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
-                          uint32_t *got)
+static enum err receive(struct port *port, sock_t sock, void *buf, uint32_t len, int flags,
+                        uint32_t *got)
 {
     int room = len > INT_MAX ? INT_MAX : (int)len;
     counts_add(port, COUNT_READS);
-    int count = recv((SOCKET)sock, buf, room, 0);
+    int count = recv((SOCKET)sock, buf, room, flags);
     if (count == SOCKET_ERROR) {
         int code = WSAGetLastError();
         return code == WSAEWOULDBLOCK ? ERR_AGAIN : error_from_wsa(code);
@@ -41,6 +41,17 @@ enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t le
         return ERR_RESET;
     *got = (uint32_t)count;
     return ERR_OK;
+}
+
+enum err port_receive_now(struct port *port, sock_t sock, void *buf, uint32_t len,
+                          uint32_t *got)
+{
+    return receive(port, sock, buf, len, 0, got);
+}
+
+enum err port_peek_now(struct port *port, sock_t sock, void *buf, uint32_t len, uint32_t *got)
+{
+    return receive(port, sock, buf, len, MSG_PEEK, got);
 }
 
 enum outcome read_start(struct port *port, struct op *op)
