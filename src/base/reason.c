@@ -94,6 +94,7 @@ bool reason_is_refusal(enum reason reason)
     case REASON_HOLD_TIMEOUT:
     case REASON_UPSTREAM_DOWN:
     case REASON_LOOP:
+    case REASON_SESSION_NO_MEMORY:
     case REASON_NO_PORTS: /* the client was held through all the tries */
     case REASON_IDLE_TIMEOUT:
     case REASON_HALF_CLOSE_TIMEOUT:

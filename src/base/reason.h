@@ -92,6 +92,8 @@
     X(REASON_NO_DESCRIPTORS, "no_descriptors", "relay", "limit",                               \
       "the process has no descriptors left")                                                   \
     X(REASON_NO_MEMORY, "no_memory", "relay", "limit", "the system has no memory left")        \
+    X(REASON_SESSION_NO_MEMORY, "no_memory", "relay", "error",                                 \
+      "the system had no memory left for the session's connections")                           \
     X(REASON_LOOP, "loop", "relay", "loop",                                                    \
       "the session came through this relay itself more than twice")                            \
     X(REASON_NO_PORTS, "no_ports", "relay", "error",                                           \
@@ -125,6 +127,9 @@ const char *reason_who(enum reason reason);      /* "client", "upstream", "relay
 const char *reason_how(enum reason reason);      /* "fin", "reset", "timeout", "limit", ... */
 const char *reason_sentence(enum reason reason); /* "the client reset its connection" */
 const char *phase_word(enum phase phase);        /* "accept", "held", "connect", "data", ... */
+
+/* REASON_NO_MEMORY is a client that was turned away, REASON_SESSION_NO_MEMORY a session that
+ * failed; both say `no_memory`, and are counted apart. All other words are unique. */
 
 /* True where the client was turned away before any upstream was tried: it counts as refused,
  * not as a session that failed. */

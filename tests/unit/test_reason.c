@@ -27,6 +27,7 @@ static void an_open_session_has_reason_zero(void **state)
     assert_string_equal(reason_how(REASON_NONE), "open");
 }
 
+/* A refusal and an end are counted apart: there one word does for both. */
 static void words_are_words_and_differ(void **state)
 {
     (void)state;
@@ -35,7 +36,8 @@ static void words_are_words_and_differ(void **state)
         assert_int_not_equal(strlen(word), 0);
         assert_int_equal(strspn(word, "abcdefghijklmnopqrstuvwxyz_"), strlen(word));
         for (int j = 0; j < i; j++)
-            assert_string_not_equal(word, reason_word((enum reason)j));
+            if (reason_is_refusal((enum reason)j) == reason_is_refusal((enum reason)i))
+                assert_string_not_equal(word, reason_word((enum reason)j));
     }
 }
 
