@@ -18,7 +18,8 @@ const char *session_upstream_name(const struct server_session_info *info,
 
 static bool is_paced(const struct server_flow_info *flow)
 {
-    return flow->park != FLOW_NOT_PARKED && flow->park != FLOW_FROZEN;
+    return flow->park != FLOW_NOT_PARKED && flow->park != FLOW_FROZEN &&
+           flow->park != FLOW_NO_BUFFER;
 }
 
 const char *session_state(const struct server_session_info *info)
@@ -38,6 +39,7 @@ const char *session_park_word(const struct server_flow_info *flow, bool up)
     case FLOW_PACED_CLIENT: return up ? "rate_up_per_client" : "rate_down_per_client";
     case FLOW_PACED_ROUTE: return up ? "rate_up_per_route" : "rate_down_per_route";
     case FLOW_FROZEN: return "frozen";
+    case FLOW_NO_BUFFER: return "no_memory";
     }
     return NULL;
 }

@@ -46,6 +46,9 @@ static void add_park(const struct server_flow_info *flow, bool up, struct grid *
     if (flow->park == FLOW_FROZEN)
         grid_cell(grid, "%s, until the route is resumed; for %s so far", up ? "up" : "down",
                   since);
+    else if (flow->park == FLOW_NO_BUFFER)
+        grid_cell(grid, "%s, since memory is out and the other side takes nothing",
+                  up ? "up" : "down");
     else
         grid_cell(grid, "%s, for room in %s; for %s so far, goes on in %s", up ? "up" : "down",
                   session_park_word(flow, up), since,

@@ -20,6 +20,7 @@ static unsigned class_for(uint32_t size)
 void buffers_init(struct buffers *buffers)
 {
     memset(buffers, 0, sizeof *buffers);
+    buffers->pages = (struct slab_pages){os_pages_alloc, os_pages_free};
     for (unsigned i = 0; i < BUFFER_CLASSES; i++)
         slab_init(&buffers->classes[i].slab, class_bytes(i), 4096, os_slab_pages());
 }
@@ -28,6 +29,34 @@ void buffers_destroy(struct buffers *buffers)
 {
     for (unsigned i = 0; i < BUFFER_CLASSES; i++)
         slab_destroy(&buffers->classes[i].slab);
+}
+
+void buffers_close_cache(struct buffers *buffers, struct buffer_cache *cache)
+{
+    if (cache->scratch != NULL)
+        buffers->pages.free(cache->scratch, BUFFER_LARGEST);
+    if (cache->reserve != NULL)
+        buffers->pages.free(cache->reserve, BUFFER_LARGEST);
+    cache->scratch = cache->reserve = NULL;
+}
+
+enum err buffers_open_cache(struct buffers *buffers, struct buffer_cache *cache)
+{
+    cache->scratch = buffers->pages.alloc(BUFFER_LARGEST);
+    cache->reserve = buffers->pages.alloc(BUFFER_LARGEST);
+    if (cache->scratch != NULL && cache->reserve != NULL)
+        return ERR_OK;
+    buffers_close_cache(buffers, cache);
+    return ERR_NOMEM;
+}
+
+bool buffers_refill(struct buffers *buffers, struct buffer_cache *cache, uint64_t now_ms)
+{
+    if (cache->reserve == NULL && cache->reserve_ms != now_ms) {
+        cache->reserve_ms = now_ms;
+        cache->reserve = buffers->pages.alloc(BUFFER_LARGEST);
+    }
+    return cache->reserve != NULL;
 }
 
 static void count_used(struct buffer_cache *cache, int64_t n)
@@ -53,6 +82,26 @@ struct buffer buffers_take(struct buffers *buffers, struct buffer_cache *cache, 
     return buffer;
 }
 
+struct buffer buffers_keep_scratch(struct buffer_cache *cache)
+{
+    assert(cache->reserve != NULL);
+    struct buffer buffer = {cache->scratch, BUFFER_OF_WORKER};
+    cache->scratch = cache->reserve;
+    cache->reserve = NULL;
+    count_used(cache, 1);
+    return buffer;
+}
+
+/* To the worker that gives it, if that lacks its reserve. */
+static void give_to_worker(struct buffers *buffers, struct buffer_cache *cache,
+                           unsigned char *bytes)
+{
+    if (cache->reserve == NULL)
+        cache->reserve = bytes;
+    else
+        buffers->pages.free(bytes, BUFFER_LARGEST);
+}
+
 static void give_back(struct buffer_class *class, unsigned char *bytes)
 {
     os_mutex_lock(&class->lock);
@@ -66,8 +115,10 @@ void buffers_give(struct buffers *buffers, struct buffer_cache *cache, struct bu
         return;
     count_used(cache, -1);
     unsigned class = buffer->class;
-    if (class_bytes(class) <= BUFFER_CACHED_MAX &&
-        cache->classes[class].count < BUFFER_CACHE_DEPTH)
+    if (class == BUFFER_OF_WORKER)
+        give_to_worker(buffers, cache, buffer->bytes);
+    else if (class_bytes(class) <= BUFFER_CACHED_MAX &&
+             cache->classes[class].count < BUFFER_CACHE_DEPTH)
         cache->classes[class].free[cache->classes[class].count++] = buffer->bytes;
     else
         give_back(&buffers->classes[class], buffer->bytes);

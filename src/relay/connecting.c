@@ -30,6 +30,7 @@ static enum reason reason_of(enum err err)
     case ERR_NO_FAMILY:
     case ERR_UNREACHABLE: return REASON_CONNECT_UNREACHABLE;
     case ERR_NO_PORTS: return REASON_NO_PORTS;
+    case ERR_NOMEM: return REASON_SESSION_NO_MEMORY;
     default: return REASON_CONNECT_ERROR;
     }
 }

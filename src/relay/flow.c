@@ -30,6 +30,9 @@
 /* A READ that has waited in a buffer for so long gives it back. */
 #define FLOW_IDLE_MS 2000
 
+/* A flow that waits since memory is out tries again after so long. */
+#define FLOW_NO_BUFFER_MS 100
+
 /* Moved in one turn before others have theirs. */
 #define FLOW_TURN_BYTES (1024 * 1024u)
 
@@ -136,14 +139,41 @@ static enum flow_event send_rest(struct flow *flow, struct worker *worker, unsig
     return FLOW_STALLS;
 }
 
+static enum flow_event park(struct flow *flow, struct worker *worker, enum flow_park why)
+{
+    if (flow->kept == 0)
+        give_buffer(flow, worker);
+    flow->park = why;
+    flow->parked_ms = worker->now_ms;
+    return FLOW_PARKED;
+}
+
+/* There is no buffer, or the worker has no reserve: then the rest was not received. */
+ASIDE static enum flow_event keep_without_buffer(struct flow *flow, struct worker *worker,
+                                                 const struct port_move *move)
+{
+    uint32_t len = move->got - move->sent;
+    if (move->left > 0) {
+        flow_log_no_buffer(flow, worker, len, "its bytes wait with the system");
+        flow->park_until_ms = worker->now_ms + FLOW_NO_BUFFER_MS;
+        return park(flow, worker, FLOW_NO_BUFFER);
+    }
+    size_t at = (size_t)(move->rest - worker->cache.scratch);
+    flow_log_no_buffer(flow, worker, len, "the worker's reserve is used");
+    flow->buffer = buffers_keep_scratch(&worker->cache);
+    return send_rest(flow, worker, flow->buffer.bytes + at, len);
+}
+
 /* The sink has no room for all of it right now: keeps the rest and waits. */
 static enum flow_event keep_rest(struct flow *flow, struct worker *worker,
-                                 const unsigned char *rest, uint32_t len)
+                                 const struct port_move *move)
 {
-    flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, len);
+    uint32_t len = move->got - move->sent;
+    if (move->left == 0)
+        flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, len);
     if (flow->buffer.bytes == NULL)
-        return die(flow, worker, FLOW_NO_MEMORY, ERR_NOMEM);
-    memcpy(flow->buffer.bytes, rest, len);
+        return keep_without_buffer(flow, worker, move);
+    memcpy(flow->buffer.bytes, move->rest, len);
     return send_rest(flow, worker, flow->buffer.bytes, len);
 }
 
@@ -160,13 +190,22 @@ static uint32_t grow_room(struct flow *flow)
     return flow->room;
 }
 
+/* What is received now and has to be kept finds a place. */
+INLINE bool has_place(struct worker *worker)
+{
+    return buffers_have_reserve(&worker->cache) ||
+           buffers_refill(&worker->relay->buffers, &worker->cache, worker->now_ms);
+}
+
 /* Receives up to `most` bytes and sends them on. False: *event is what that came to, when
  * `moved` bytes were moved before in this turn. */
 INLINE bool move_piece(struct flow *flow, struct worker *worker, uint32_t most, uint32_t moved,
                        struct port_move *move, enum flow_event *event)
 {
-    enum err err = port_move_now(worker->relay->port, flow->source, flow->sink, worker->scratch,
-                                 most, move);
+    enum err err = has_place(worker)
+                       ? port_move_now(worker->relay->port, flow->source, flow->sink,
+                                       worker->cache.scratch, most, move)
+                       : flow_move_taken(flow, worker, most, move);
     if (err == ERR_AGAIN) {
         *event = wait_for_bytes(flow, worker, moved);
         return false;
@@ -187,19 +226,10 @@ INLINE bool move_piece(struct flow *flow, struct worker *worker, uint32_t most, 
         return false;
     }
     if (move->sent < move->got) {
-        *event = keep_rest(flow, worker, move->rest, move->got - move->sent);
+        *event = keep_rest(flow, worker, move);
         return false;
     }
     return true;
-}
-
-static enum flow_event park(struct flow *flow, struct worker *worker, enum flow_park why)
-{
-    if (flow->kept == 0)
-        give_buffer(flow, worker);
-    flow->park = why;
-    flow->parked_ms = worker->now_ms;
-    return FLOW_PARKED;
 }
 
 static enum flow_event park_paced(struct flow *flow, struct worker *worker)
@@ -230,7 +260,7 @@ ASIDE static enum flow_event pump_paced(struct flow *flow, struct worker *worker
         struct port_move move = {.got = 0};
         enum flow_event event;
         bool goes_on = move_piece(flow, worker, most, moved, &move, &event);
-        flow_pace_passed(flow, move.got, worker->now_ms);
+        flow_pace_passed(flow, move.got - move.left, worker->now_ms);
         if (!goes_on)
             return event;
         moved += move.got;

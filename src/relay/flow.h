@@ -28,6 +28,11 @@
  * pair's timer has it go on. (Only bytes that came into the buffer of a READ N while the route
  * was being frozen wait in that buffer.)
  *
+ * No flow receives what it has no place for. While memory is out and the worker's reserve is used
+ * up (buffers.h), a flow looks at what is there, sends it, and only then receives as much as the
+ * sink took. One whose sink takes less is parked and tries again after a moment; its bytes wait
+ * with the system.
+ *
  * Threads: call with the lock of its pair held.
  */
 #ifndef PAIRPORT_RELAY_FLOW_H
@@ -80,7 +85,7 @@ struct flow {
     uint32_t granted;       /* bytes that it may move, taken from the buckets in advance */
     struct bucket bucket;   /* what the session may move in this direction */
     uint64_t parked_ms;     /* clock when it was parked */
-    uint64_t park_until_ms; /* when it goes on, if it is paced */
+    uint64_t park_until_ms; /* when it goes on, unless it is FROZEN */
 };
 
 /* What a finished operation of a flow came to. */
@@ -91,7 +96,6 @@ enum flow_event {
     FLOW_FINISHED,      /* FIN came and was passed on: the flow is SHUT */
     FLOW_SOURCE_FAILED, /* the source failed: DEAD */
     FLOW_SINK_FAILED,   /* the sink failed: DEAD */
-    FLOW_NO_MEMORY,     /* no buffer could be had: DEAD */
     FLOW_ENDED          /* it was DEAD before; nothing of it is in flight any more */
 };
 
@@ -105,8 +109,8 @@ void flow_wait_early(struct flow *flow, sock_t sock, struct worker *worker);
 /* That wait came out. False: with an error. */
 bool flow_take_early(struct flow *flow);
 
-/* Keeps bytes of the source, `before` and then `bytes`, that go to the sink first of all. False:
- * no memory. Once. */
+/* Keeps bytes of the source, `before` and then `bytes`, that go to the sink first of all. `bytes`
+ * may be in the worker's scratch buffer, `before` not. False: no memory, and no reserve. Once. */
 bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned char *before,
                      size_t before_len, const unsigned char *bytes, size_t len);
 
@@ -134,6 +138,13 @@ enum flow_event flow_go_on(struct flow *flow, struct worker *worker);
 bool flow_may_go_on(const struct flow *flow, uint64_t now_ms);
 
 static inline bool flow_is_paced(const struct flow *flow)
+{
+    return flow->park != FLOW_NOT_PARKED && flow->park != FLOW_FROZEN &&
+           flow->park != FLOW_NO_BUFFER;
+}
+
+/* Parked, and goes on at park_until_ms. */
+static inline bool flow_has_time(const struct flow *flow)
 {
     return flow->park != FLOW_NOT_PARKED && flow->park != FLOW_FROZEN;
 }

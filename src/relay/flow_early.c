@@ -74,11 +74,13 @@ bool flow_keep_early(struct flow *flow, struct worker *worker, const unsigned ch
     assert(flow->state == FLOW_NEW && flow->early == 0);
     flow->early = (uint32_t)(before_len + len);
     flow->buffer = buffers_take(&worker->relay->buffers, &worker->cache, flow->early);
+    if (flow->buffer.bytes == NULL && buffers_have_reserve(&worker->cache))
+        flow->buffer = buffers_keep_scratch(&worker->cache);
     if (flow->buffer.bytes == NULL)
         return false;
+    if (len > 0)
+        memmove(flow->buffer.bytes + before_len, bytes, len); /* maybe within one buffer */
     if (before_len > 0)
         memcpy(flow->buffer.bytes, before, before_len);
-    if (len > 0)
-        memcpy(flow->buffer.bytes + before_len, bytes, len);
     return true;
 }

@@ -31,6 +31,6 @@ void flow_get_info(const struct flow *flow, uint64_t now_ms, struct server_flow_
     out->park = flow->park;
     if (flow->park != FLOW_NOT_PARKED)
         out->parked_ms = elapsed_ms(now_ms, flow->parked_ms);
-    if (flow_is_paced(flow))
+    if (flow_has_time(flow))
         out->park_left_ms = elapsed_ms(flow->park_until_ms, now_ms);
 }

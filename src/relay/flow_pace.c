@@ -127,7 +127,8 @@ bool flow_may_go_on(const struct flow *flow, uint64_t now_ms)
     case FLOW_FROZEN: return !pace_is_frozen(flow->pair->route);
     case FLOW_PACED_SESSION:
     case FLOW_PACED_CLIENT:
-    case FLOW_PACED_ROUTE: break;
+    case FLOW_PACED_ROUTE:
+    case FLOW_NO_BUFFER: break;
     }
     return now_ms >= flow->park_until_ms;
 }

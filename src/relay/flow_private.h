@@ -23,4 +23,13 @@ static inline void flow_submit(struct flow *flow, struct worker *worker, enum op
     port_submit(worker->relay->port, &flow->op);
 }
 
+/* port_move_now() where what the sink does not take would find no place: only what it took is
+ * received. move->rest is NULL; move->left tells how many bytes stay with the system. */
+enum err flow_move_taken(struct flow *flow, struct worker *worker, uint32_t most,
+                         struct port_move *move);
+
+/* One line, limited: there is no buffer for `len` bytes, and what becomes of them. */
+void flow_log_no_buffer(const struct flow *flow, struct worker *worker, uint32_t len,
+                        const char *what_now);
+
 #endif

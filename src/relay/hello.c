@@ -175,15 +175,18 @@ static struct hello_step receive(struct pair *pair, struct worker *worker)
 {
     for (;;) {
         uint32_t got;
-        enum err err = port_receive_now(worker->relay->port, pair->client.sock, worker->scratch,
-                                        HELLO_ROOM, &got);
+        /* What follows the header needs a place, see flow_keep_early(). */
+        if (!buffers_refill(&worker->relay->buffers, &worker->cache, worker->now_ms))
+            return refused(REASON_NO_MEMORY);
+        enum err err = port_receive_now(worker->relay->port, pair->client.sock,
+                                        worker->cache.scratch, HELLO_ROOM, &got);
         if (err == ERR_AGAIN)
             return waits;
         if (err != ERR_OK)
             return refused(REASON_CLIENT_RESET);
         if (got == 0)
             return at_end(pair, worker, REASON_PROXY_INVALID);
-        struct hello_step step = take(pair, worker, worker->scratch, got);
+        struct hello_step step = take(pair, worker, worker->cache.scratch, got);
         if (step.state != HELLO_WAITS)
             return step;
     }

@@ -29,6 +29,7 @@ static void each_log(struct relay *relay,
                                      const char *what))
 {
     account(&relay->descriptor_log, LOG_ERROR, "listeners that can't take clients");
+    account(&relay->memory_log, LOG_ERROR, "memory that sessions did not get");
     account(&relay->guard.ban_log, LOG_WARNING, "clients banned by ban_after");
     for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
         struct relay_route *route = relay->routes[i];

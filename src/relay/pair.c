@@ -60,6 +60,7 @@ static enum reason failure_reason(bool client, enum err err)
     case ERR_CLOSED: return client ? REASON_CLIENT_RESET : REASON_UPSTREAM_RESET;
     case ERR_TIMEDOUT:
     case ERR_UNREACHABLE: return client ? REASON_CLIENT_LOST : REASON_UPSTREAM_LOST;
+    case ERR_NOMEM: return REASON_SESSION_NO_MEMORY;
     default: return client ? REASON_CLIENT_ERROR : REASON_UPSTREAM_ERROR;
     }
 }
@@ -132,9 +133,6 @@ void pair_flow_event(struct pair *pair, struct worker *worker, struct flow *flow
         break;
     case FLOW_SINK_FAILED:
         pair_side_failed(pair, worker, up ? &pair->upstream : &pair->client, flow->err);
-        break;
-    case FLOW_NO_MEMORY:
-        pair_side_failed(pair, worker, up ? &pair->client : &pair->upstream, ERR_NOMEM);
         break;
     }
 }

@@ -80,7 +80,7 @@ static void consider_silence(struct pair *pair, uint64_t now_ms, struct pair_dea
         return;
     }
     if (conf->first_byte_timeout_ms > 0 && flow_received(&pair->up) == 0 &&
-        !flow_is_paced(&pair->up))
+        !flow_has_time(&pair->up))
         consider(nearest, REASON_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms,
                  elapsed_ms(now_ms, larger(pair->connected_ms, pair->thawed_ms)));
     consider(nearest, REASON_IDLE_TIMEOUT, conf->idle_timeout_ms, quiet);

@@ -85,6 +85,13 @@ static void log_end(const struct pair *pair, uint64_t now_ms)
              (unsigned long long)pair->connect_us, pair_tries(pair));
 }
 
+static void log_no_memory(const struct pair *pair)
+{
+    log_limited(&pair->relay->memory_log, LOG_ERROR, "route '%s': session %llu ended: %s",
+                pair->route->conf->name, (unsigned long long)pair->id,
+                reason_sentence(pair->reason));
+}
+
 void pair_release(struct pair *pair, struct worker *worker)
 {
     assert(pair->closing && pair->in_flight == 0 && !pair->released);
@@ -114,6 +121,8 @@ void pair_bury(struct pair *pair, struct worker *worker)
     table_remove(&relay->table, pair);
     timers_disarm(&relay->timers, &pair->timer);
     log_end(pair, worker->now_ms);
+    if (pair->reason == REASON_SESSION_NO_MEMORY)
+        log_no_memory(pair);
 
     stat_add_reason(relay->stat, worker->number, route->scope, pair->reason);
     if (!reason_is_refusal(pair->reason)) {

@@ -29,9 +29,9 @@ static void arm_timer(struct pair *pair, struct worker *worker)
         return; /* it is armed for now, and not to be put off */
     struct timers *timers = &worker->relay->timers;
     uint64_t due = pair->look_ms;
-    if (flow_is_paced(&pair->up) && pair->up.park_until_ms < due)
+    if (flow_has_time(&pair->up) && pair->up.park_until_ms < due)
         due = pair->up.park_until_ms;
-    if (flow_is_paced(&pair->down) && pair->down.park_until_ms < due)
+    if (flow_has_time(&pair->down) && pair->down.park_until_ms < due)
         due = pair->down.park_until_ms;
     timers_arm(timers, &pair->timer, due);
     /* Somebody who armed it for now, without the lock, must not have been overruled: see pace.c. */
@@ -124,10 +124,12 @@ static void look_at_held(struct pair *pair, struct worker *worker)
     if (pair->client.reset)
         return;
     enum reason over = REASON_QUEUE_DISPLACED;
-    if (atomic_load(&pair->displaced) || waiting_left_ms(pair, worker->now_ms, &over) == 0)
+    if (atomic_load(&pair->displaced) || waiting_left_ms(pair, worker->now_ms, &over) == 0) {
         pair_cut(pair, worker, over);
-    else
+    } else {
+        waiting_listen(pair, worker); /* in vain it was only where memory was out */
         pair_arm_waiting(pair, worker);
+    }
 }
 
 static void set_options(const struct pair *pair, sock_t sock, bool nodelay, bool keepalive)

@@ -92,8 +92,7 @@ static enum err init_routes(struct relay *relay)
 static void free_workers(struct relay *relay)
 {
     for (unsigned i = 0; i < relay->worker_count; i++)
-        if (relay->workers[i].scratch != NULL)
-            os_pages_free(relay->workers[i].scratch, BUFFER_LARGEST);
+        buffers_close_cache(&relay->buffers, &relay->workers[i].cache);
     free(relay->workers);
 }
 
@@ -106,8 +105,7 @@ static enum err init_workers(struct relay *relay)
         struct worker *worker = &relay->workers[i];
         worker->relay = relay;
         worker->number = i;
-        worker->scratch = os_pages_alloc(BUFFER_LARGEST); /* resident as far as it is used */
-        if (worker->scratch == NULL) {
+        if (buffers_open_cache(&relay->buffers, &worker->cache) != ERR_OK) {
             free_workers(relay);
             return ERR_NOMEM;
         }

@@ -113,7 +113,8 @@ struct relay {
     uint64_t started_ms;
     _Atomic uint64_t next_id; /* of sessions; the first is 1 */
     struct lifecycle lifecycle;
-    struct log_limit descriptor_log; /* out of descriptors or memory */
+    struct log_limit descriptor_log; /* listeners out of descriptors or memory */
+    struct log_limit memory_log;     /* sessions without memory */
     struct gauges gauges;
 };
 

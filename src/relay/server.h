@@ -247,7 +247,8 @@ enum flow_park {
     FLOW_PACED_SESSION, /* rate_up or rate_down has no room */
     FLOW_PACED_CLIENT,  /* rate_up_per_client or rate_down_per_client */
     FLOW_PACED_ROUTE,   /* rate_up_per_route or rate_down_per_route */
-    FLOW_FROZEN         /* its route is frozen */
+    FLOW_FROZEN,        /* its route is frozen */
+    FLOW_NO_BUFFER      /* memory is out, and its sink has no room */
 };
 
 /* One direction of a session. */

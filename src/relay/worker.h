@@ -39,7 +39,6 @@ struct worker {
     unsigned number;
     uint64_t now_ms; /* monotonic, of this turn */
     struct buffer_cache cache;
-    unsigned char *scratch; /* owned, BUFFER_LARGEST bytes: what is on its way right now */
     struct connect_failure connect_failure;
     struct hello_refusal hello_refusal;
     const char *hello_why; /* of the refusal that is about to be noted; NULL: none */

@@ -13,11 +13,32 @@ struct rig {
     struct buffer_cache cache, other;
 };
 
+/* Scratch buffers and reserves that are not freed. */
+static int chunks;
+static bool chunks_are_out;
+
+static void *take_chunk(size_t size)
+{
+    if (chunks_are_out)
+        return NULL;
+    chunks++;
+    return os_slab_pages().alloc(size);
+}
+
+static void free_chunk(void *memory, size_t size)
+{
+    chunks--;
+    os_slab_pages().free(memory, size);
+}
+
 static int set_up(void **state)
 {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
     buffers_init(&rig->buffers);
+    chunks = 0;
+    chunks_are_out = false;
+    rig->buffers.pages = (struct slab_pages){take_chunk, free_chunk};
     *state = rig;
     return 0;
 }
@@ -26,6 +47,9 @@ static int tear_down(void **state)
 {
     struct rig *rig = *state;
     assert_int_equal(atomic_load(&rig->cache.used) + atomic_load(&rig->other.used), 0);
+    buffers_close_cache(&rig->buffers, &rig->cache);
+    buffers_close_cache(&rig->buffers, &rig->other);
+    assert_int_equal(chunks, 0);
     buffers_empty_cache(&rig->buffers, &rig->cache);
     buffers_empty_cache(&rig->buffers, &rig->other);
     for (unsigned i = 0; i < BUFFER_CLASSES; i++)
@@ -132,6 +156,55 @@ static void without_memory_there_is_no_buffer_and_nothing_is_counted(void **stat
     assert_int_equal(atomic_load(&rig->cache.used), 0);
 }
 
+static void a_flow_may_keep_the_scratch_buffer_and_the_reserve_takes_its_place(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(buffers_open_cache(&rig->buffers, &rig->cache), ERR_OK);
+    unsigned char *scratch = rig->cache.scratch, *reserve = rig->cache.reserve;
+    memset(scratch, 7, BUFFER_LARGEST);
+    struct buffer buffer = buffers_keep_scratch(&rig->cache);
+    assert_ptr_equal(buffer.bytes, scratch);
+    assert_ptr_equal(rig->cache.scratch, reserve);
+    assert_false(buffers_have_reserve(&rig->cache));
+    assert_int_equal(atomic_load(&rig->cache.used), 1);
+    buffers_give(&rig->buffers, &rig->cache, &buffer);
+    assert_null(buffer.bytes);
+    assert_ptr_equal(rig->cache.reserve, scratch);
+    assert_int_equal(chunks, 2);
+}
+
+static void what_was_a_scratch_buffer_is_freed_by_a_worker_that_has_its_reserve(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(buffers_open_cache(&rig->buffers, &rig->cache), ERR_OK);
+    assert_int_equal(buffers_open_cache(&rig->buffers, &rig->other), ERR_OK);
+    struct buffer buffer = buffers_keep_scratch(&rig->cache);
+    buffers_give(&rig->buffers, &rig->other, &buffer);
+    assert_int_equal(chunks, 3);
+}
+
+static void a_reserve_is_asked_for_once_in_a_while_until_there_is_one(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(buffers_open_cache(&rig->buffers, &rig->cache), ERR_OK);
+    struct buffer buffer = buffers_keep_scratch(&rig->cache);
+    chunks_are_out = true;
+    assert_false(buffers_refill(&rig->buffers, &rig->cache, 100));
+    chunks_are_out = false;
+    assert_false(buffers_refill(&rig->buffers, &rig->cache, 100));
+    assert_true(buffers_refill(&rig->buffers, &rig->cache, 101));
+    assert_true(buffers_refill(&rig->buffers, &rig->cache, 101));
+    assert_int_equal(chunks, 3);
+    buffers_give(&rig->buffers, &rig->cache, &buffer);
+}
+
+static void without_memory_for_both_a_cache_does_not_open(void **state)
+{
+    struct rig *rig = *state;
+    chunks_are_out = true;
+    assert_int_equal(buffers_open_cache(&rig->buffers, &rig->cache), ERR_NOMEM);
+}
+
 #define BUFFERS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -144,6 +217,10 @@ int main(void)
         BUFFERS_TEST(what_one_worker_takes_another_may_give),
         BUFFERS_TEST(memory_that_is_held_is_counted_and_given_back),
         BUFFERS_TEST(without_memory_there_is_no_buffer_and_nothing_is_counted),
+        BUFFERS_TEST(a_flow_may_keep_the_scratch_buffer_and_the_reserve_takes_its_place),
+        BUFFERS_TEST(what_was_a_scratch_buffer_is_freed_by_a_worker_that_has_its_reserve),
+        BUFFERS_TEST(a_reserve_is_asked_for_once_in_a_while_until_there_is_one),
+        BUFFERS_TEST(without_memory_for_both_a_cache_does_not_open),
     };
     return cmocka_run_group_tests_name("relay_buffers", tests, NULL, NULL);
 }

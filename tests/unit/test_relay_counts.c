@@ -60,7 +60,8 @@ static void a_connect_that_ends_for_lack_of_memory_is_a_session_that_failed(void
     fake_port_finish(fixture_op(SOCK_NONE, OP_CONNECT), ERR_NOMEM, 0);
     fixture_pump(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
-    assert_int_equal(fixture_reasons(fix, REASON_CONNECT_ERROR), 1);
+    assert_int_equal(fixture_reasons(fix, REASON_SESSION_NO_MEMORY), 1);
+    assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 1);
 }
 
 static void without_local_ports_a_session_fails_after_its_tries(void **state)
@@ -76,16 +77,28 @@ static void without_local_ports_a_session_fails_after_its_tries(void **state)
     assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 1);
 }
 
-static void without_memory_for_a_buffer_both_sides_are_reset(void **state)
+/* Counted as an end, not as a refusal: the sums of the teardown show it. */
+static void a_session_whose_connection_lacks_memory_ends_and_says_so(void **state)
 {
     struct fixture *fix = *state;
+    fixture_gather_log();
     struct session s = fixture_session(fix);
-    fix->relay.buffers.classes[0].slab.pages.alloc = no_pages;
-    fixture_arrive(fix, s.client, "nowhere to keep it");
+    fixture_arrive_error(fix, s.client, ERR_NOMEM);
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
-    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_ERROR), 1);
+    assert_int_equal(fixture_reasons(fix, REASON_SESSION_NO_MEMORY), 1);
+    fixture_expect_log("error route 'game': session 1 ended: the system had no memory left");
+
+    s = fixture_session(fix);
+    fixture_arrive(fix, s.upstream, "down");
+    fake_port_finish(fixture_op(s.client, OP_WRITE), ERR_NOMEM, 0);
+    fixture_pump(fix);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_reasons(fix, REASON_SESSION_NO_MEMORY), 2);
+    assert_int_equal(fixture_reasons(fix, REASON_NO_MEMORY), 0);
+    assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 2);
+    fixture_expect_log("reason=no_memory phase=data");
 }
 
 static void without_memory_for_a_pair_the_client_is_refused_and_the_listener_rests(void **state)
@@ -142,7 +155,7 @@ int main(void)
         COUNT_TEST(a_socket_that_can_not_be_attached_is_closed_again),
         COUNT_TEST(a_connect_that_ends_for_lack_of_memory_is_a_session_that_failed),
         COUNT_TEST(without_local_ports_a_session_fails_after_its_tries),
-        COUNT_TEST(without_memory_for_a_buffer_both_sides_are_reset),
+        COUNT_TEST(a_session_whose_connection_lacks_memory_ends_and_says_so),
         COUNT_TEST(without_memory_for_a_pair_the_client_is_refused_and_the_listener_rests),
         COUNT_TEST(a_client_that_comes_while_the_relay_stops_is_reset_and_no_session),
         COUNT_TEST(a_client_over_the_limit_of_the_relay_leaves_the_peak_of_the_route),

@@ -304,15 +304,44 @@ without_memory_for_a_header_the_client_is_refused_and_the_listener_rests(void **
     assert_true(atomic_load(&fix->relay.routes[0]->listeners[0]->starved));
 }
 
-static void without_memory_for_early_bytes_the_client_is_refused(void **state)
+static void without_memory_for_early_bytes_the_workers_reserve_keeps_them(void **state)
 {
     struct fixture *fix = trusting(state, CONF_PROXY_IN_REQUIRED);
     sock_t client = fixture_accept(fix);
     fake_sock_arrive(client, headers[2].bytes, headers[2].len);
     fix->relay.buffers.classes[0].slab.pages.alloc = no_pages;
     fixture_arrive(fix, client, "early");
+    sock_t upstream = fixture_connect(fix);
+    settle(fix, client, upstream);
+    fixture_expect_sent(upstream, "early", 5);
+}
+
+static void without_memory_what_begins_like_a_header_is_kept_in_order(void **state)
+{
+    struct fixture *fix = trusting(state, CONF_PROXY_IN_OPTIONAL);
+    fix->relay.buffers.classes[0].slab.pages.alloc = no_pages;
+    sock_t client = fixture_accept(fix);
+    fixture_arrive(fix, client, "PROX");
+    fixture_arrive(fix, client, "IMA CENTAURI");
+    sock_t upstream = fixture_connect(fix);
+    settle(fix, client, upstream);
+    fixture_expect_sent(upstream, "PROXIMA CENTAURI", 16);
+}
+
+static void
+without_memory_and_reserve_a_header_is_not_received_and_its_client_refused(void **state)
+{
+    struct fixture *fix = trusting(state, CONF_PROXY_IN_REQUIRED);
+    sock_t client = fixture_accept(fix);
+    fix->relay.buffers.classes[0].slab.pages.alloc = no_pages;
+    fix->relay.buffers.pages.alloc = no_pages;
+    struct buffer reserve = buffers_keep_scratch(&fix->worker->cache);
+    fake_sock_arrive(client, headers[2].bytes, headers[2].len);
+    fixture_arrive(fix, client, "early");
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_NO_MEMORY), 1);
+    assert_int_equal(fixture_counter(fix, STAT_SESSIONS), 0);
+    buffers_give(&fix->relay.buffers, &fix->worker->cache, &reserve);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -337,7 +366,9 @@ int main(void)
         test(early_bytes_are_given_back_when_every_try_fails),
         test(a_cancel_that_is_lost_at_the_timeout_is_asked_for_again),
         test(without_memory_for_a_header_the_client_is_refused_and_the_listener_rests),
-        test(without_memory_for_early_bytes_the_client_is_refused),
+        test(without_memory_for_early_bytes_the_workers_reserve_keeps_them),
+        test(without_memory_what_begins_like_a_header_is_kept_in_order),
+        test(without_memory_and_reserve_a_header_is_not_received_and_its_client_refused),
     };
     return cmocka_run_group_tests_name("relay_early", tests, NULL, NULL);
 }

@@ -187,6 +187,133 @@ static void keepalive_is_set_on_sessions_that_last(void **state)
     assert_int_equal(fake_sock(s.upstream)->keepalive_idle_ms, 60000);
 }
 
+/* ---- memory is out ---- */
+
+static void *no_pages(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+static void *some_pages(size_t size)
+{
+    return os_slab_pages().alloc(size);
+}
+
+/* No buffer is to be had, and no reserve once the worker has used its own. */
+static void set_memory(struct fixture *fix, void *(*alloc)(size_t size))
+{
+    struct buffers *buffers = &fix->relay.buffers;
+    buffers->pages.alloc = alloc;
+    for (size_t i = 0; i < BUFFER_CLASSES; i++)
+        buffers->classes[i].slab.pages.alloc = alloc;
+}
+
+/* The reserve is kept by a session of its own, whose upstream takes nothing. */
+static struct session use_reserve_up(struct fixture *fix)
+{
+    struct session s = fixture_session(fix);
+    set_memory(fix, no_pages);
+    fixture_arrive(fix, s.client, "slow");
+    assert_int_equal(fixture_op(s.upstream, OP_WRITE)->len, 4);
+    assert_null(fix->worker->cache.reserve);
+    return s;
+}
+
+static void without_memory_the_workers_reserve_keeps_what_the_sink_does_not_take(void **state)
+{
+    struct fixture *fix = *state;
+    struct session s = fixture_session(fix);
+    fixture_gather_log();
+    set_memory(fix, no_pages);
+    fake_sock(s.upstream)->room = 3;
+    fixture_arrive(fix, s.client, "patience");
+    assert_int_equal(fixture_op(s.upstream, OP_WRITE)->len, 5);
+    fixture_expect_log("route 'game': session 1: no memory for a buffer of 5");
+    fake_sock(s.client)->room = PLENTY;
+    fixture_taken(fix, s.upstream);
+    fixture_expect_sent(s.upstream, "patience", 8);
+    assert_non_null(fix->worker->cache.reserve);
+    assert_int_equal(atomic_load(&fix->worker->cache.used), 0);
+    assert_int_equal(fixture_counter(fix, STAT_BYTES_UP), 8);
+}
+
+static void
+without_memory_and_reserve_nothing_is_received_that_the_sink_does_not_take(void **state)
+{
+    struct fixture *fix = *state;
+    use_reserve_up(fix);
+    struct session s = fixture_session(fix);
+    fake_sock(s.upstream)->room = 3;
+    fixture_arrive(fix, s.client, "patience");
+    assert_int_equal(fake_sock(s.client)->coming_len, 5);
+    assert_int_equal(fake_port_waiting(s.upstream, OP_WRITE), 0);
+    fixture_expect_sent(s.upstream, "pat", 3);
+
+    fake_sock(s.upstream)->room = 2;
+    fixture_pass(fix, 200);
+    fixture_expect_sent(s.upstream, "patie", 5);
+    assert_int_equal(fake_sock(s.client)->coming_len, 3);
+    fake_sock(s.upstream)->room = PLENTY;
+    fixture_pass(fix, 200);
+    fixture_expect_sent(s.upstream, "patience", 8);
+    assert_int_equal(fake_sock(s.client)->coming_len, 0);
+    fixture_arrive_fin(fix, s.client);
+    assert_true(fake_sock(s.upstream)->shut);
+}
+
+static void without_memory_and_reserve_what_goes_at_once_still_does(void **state)
+{
+    struct fixture *fix = *state;
+    use_reserve_up(fix);
+    struct session s = fixture_session(fix);
+    fake_sock(s.upstream)->room = PLENTY;
+    arrive_many(fix, s.client, 300 * 1000);
+    expect_many(s.upstream, 300 * 1000);
+    assert_int_equal(fixture_counter(fix, STAT_BYTES_UP), 300 * 1000);
+    assert_int_equal(fixture_op(s.client, OP_READ)->len, 0);
+}
+
+static void what_waits_with_the_system_is_not_taken_from_a_pace(void **state)
+{
+    struct fixture *fix = *state;
+    fix->route_conf.rate_up = (struct conf_pace){.bytes_per_s = 8, .burst_bytes = 8};
+    use_reserve_up(fix);
+    struct session s = fixture_session(fix);
+    fixture_arrive(fix, s.client, "12345678");
+    fixture_expect_sent(s.upstream, "", 0);
+    fake_sock(s.upstream)->room = PLENTY;
+    fixture_pass(fix, 200);
+    fixture_expect_sent(s.upstream, "12345678", 8);
+}
+
+static void a_reset_is_seen_although_the_flow_waits_for_memory(void **state)
+{
+    struct fixture *fix = *state;
+    use_reserve_up(fix);
+    struct session s = fixture_session(fix);
+    fixture_arrive(fix, s.client, "lost");
+    fixture_arrive_error(fix, s.upstream, ERR_RESET);
+    fixture_pass(fix, 2000);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_UPSTREAM_RESET), 1);
+}
+
+static void when_memory_is_there_again_the_worker_gets_its_reserve_back(void **state)
+{
+    struct fixture *fix = *state;
+    use_reserve_up(fix);
+    struct session s = fixture_session(fix);
+    fixture_arrive(fix, s.client, "kept");
+    set_memory(fix, some_pages);
+    fixture_pass(fix, 200);
+    assert_non_null(fix->worker->cache.reserve);
+    assert_int_equal(fake_sock(s.client)->coming_len, 0);
+    fixture_taken(fix, s.upstream);
+    fixture_expect_sent(s.upstream, "kept", 4);
+}
+
 #define FLOW_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -203,6 +330,12 @@ int main(void)
         FLOW_TEST(the_second_fin_goes_out_with_the_close),
         FLOW_TEST(a_sink_that_fails_at_once_is_noticed),
         FLOW_TEST(keepalive_is_set_on_sessions_that_last),
+        FLOW_TEST(without_memory_the_workers_reserve_keeps_what_the_sink_does_not_take),
+        FLOW_TEST(without_memory_and_reserve_nothing_is_received_that_the_sink_does_not_take),
+        FLOW_TEST(without_memory_and_reserve_what_goes_at_once_still_does),
+        FLOW_TEST(what_waits_with_the_system_is_not_taken_from_a_pace),
+        FLOW_TEST(a_reset_is_seen_although_the_flow_waits_for_memory),
+        FLOW_TEST(when_memory_is_there_again_the_worker_gets_its_reserve_back),
     };
     return cmocka_run_group_tests_name("relay_flow", tests, NULL, NULL);
 }

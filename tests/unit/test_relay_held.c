@@ -466,6 +466,31 @@ static void the_share_of_a_client_does_not_bind_those_that_are_exempt(void **sta
     assert_int_equal(held_count(&fix->relay.routes[0]->held), QUEUE_MAX);
 }
 
+static void *no_pages(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+/* The bytes stay with the system meanwhile. */
+static void a_held_client_is_listened_to_again_when_memory_is_back(void **state)
+{
+    struct fixture *fix = *state;
+    set_upstream(fix, ROUTE_DISABLED);
+    sock_t client = fixture_accept(fix);
+    struct slab *slab = &fix->relay.buffers.classes[0].slab;
+    slab->pages.alloc = no_pages;
+    fixture_arrive(fix, client, "hello");
+    assert_int_equal(fake_sock(client)->coming_len, 5);
+    assert_int_equal(fake_port_waiting(client, OP_READ), 0);
+    slab->pages = os_slab_pages();
+    fixture_pass(fix, 1100);
+    fake_port_finish(fixture_op(client, OP_READ), ERR_OK, 0);
+    fixture_pump(fix);
+    assert_int_equal(fake_sock(client)->coming_len, 0);
+    fixture_kill_latest(fix);
+}
+
 #define HELD_TEST(name) cmocka_unit_test_setup_teardown(name, held_setup, fixture_teardown)
 
 int main(void)
@@ -482,6 +507,7 @@ int main(void)
         HELD_TEST(a_held_client_that_resets_is_noticed_at_once),
         HELD_TEST(a_client_for_whom_the_queue_has_no_room_is_refused),
         HELD_TEST(a_held_session_that_is_ended_leaves_the_queue),
+        HELD_TEST(a_held_client_is_listened_to_again_when_memory_is_back),
         HELD_TEST(a_client_that_finishes_without_a_word_gives_its_place_up_at_once),
         HELD_TEST(what_a_client_says_while_it_waits_reaches_the_server_in_order),
         HELD_TEST(what_a_client_said_while_it_waited_outlives_its_reset),

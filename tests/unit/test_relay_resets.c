@@ -62,7 +62,7 @@ static void a_read_that_the_system_has_no_memory_for_resets_both_sides(void **st
     /* The client lives, and must not take what it got for everything. */
     assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);
-    assert_int_equal(fixture_reasons(fix, REASON_CLIENT_ERROR), 1);
+    assert_int_equal(fixture_reasons(fix, REASON_SESSION_NO_MEMORY), 1);
 }
 
 static void a_write_that_fails_of_itself_ends_the_session_at_once(void **state)
