@@ -73,6 +73,9 @@ void command_result_free(struct command_result *result);
 void command_run(struct command_session *session, const char *line, size_t len,
                  struct command_result *result);
 
+/* True when a line may begin with the word, written in full; also one of alias.h. */
+bool command_is_first_word(const char *word);
+
 /* What Tab makes of the line up to the cursor. */
 struct completion {
     struct str insert;     /* to be inserted at the cursor; may be empty */

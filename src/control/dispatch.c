@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "control/alias.h"
 #include "control/command.h"
 #include "control/command_table.h"
 #include "control/match.h"
@@ -114,6 +115,21 @@ size_t command_find(const char *const words[], size_t count, enum command_fit fi
     return count;
 }
 
+bool command_is_first_word(const char *word)
+{
+    struct parsed_line line = {.count = 1, .words = {word}};
+    if (alias_hint(word) != NULL)
+        return true;
+    alias_apply(&line);
+    for (size_t i = 0; i < command_count; i++) {
+        char first[COMMAND_WORD_MAX];
+        command_word(&commands[i], 0, first);
+        if (match_equal(line.words[0], first))
+            return true;
+    }
+    return false;
+}
+
 const char *command_by(const struct command_session *session)
 {
     return session->at_relay ? "prompt" : "console";
@@ -168,7 +184,10 @@ void command_fail_unknown(const char *const words[], size_t index,
     const char *typed = words[index];
     add_next_words(fits, index, typed, &list, nearest);
     add_prefix(fits, index, &prefix);
-    if (index == 0 && nearest[0] == '\0')
+    const char *hint = index == 0 ? alias_hint(typed) : NULL;
+    if (hint != NULL)
+        command_fail(result, "unknown command '%s'; %s", typed, hint);
+    else if (index == 0 && nearest[0] == '\0')
         command_fail(result, "unknown command '%s'; `help` lists the commands", typed);
     else if (index == 0)
         command_fail(result,
@@ -393,6 +412,7 @@ static void run_parsed(struct command_session *session, struct parsed_line *pars
                        struct command_result *result)
 {
     const struct conf *conf = server_conf(session->console->server);
+    alias_apply(parsed);
     add_object_word(parsed, conf);
     const struct command *command = find_command(parsed, conf, result);
     if (command == NULL || !is_meant(command, parsed, result))

@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "control/command.h"
+
 enum option { OPTION_CONFIG = 1, OPTION_NAME = 2, OPTION_LISTEN = 4, OPTION_TAKEOVER = 8 };
 
 static const struct {
@@ -55,13 +57,15 @@ static const struct {
     [VERB_CHECK] = {"check", "pairport check [-c FILE]", OPTION_CONFIG, false,
                     "checks the configuration and prints its routes",
                     "Reports every mistake with its line, or prints the routes. Nothing is\n"
-                    "started or resolved. Exit code 0: it is fine; 1: it is not.\n"},
+                    "started or resolved. Exit code 0: it is fine; 1: it is not.\n"
+                    "`pairport check FILE` is the same as `pairport check -c FILE`.\n"},
     [VERB_CONSOLE] =
         {"console", "pairport console [-c FILE] [--name NAME] [COMMAND...]",
          OPTION_CONFIG | OPTION_NAME, true, "gives commands to the running relay",
          "With COMMAND: runs it and exits with 0, or with 1 when it failed or no\n"
          "relay answered. Without: a prompt at a terminal, else commands are read\n"
-         "line by line from the input. `pairport console help` lists them.\n"
+         "line by line from the input. `pairport console help` lists them, and\n"
+         "`pairport show routes` is short for `pairport console show routes`.\n"
          "\n"
          "The relay is the one whose [console] name is that of the configuration\n"
          "(-c FILE, or the one that `pairport run` would take), or --name NAME.\n"},
@@ -87,6 +91,20 @@ bool arguments_find_verb(const char *word, enum verb *verb)
     return false;
 }
 
+/* `pairport show routes` is `pairport console show routes`: its words are all the rest. */
+static bool is_console_command(const char *word)
+{
+    return command_is_first_word(word);
+}
+
+static bool is_one_of(const char *word, const char *const words[])
+{
+    for (size_t i = 0; words[i] != NULL; i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
 static void complain_verb(const char *word, struct str *why)
 {
     const char *names[VERB_COUNT + 1] = {NULL};
@@ -96,6 +114,8 @@ static void complain_verb(const char *word, struct str *why)
     str_addf(why, "unknown command '%s'", word);
     if (near != NULL)
         str_addf(why, "; did you mean '%s'?", near);
+    else if (strpbrk(word, "./\\") != NULL)
+        str_addf(why, "; a configuration is named with -c, as in 'pairport run -c %s'", word);
 }
 
 /* The option that `word` is, with its value when that stands behind "=". OPTION_COUNT: none. */
@@ -162,16 +182,22 @@ static bool read_option(int argc, char *const argv[], int *at, struct arguments 
     return true;
 }
 
+static const char *const version_words[] = {"--version", "-V", "-v", NULL};
+static const char *const help_words[] = {"--help", "-h", "-?", "/?", "?", NULL};
+
 bool arguments_parse(int argc, char *const argv[], struct arguments *out, struct str *why)
 {
     *out = (struct arguments){.verb = VERB_RUN};
     int at = 1;
-    if (at < argc && strcmp(argv[at], "--version") == 0) {
+    if (at < argc && is_one_of(argv[at], version_words)) {
         out->verb = VERB_VERSION;
         at++;
-    } else if (at < argc && (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0)) {
+    } else if (at < argc && is_one_of(argv[at], help_words)) {
         out->verb = VERB_HELP;
         at++;
+    } else if (at < argc && argv[at][0] != '-' && !arguments_find_verb(argv[at], &out->verb) &&
+               is_console_command(argv[at])) {
+        out->verb = VERB_CONSOLE;
     } else if (at < argc && argv[at][0] != '-') {
         if (!arguments_find_verb(argv[at], &out->verb)) {
             complain_verb(argv[at], why);
@@ -189,6 +215,13 @@ bool arguments_parse(int argc, char *const argv[], struct arguments *out, struct
     }
     out->rest_count = argc - at;
     out->rest = argv + at;
+    if (out->verb == VERB_RUN && argc > 1 && argv[1][0] == '-' && out->rest_count > 0 &&
+        is_console_command(out->rest[0]))
+        out->verb = VERB_CONSOLE; /* pairport -c FILE show routes */
+    if (out->verb == VERB_CHECK && out->rest_count == 1 && out->config == NULL) {
+        out->config = out->rest[0];
+        out->rest_count = 0;
+    }
     if (out->rest_count > 0 && !verbs[out->verb].takes_rest && !out->help) {
         str_addf(why, "'%s' does not take '%s'; usage: %s", verbs[out->verb].word, argv[at],
                  verbs[out->verb].usage);

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "config/file.h"
 #include "config/keys.h"
+#include "control/command.h"
 #include "control/parse_line.h"
 #include "control/remote.h"
 #include "os/local.h"
@@ -51,8 +52,15 @@ static int help(const struct arguments *arguments)
     int code = 2;
     if (arguments->rest_count > 1 ||
         (arguments->rest_count == 1 && !arguments_find_verb(arguments->rest[0], &verb))) {
-        fprintf(stderr, "pairport: there is no command '%s'; 'pairport help' lists them\n",
-                arguments->rest[arguments->rest_count - 1]);
+        const char *word = arguments->rest[0];
+        if (command_is_first_word(word))
+            fprintf(stderr,
+                    "pairport: '%s' is a command of the console: 'pairport console help %s' "
+                    "explains it\n",
+                    word, word);
+        else
+            fprintf(stderr, "pairport: there is no command '%s'; 'pairport help' lists them\n",
+                    arguments->rest[arguments->rest_count - 1]);
     } else {
         arguments_add_help(verb, &text);
         code = print(&text);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -473,6 +474,34 @@ static void reopen_says_when_the_file_cannot_be_opened(void **state)
                  "file stays in use\n");
 }
 
+static void words_of_other_programs_lead_to_the_right_command(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *typed, *meant;
+    } lines[] = {
+        {"?", "help"},
+        {"? show sessions", "help show sessions"},
+        {"status", "show info"},
+        {"routes", "show routes"},
+        {"sessions limit 1", "show sessions limit 1"},
+        {"session 999", "show session 999"},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        run(lines[i].meant);
+        char *meant = strdup(result.text.data);
+        bool failed = result.failed;
+        run(lines[i].typed);
+        assert_string_equal(result.text.data, meant);
+        assert_int_equal(result.failed, failed);
+        free(meant);
+    }
+    run("exit");
+    assert_true(result.quit);
+    assert_fails("top", "unknown command 'top'; `show sessions` has the busiest ones first; "
+                        "`watch pairport console show sessions` in a shell repeats it\n");
+}
+
 static void quit_leaves_a_console_but_not_the_relays_own_prompt(void **state)
 {
     (void)state;
@@ -525,6 +554,7 @@ int main(void)
         TEST(shutdown_now_does_not_wait),
         TEST(shutdown_without_sessions_has_nothing_to_wait_for),
         TEST(reopen_says_when_the_file_cannot_be_opened),
+        TEST(words_of_other_programs_lead_to_the_right_command),
         TEST(quit_leaves_a_console_but_not_the_relays_own_prompt),
         TEST(reading_that_fails_says_so),
     };

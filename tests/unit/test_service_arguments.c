@@ -98,6 +98,34 @@ static void what_stands_behind_the_options_is_the_consoles_command(void **state)
     assert_null(arguments.name);
 }
 
+static void a_command_of_the_console_needs_no_word_before_it(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"show routes", "reload plan", "status",
+                                        "ban 192.0.2.1"};
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        assert_true(parse(lines[i]));
+        assert_int_equal(arguments.verb, VERB_CONSOLE);
+        assert_int_equal(arguments.rest_count, 1 + (strchr(lines[i], ' ') != NULL));
+        assert_int_equal(strncmp(arguments.rest[0], lines[i], strlen(arguments.rest[0])), 0);
+    }
+    assert_true(parse("-c a.ini show sessions limit 3"));
+    assert_int_equal(arguments.verb, VERB_CONSOLE);
+    assert_string_equal(arguments.config, "a.ini");
+    assert_int_equal(arguments.rest_count, 4);
+    assert_false(parse("sho routes")); /* only in full */
+    assert_false(parse("run show"));
+}
+
+static void check_takes_a_file_without_its_option(void **state)
+{
+    (void)state;
+    assert_true(parse("check a.ini"));
+    assert_int_equal(arguments.verb, VERB_CHECK);
+    assert_string_equal(arguments.config, "a.ini");
+    assert_int_equal(arguments.rest_count, 0);
+}
+
 static void help_and_version_have_their_usual_names(void **state)
 {
     (void)state;
@@ -115,6 +143,10 @@ static void help_and_version_have_their_usual_names(void **state)
         {"console show --help", VERB_CONSOLE, false}, /* a word of the command */
         {"--version", VERB_VERSION, false},
         {"version", VERB_VERSION, false},
+        {"-V", VERB_VERSION, false},
+        {"-v", VERB_VERSION, false},
+        {"-?", VERB_HELP, false},
+        {"/?", VERB_HELP, false},
     };
     for (size_t i = 0; i < COUNT(lines); i++) {
         assert_true(parse(lines[i].line));
@@ -131,6 +163,12 @@ static void mistakes_say_what_would_be_right(void **state)
     } lines[] = {
         {"rnu", "unknown command 'rnu'; did you mean 'run'?"},
         {"frobnicate", "unknown command 'frobnicate'"},
+        {"my.ini",
+         "unknown command 'my.ini'; a configuration is named with -c, as in 'pairport "
+         "run -c my.ini'"},
+        {"check a.ini b.ini", "'check' does not take 'a.ini'; usage: pairport check [-c FILE]"},
+        {"check -c a.ini b.ini",
+         "'check' does not take 'b.ini'; usage: pairport check [-c FILE]"},
         {"run extra",
          "'run' does not take 'extra'; usage: pairport [run] [-c FILE] [--takeover]"},
         {"check --name x", "'check' takes no option '--name'; usage: pairport check [-c FILE]"},
@@ -187,6 +225,8 @@ int main(void)
         TEST(options_are_written_in_every_usual_way),
         TEST(a_takeover_is_asked_for_without_a_value),
         TEST(what_stands_behind_the_options_is_the_consoles_command),
+        TEST(a_command_of_the_console_needs_no_word_before_it),
+        TEST(check_takes_a_file_without_its_option),
         TEST(help_and_version_have_their_usual_names),
         TEST(mistakes_say_what_would_be_right),
         TEST(every_command_has_help),
