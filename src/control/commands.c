@@ -157,7 +157,8 @@ const struct command commands[] = {
         .args = {JSON_HERE},
         .help = "who is banned, by whom, why and until when",
         .details =
-            "One row a ban. UNTIL is local time, LEFT how long that is from now. HITS are\n"
+            "One row a ban. UNTIL is UTC, as in the log, LEFT how long that is from now.\n"
+            "A REASON that has no room ends in …; `json` has it whole. HITS are\n"
             "clients that were turned away by it. The last line says whether bans are kept\n"
             "over a restart, and where (`state_file` of [relay]).\n",
         .run = command_show_bans,

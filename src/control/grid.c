@@ -3,7 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
-#define GAP 2 /* blanks between columns */
+#include "control/text_width.h"
+
+#define GAP     2  /* blanks between columns */
+#define CUT_MIN 16 /* columns that are left of a cell, with the mark */
 
 void grid_init(struct grid *grid, const struct grid_column *columns, size_t count)
 {
@@ -42,12 +45,20 @@ void grid_end_row(struct grid *grid)
         grid_cell(grid, "%s", "");
 }
 
+/* What a column needs at least. */
+static size_t least_width(const struct grid *grid, size_t column)
+{
+    size_t width = grid->widths[column];
+    bool cut = grid->cut_last && column + 1 == grid->column_count;
+    return cut && width > CUT_MIN ? CUT_MIN : width;
+}
+
 static size_t full_width(const struct grid *grid, const bool shown[])
 {
     size_t width = 0;
     for (size_t i = 0; i < grid->column_count; i++) {
         if (shown[i])
-            width += grid->widths[i] + (width > 0 ? GAP : 0);
+            width += least_width(grid, i) + (width > 0 ? GAP : 0);
     }
     return width;
 }
@@ -77,20 +88,49 @@ static size_t room_in(unsigned width, unsigned indent)
     return width == 0 ? SIZE_MAX : width > indent ? width - indent : 0;
 }
 
+/* The columns of its texts that the last column has room for. */
+static size_t last_room(const struct grid *grid, size_t width, const bool shown[])
+{
+    size_t last = grid->column_count - 1;
+    if (!grid->cut_last || !shown[last] || width == SIZE_MAX)
+        return SIZE_MAX;
+    size_t others = full_width(grid, shown) - least_width(grid, last);
+    return width > others + CUT_MIN ? width - others : CUT_MIN;
+}
+
+/* `text`, or its beginning with "…" where it takes more than `room` columns. */
+static void add_cut(struct str *out, const char *text, size_t room)
+{
+    size_t len = 0, columns = 0;
+    if (str_columns(text) <= room) {
+        str_add(out, text);
+        return;
+    }
+    while (text[len] != '\0' && columns + text_char_width(text + len) < room) {
+        columns += text_char_width(text + len);
+        len += text_char_len(text + len);
+    }
+    while (len > 0 && text[len - 1] == ' ')
+        --len;
+    str_add_bytes(out, text, len);
+    str_add(out, "\xe2\x80\xa6");
+}
+
 static void add_blanks(struct str *out, size_t count)
 {
     str_addf(out, "%*s", (int)count, "");
 }
 
 /* Blanks are owed until a text follows, so that no line ends in them. */
-static size_t add_text(struct str *out, const char *text, size_t width, bool right, size_t owed)
+static size_t add_text(struct str *out, const char *text, size_t width, bool right, size_t owed,
+                       size_t room)
 {
     size_t columns = str_columns(text);
     size_t pad = width > columns ? width - columns : 0;
     if (*text == '\0')
         return owed + width;
     add_blanks(out, owed + (right ? pad : 0));
-    str_add(out, text);
+    add_cut(out, text, room);
     return right ? 0 : pad;
 }
 
@@ -100,6 +140,7 @@ void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct
     bool shown[GRID_COLUMNS_MAX];
     size_t left = indent;
     choose_columns(grid, room_in(width, indent), shown);
+    size_t room = last_room(grid, room_in(width, indent), shown);
 
     if (grid->columns[0].title != NULL) {
         size_t owed = left;
@@ -110,7 +151,9 @@ void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct
                     str_addf(dropped, "%s%s", dropped->len == 0 ? "" : ", ", column->title);
                 continue;
             }
-            owed = add_text(out, column->title, grid->widths[i], column->right, owed) + GAP;
+            owed =
+                add_text(out, column->title, grid->widths[i], column->right, owed, SIZE_MAX) +
+                GAP;
         }
         str_add_char(out, '\n');
     }
@@ -120,7 +163,9 @@ void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct
         size_t start = out->len, owed = left;
         for (size_t i = 0; i < grid->column_count; i++) {
             if (shown[i])
-                owed = add_text(out, cell, grid->widths[i], grid->columns[i].right, owed) + GAP;
+                owed = add_text(out, cell, grid->widths[i], grid->columns[i].right, owed,
+                                i + 1 == grid->column_count ? room : SIZE_MAX) +
+                       GAP;
             cell += strlen(cell) + 1;
         }
         if (out->len > start) /* a row that has text only in columns left out goes with them */

@@ -28,6 +28,9 @@ struct grid {
     size_t cell_count;
     struct str cells; /* zero-terminated texts, one behind the other */
     size_t widths[GRID_COLUMNS_MAX];
+    bool
+        cut_last; /* long cells of the last column end in "…" where there is no room, so that no
+                      other column is left out for them; set behind grid_init() */
 };
 
 void grid_init(struct grid *grid, const struct grid_column *columns, size_t count);

@@ -1,16 +1,24 @@
 /* `show bans`: who is banned, by whom, why and until when. */
 #include <inttypes.h>
 
+#include "base/log.h"
 #include "control/command_table.h"
 #include "control/grid.h"
 #include "control/json_build.h"
 #include "os/os.h"
 
-#define SECONDS_TEXT 19 /* "2026-11-23 17:04:05": the local time without milliseconds */
+/* "2026-11-23 17:04:05", UTC as in the log. */
+static const char *until_text(uint64_t until_ms, char text[24])
+{
+    char time[32];
+    log_format_time(until_ms * 1000, time, sizeof time);
+    str_format(text, 24, "%.10s %.8s", time, time + 11);
+    return text;
+}
 
 static void add_row(const struct ban *ban, uint64_t now_ms, struct grid *grid)
 {
-    char text[ADDR_NET_TEXT_MAX], human[STR_HUMAN_MAX], time[OS_TIME_TEXT];
+    char text[ADDR_NET_TEXT_MAX], human[STR_HUMAN_MAX], time[24];
     bool for_ever = ban->until_ms == BAN_FOR_EVER;
     grid_cell(grid, "%s", addr_net_format_short(&ban->net, text));
     if (for_ever) {
@@ -18,8 +26,7 @@ static void add_row(const struct ban *ban, uint64_t now_ms, struct grid *grid)
         grid_cell(grid, "-");
     } else {
         uint64_t left_ms = ban->until_ms > now_ms ? ban->until_ms - now_ms : 0;
-        os_local_time(ban->until_ms * 1000, time);
-        grid_cell(grid, "%.*s", SECONDS_TEXT, time);
+        grid_cell(grid, "%s", until_text(ban->until_ms, time));
         grid_cell(grid, "%s", str_human_duration(left_ms, human));
     }
     uint64_t age_ms = now_ms > ban->set_ms ? now_ms - ban->set_ms : 0;
@@ -51,11 +58,12 @@ static void bans_as_text(const struct server_bans *bans, uint64_t now_ms, unsign
                          struct str *out)
 {
     static const struct grid_column layout[] = {
-        {"NETWORK", false, 0}, {"UNTIL", false, 3}, {"LEFT", true, 4},   {"AGE", true, 1},
-        {"HITS", true, 5},     {"BY", false, 2},    {"REASON", false, 6}};
+        {"NETWORK", false, 0}, {"UNTIL (UTC)", false, 3}, {"LEFT", true, 4},   {"AGE", true, 1},
+        {"HITS", true, 5},     {"BY", false, 2},          {"REASON", false, 6}};
     if (bans->count > 0) {
         struct grid grid;
         grid_init(&grid, layout, sizeof layout / sizeof layout[0]);
+        grid.cut_last = true;
         for (size_t i = 0; i < bans->count; i++)
             add_row(&bans->bans[i], now_ms, &grid);
         grid_print(&grid, columns, out);

@@ -34,10 +34,6 @@ void os_mono_leave_out(uint64_t ms);
 uint64_t os_wall_us(void); /* since 1970-01-01 UTC */
 void os_sleep_ms(uint32_t ms);
 
-/* The local time of `wall_us` as "2026-11-23 17:04:05.123". */
-#define OS_TIME_TEXT 32
-void os_local_time(uint64_t wall_us, char text[OS_TIME_TEXT]);
-
 /* ---- threads ---- */
 struct os_thread; /* opaque */
 

@@ -18,8 +18,8 @@
 #include "base/err.h"
 
 #define BANS_MAX       100000
-#define BAN_REASON_MAX 96 /* UTF-8, with the zero byte; no control characters */
-#define BAN_BY_MAX     56 /* "console", "ban_after of route 'lobby'" */
+#define BAN_REASON_MAX 201 /* UTF-8, with the zero byte; no control characters */
+#define BAN_BY_MAX     56  /* "console", "ban_after of route 'lobby'" */
 #define BAN_FOR_EVER   UINT64_MAX
 
 struct bans; /* opaque */

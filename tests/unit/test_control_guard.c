@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "control/command.h"
 #include "fake_server.h"
@@ -174,20 +175,21 @@ static void words_that_are_no_duration_are_told_what_is_wrong(void **state)
 static void a_reason_is_one_text_of_a_bounded_length(void **state)
 {
     (void)state;
-    char line[256], text[256];
+    char line[512], text[512];
     assert_fails(
         "ban 10.0.0.5 reason speed hack",
         "`ban` does not know 'hack'; a text with blanks goes in \"quotes\"; usage: ban "
         "IP|CIDR [for DURATION] [keep] [reason TEXT] [force]\n");
-    str_format(line, sizeof line, "ban 10.0.0.5 reason %0*d", 96, 7);
-    str_format(text, sizeof text,
-               "`ban reason` does not take '%0*d'; it has 96 bytes, and at most 95 are kept\n",
-               96, 7);
+    str_format(line, sizeof line, "ban 10.0.0.5 reason %0*d", 201, 7);
+    str_format(
+        text, sizeof text,
+        "`ban reason` does not take '%0*d'; it has 201 bytes, and at most 200 are kept\n", 201,
+        7);
     assert_fails(line, text);
-    str_format(line, sizeof line, "ban 10.0.0.5 reason %0*d", 95, 7);
+    str_format(line, sizeof line, "ban 10.0.0.5 reason %0*d", 200, 7);
     command_run(&session, line, strlen(line), &result);
     assert_false(result.failed);
-    assert_int_equal(strlen(server->banned.reason), 95);
+    assert_int_equal(strlen(server->banned.reason), 200);
     assert_fails("ban 10.0.0.5 reason \"a\x1b[2J\"",
                  "byte 23 of the line (0x1b) is a control character\n");
 }
@@ -237,19 +239,40 @@ static void unban_takes_exactly_the_network_of_a_ban(void **state)
 static void bans_show_who_why_until_when_and_hits(void **state)
 {
     (void)state;
-    char time[OS_TIME_TEXT], text[512];
+    char time[32], text[512];
     have_bans();
-    os_local_time(bans[1].until_ms * 1000, time);
+    log_format_time(bans[1].until_ms * 1000, time, sizeof time);
     str_format(
         text, sizeof text,
-        "NETWORK     UNTIL                 LEFT    AGE  HITS  BY                          "
+        "NETWORK     UNTIL (UTC)           LEFT    AGE  HITS  BY                          "
         "REASON\n"
         "10.0.0.0/8  for ever                 -  3m12s     7  console                     "
         "a flood\n"
-        "192.0.2.7   %.19s  5h03m  3m12s     0  ban_after of route 'lobby'  -\n"
+        "192.0.2.7   %.10s %.8s  5h03m  3m12s     0  ban_after of route 'lobby'  -\n"
         "2 bans, forgotten at a restart: `state_file` of [relay] keeps them\n",
-        time);
+        time, time + 11);
     assert_shows(0, "show bans", text);
+}
+
+static void a_long_reason_is_cut_and_costs_no_column(void **state)
+{
+    (void)state;
+    char time[32], text[512];
+    have_bans();
+    str_format(bans[0].reason, sizeof bans[0].reason,
+               "sends more than a thousand chat lines a second, for the third time this week");
+    str_format(bans[1].by, sizeof bans[1].by, "console");
+    str_format(bans[1].reason, sizeof bans[1].reason, "short");
+    log_format_time(bans[1].until_ms * 1000, time, sizeof time);
+    str_format(text, sizeof text,
+               "NETWORK     UNTIL (UTC)           LEFT    AGE  HITS  BY       REASON\n"
+               "10.0.0.0/8  for ever                 -  3m12s     7  console  sends more "
+               "than\xe2\x80\xa6\n"
+               "192.0.2.7   %.10s %.8s  5h03m  3m12s     0  console  short\n"
+               "2 bans, forgotten at a restart: `state_file` of [relay] keeps them\n",
+               time, time + 11);
+    assert_shows(80, "show bans", text);
+    assert_has("show bans json", "for the third time this week");
 }
 
 static void show_bans_says_where_they_are_kept(void **state)
@@ -400,6 +423,7 @@ int main(void)
         TEST(a_reason_is_one_text_of_a_bounded_length),
         TEST(ban_ends_sessions_so_it_is_written_in_full),
         TEST(unban_takes_exactly_the_network_of_a_ban),
+        TEST(a_long_reason_is_cut_and_costs_no_column),
         TEST(bans_show_who_why_until_when_and_hits),
         TEST(show_bans_says_where_they_are_kept),
         TEST(bans_as_json_have_everything),

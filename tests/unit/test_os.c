@@ -59,23 +59,6 @@ static void the_wall_clock_is_past_the_day_this_was_written(void **state)
     assert_true(os_wall_us() < 4 * january_2024_us);
 }
 
-static void a_local_time_has_the_milliseconds_and_the_form_of_the_log(void **state)
-{
-    (void)state;
-    char text[OS_TIME_TEXT];
-    os_local_time(UINT64_C(1763913845123456), text); /* 2025-11-23 16:04:05.123 UTC */
-
-    /* The hour depends on the time zone, the rest of the form does not. */
-    const char *form = "2025-11-dd dd:dd:05.123";
-    assert_int_equal(strlen(text), strlen(form));
-    for (size_t i = 0; form[i] != '\0'; i++) {
-        if (form[i] == 'd')
-            assert_in_range(text[i], '0', '9');
-        else
-            assert_int_equal(text[i], form[i]);
-    }
-}
-
 /* ---- threads ---- */
 
 enum { THREADS = 4, ROUNDS = 20000 };
@@ -432,7 +415,6 @@ int main(void)
         cmocka_unit_test(time_that_is_left_out_counts_no_more),
         cmocka_unit_test(sleeping_takes_at_least_its_time),
         cmocka_unit_test(the_wall_clock_is_past_the_day_this_was_written),
-        cmocka_unit_test(a_local_time_has_the_milliseconds_and_the_form_of_the_log),
         cmocka_unit_test(a_mutex_of_zeroes_admits_one_thread_at_a_time),
         cmocka_unit_test(trying_a_held_mutex_fails_and_a_free_one_succeeds),
         cmocka_unit_test(a_waiting_thread_is_woken_each_time),

@@ -44,14 +44,3 @@ void os_sleep_ms(uint32_t ms)
         /* The rest of the time is in `left`. */
     }
 }
-
-void os_local_time(uint64_t wall_us, char text[OS_TIME_TEXT])
-{
-    time_t seconds = (time_t)(wall_us / 1000000);
-    struct tm tm;
-    if (localtime_r(&seconds, &tm) == NULL)
-        gmtime_r(&seconds, &tm);
-    str_format(text, OS_TIME_TEXT, "%04d-%02d-%02d %02d:%02d:%02d.%03u", tm.tm_year + 1900,
-               tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-               (unsigned)(wall_us / 1000 % 1000));
-}

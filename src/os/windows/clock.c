@@ -74,19 +74,3 @@ void os_sleep_ms(uint32_t ms)
 {
     Sleep(ms == INFINITE ? INFINITE - 1 : ms);
 }
-
-void os_local_time(uint64_t wall_us, char text[OS_TIME_TEXT])
-{
-    uint64_t time_100ns = wall_us * 10 + EPOCH_100NS;
-    FILETIME file_time = {.dwLowDateTime = (DWORD)time_100ns,
-                          .dwHighDateTime = (DWORD)(time_100ns >> 32)};
-    SYSTEMTIME utc;
-    SYSTEMTIME local;
-    if (!FileTimeToSystemTime(&file_time, &utc))
-        GetSystemTime(&utc);
-    if (!SystemTimeToTzSpecificLocalTime(NULL, &utc, &local))
-        local = utc;
-    str_format(text, OS_TIME_TEXT, "%04u-%02u-%02u %02u:%02u:%02u.%03u", local.wYear,
-               local.wMonth, local.wDay, local.wHour, local.wMinute, local.wSecond,
-               local.wMilliseconds);
-}
