@@ -7,6 +7,7 @@
 #include "config/access.h"
 #include "config/draft.h"
 #include "config/file.h"
+#include "config/keys.h"
 #include "config/mistakes.h"
 #include "config/parse.h"
 #include "config/value_list.h"
@@ -50,6 +51,8 @@ static enum err load(const char *name, const char *text, size_t len, bool on_dis
         draft_fill_auto(&draft);
         draft_check(&draft);
         draft_drop_unused(&draft);
+        draft.conf->log_level_given =
+            draft.relay.lines[key_find(KEY_RELAY, "log_level") - keys] != 0;
     }
     err = finish(&draft, out);
     draft_free(&draft);

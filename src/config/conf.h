@@ -213,6 +213,7 @@ struct conf {
     uint32_t max_sessions;
     uint32_t stop_timeout_ms;
     enum log_level log_level;
+    bool log_level_given;         /* the file has that key */
     char log_file[CONF_PATH_MAX]; /* "" : stderr */
 
     struct conf_rate connect_rate;  /* of all clients of all routes together */

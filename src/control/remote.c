@@ -167,7 +167,8 @@ static bool tell_columns(struct remote *remote, unsigned columns)
 
 static int run_once(struct remote *remote, const char *line)
 {
-    if (tty_is_terminal_out() && !tell_columns(remote, tty_columns()))
+    unsigned columns = tty_columns_wanted();
+    if (columns > 0 && !tell_columns(remote, columns))
         return 1;
     struct command_result result;
     command_result_init(&result);

@@ -10,6 +10,8 @@ const char *session_route_name(const struct server_session_info *info, const str
 const char *session_upstream_name(const struct server_session_info *info,
                                   const struct conf *conf)
 {
+    if (!server_session_has_upstream(info))
+        return "-";
     if (info->route >= conf->route_count)
         return info->upstream_name;
     const struct conf_route *route = &conf->routes[info->route];

@@ -42,6 +42,30 @@ static void add_row(const struct server_client_info *client, const struct conf *
     grid_cell(grid, "%s", client->banned ? "banned" : "-");
 }
 
+/* Clients that are not in the table, or not counted in it. */
+static void add_others(struct server *server, const struct command_args *args, struct str *out)
+{
+    const struct conf *conf = server_conf(server);
+    struct server_bans bans;
+    uint64_t hits = 0;
+    bool exempt = false;
+    for (size_t i = 0; i < conf->route_count; i++)
+        exempt = exempt || ((args->route == SIZE_MAX || args->route == i) &&
+                            conf->routes[i].exempt_count > 0);
+    if (exempt)
+        str_add(out, "clients on guard_exempt are not remembered\n");
+    if (server_get_bans(server, &bans) != ERR_OK)
+        return;
+    for (size_t i = 0; i < bans.count; i++)
+        hits += bans.bans[i].hits;
+    server_free_bans(&bans);
+    if (hits > 0)
+        str_addf(out,
+                 "bans have turned clients away %" PRIu64 " time%s, not counted in REFUSED; "
+                 "`show bans` tells whom\n",
+                 hits, hits == 1 ? "" : "s");
+}
+
 static void add_footer(const struct command_args *args, const struct conf *conf, size_t shown,
                        size_t count, struct str *out)
 {
@@ -126,5 +150,7 @@ void command_show_clients(struct command_session *session, const struct command_
         clients_as_json(clients, shown, count, conf, &result->text);
     else
         clients_as_text(clients, shown, count, args, conf, session->columns, &result->text);
+    if (!args->json)
+        add_others(server, args, &result->text);
     free(clients);
 }

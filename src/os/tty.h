@@ -31,5 +31,8 @@ void tty_wake(void); /* the running or next tty_read() returns ERR_CANCELLED, on
 
 void tty_write(const char *bytes, size_t len); /* to stdout, all of it, unbuffered */
 unsigned tty_columns(void);                    /* width of the screen, 80 when unknown */
+/* What tables on stdout should keep to: the width of the screen; where stdout is no terminal that
+ * of the environment's COLUMNS, as `watch` sets it; 0: no limit. */
+unsigned tty_columns_wanted(void);
 
 #endif

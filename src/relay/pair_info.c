@@ -22,7 +22,8 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
     out->server = pair->server_index;
     out->client = pair->client.peer;
     out->via = hello_via(pair);
-    out->upstream_addr = pair->upstream.peer;
+    if (server_session_has_upstream(out))
+        out->upstream_addr = pair->upstream.peer; /* else that of a try that failed */
     out->age_ms = elapsed_ms(now_ms, pair->started_ms);
     out->idle_ms = elapsed_ms(now_ms, pair->last_byte_ms);
     out->connect_us = pair->connect_us;

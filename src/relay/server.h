@@ -283,7 +283,8 @@ struct server_session_info {
     struct addr client_local; /* our end towards the client */
     struct addr
         upstream_local; /* our end towards the upstream; ADDR_NONE before it is connected */
-    struct addr upstream_addr; /* the upstream's end; the target while connecting */
+    struct addr upstream_addr; /* the upstream's end; the target while connecting; ADDR_NONE
+                                  while it waits for its PROXY header or to be let in */
     uint64_t age_ms;
     uint64_t idle_ms;    /* since the last byte either way */
     uint64_t connect_us; /* time the successful connect took; 0 before */
@@ -292,6 +293,12 @@ struct server_session_info {
     bool has_client_tcp, has_upstream_tcp; /* false: this system does not tell */
     struct sock_tcp_info client_tcp, upstream_tcp;
 };
+/* False: it waits for its PROXY header or to be let in, and has nothing to do with any upstream. */
+static inline bool server_session_has_upstream(const struct server_session_info *info)
+{
+    return info->phase != PHASE_ACCEPT && info->phase != PHASE_HELD;
+}
+
 /* Copies the open sessions of `route` (SIZE_MAX: all), in no order, without TCP information.
  * *out is the caller's to free(). ERR_NOMEM leaves nothing. */
 enum err server_get_sessions(struct server *server, size_t route,

@@ -41,7 +41,7 @@ static void write_routes(const struct conf *conf, struct str *out)
     grid_init(&grid, layout, 4);
     for (size_t i = 0; i < conf->route_count; i++)
         add_route(&conf->routes[i], &grid);
-    grid_write(&grid, 0, tty_is_terminal_out() ? tty_columns() : 0, out, NULL);
+    grid_write(&grid, 0, tty_columns_wanted(), out, NULL);
     grid_free(&grid);
 }
 

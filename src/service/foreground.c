@@ -303,14 +303,30 @@ enum err foreground_take_signals(void)
 
 /* ---- start ---- */
 
+static bool has_prompt(void)
+{
+    return tty_is_terminal_in() && tty_is_terminal_out();
+}
+
+/* Who sits at the prompt and has not asked for it is not shown a line for each session that ends. */
+static enum log_level choose_level(const struct conf *conf)
+{
+    bool on_screen = has_prompt() && conf->log_file[0] == '\0' && log_output_is_terminal();
+    return on_screen && !conf->log_level_given && conf->log_level > LOG_NOTICE
+               ? LOG_NOTICE
+               : conf->log_level;
+}
+
 static bool start_log(const struct conf *conf)
 {
     char path[CONF_PATH_MAX];
     conf_place(conf, conf->log_file, path);
     log_set_level(conf->log_level);
     enum err err = log_output_start(path);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
+        log_set_level(choose_level(conf));
         return true;
+    }
     fprintf(stderr, "pairport: log_file %s cannot be opened: %s\n",
             path[0] == '\0' ? "(stderr)" : path,
             err == ERR_TIMEDOUT ? "its disk does not answer" : err_text(err));
@@ -389,7 +405,7 @@ static void log_to_prompt(void *ctx, const char *lines, size_t len)
 
 static struct relay_prompt *start_prompt(const struct console *console)
 {
-    if (!tty_is_terminal_in() || !tty_is_terminal_out())
+    if (!has_prompt())
         return NULL;
     struct relay_prompt *prompt;
     enum err err = relay_prompt_start(&prompt, console, on_gone, NULL);

@@ -28,6 +28,7 @@ static void a_minimal_file_gets_every_default(void **state)
     assert_int_equal(conf->stop_timeout_ms, 30000);
     assert_int_equal(conf->log_level, LOG_INFO);
     assert_string_equal(conf->log_file, "");
+    assert_false(conf->log_level_given);
     assert_int_equal(conf->console, CONF_CONSOLE_LOCAL);
     assert_string_equal(conf->console_name, "pairport");
 
@@ -81,6 +82,7 @@ static void every_key_of_the_process_is_taken(void **state)
     assert_int_equal(conf->stop_timeout_ms, 0);
     assert_int_equal(conf->log_level, LOG_DEBUG);
     assert_string_equal(conf->log_file, "/var/log/p p.log");
+    assert_true(conf->log_level_given);
     assert_int_equal(conf->console, CONF_CONSOLE_NONE);
     assert_string_equal(conf->console_name, "two");
     conf_free(conf);

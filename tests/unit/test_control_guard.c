@@ -267,7 +267,7 @@ static void a_long_reason_is_cut_and_costs_no_column(void **state)
     str_format(text, sizeof text,
                "NETWORK     UNTIL (UTC)           LEFT    AGE  HITS  BY       REASON\n"
                "10.0.0.0/8  for ever                 -  3m12s     7  console  sends more "
-               "than\xe2\x80\xa6\n"
+               "than a\xe2\x80\xa6\n"
                "192.0.2.7   %.10s %.8s  5h03m  3m12s     0  console  short\n"
                "2 bans, forgotten at a restart: `state_file` of [relay] keeps them\n",
                time, time + 11);
@@ -336,6 +336,8 @@ static void have_clients(void)
     add_client("2001:db8::/64", 0, 5, 0, false);
 }
 
+#define EXEMPT "clients on guard_exempt are not remembered\n"
+
 static void clients_show_the_most_refused_first(void **state)
 {
     (void)state;
@@ -345,16 +347,30 @@ static void clients_show_the_most_refused_first(void **state)
                  "192.0.2.2      world     2        5       70   4.2s  banned\n"
                  "2001:db8::/64  lobby     5        8        0   4.2s  -\n"
                  "192.0.2.1      lobby     1        4        0   4.2s  -\n"
-                 "3 clients, the most refused first\n");
+                 "3 clients, the most refused first\n" EXEMPT);
     assert_shows(0, "show clients limit 1",
                  "CLIENT     ROUTE  OPEN  ENTERED  REFUSED  QUIET  BAN\n"
                  "192.0.2.2  world     2        5       70   4.2s  banned\n"
                  "1 of 3 clients shown, the most refused first; `show clients limit N` shows "
-                 "more\n");
+                 "more\n" EXEMPT);
     assert_has("show clients route lobby",
                "2 clients of route 'lobby', the most refused first\n");
     server->client_count = 0;
-    assert_shows(0, "show clients", "no client is remembered\n");
+    assert_shows(0, "show clients", "no client is remembered\n" EXEMPT);
+}
+
+static void clients_that_are_in_no_row_are_told_below_the_table(void **state)
+{
+    (void)state;
+    have_clients();
+    have_bans();
+    assert_has("show clients",
+               EXEMPT "bans have turned clients away 7 times, not counted in REFUSED; `show "
+                      "bans` tells whom\n");
+    server->conf->routes[0].exempt_count = 0;
+    assert_has("show clients route world", EXEMPT);
+    command_run(&session, "show clients route lobby", 24, &result);
+    assert_null(strstr(result.text.data, "guard_exempt"));
 }
 
 static void clients_as_json_have_everything(void **state)
@@ -428,6 +444,7 @@ int main(void)
         TEST(show_bans_says_where_they_are_kept),
         TEST(bans_as_json_have_everything),
         TEST(clients_show_the_most_refused_first),
+        TEST(clients_that_are_in_no_row_are_told_below_the_table),
         TEST(clients_as_json_have_everything),
         TEST(statistics_tell_whom_a_dry_run_would_have_refused),
         TEST(info_tells_of_clients_bans_and_the_tarpit),

@@ -169,6 +169,7 @@ static void a_held_session_says_what_it_waits_for(void **state)
     (void)state;
     server->sessions[0].phase = PHASE_HELD;
     assert_has("show sessions", "  held\n");
+    assert_has("show session 7", "route    lobby, upstream -\n");
     assert_has("show session 7", "  phase    held, waits until an upstream can take it\n");
 }
 

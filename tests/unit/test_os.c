@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "os/os.h"
+#include "os/tty.h"
 #include "support/platform.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -57,6 +58,22 @@ static void the_wall_clock_is_past_the_day_this_was_written(void **state)
     uint64_t january_2024_us = UINT64_C(1704067200000000);
     assert_true(os_wall_us() > january_2024_us);
     assert_true(os_wall_us() < 4 * january_2024_us);
+}
+
+/* ---- the terminal ---- */
+
+static void without_a_terminal_tables_are_as_wide_as_the_environment_says(void **state)
+{
+    (void)state;
+    if (tty_is_terminal_out())
+        skip();
+    static char none[] = "COLUMNS=", width[] = "COLUMNS=57", wrong[] = "COLUMNS=wide";
+    assert_int_equal(putenv(width), 0);
+    assert_int_equal(tty_columns_wanted(), 57);
+    assert_int_equal(putenv(wrong), 0);
+    assert_int_equal(tty_columns_wanted(), 0);
+    assert_int_equal(putenv(none), 0);
+    assert_int_equal(tty_columns_wanted(), 0);
 }
 
 /* ---- threads ---- */
@@ -411,6 +428,7 @@ static int remove_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_terminal_tables_are_as_wide_as_the_environment_says),
         cmocka_unit_test(the_monotonic_clocks_agree_and_never_go_back),
         cmocka_unit_test(time_that_is_left_out_counts_no_more),
         cmocka_unit_test(sleeping_takes_at_least_its_time),
