@@ -172,9 +172,9 @@ const struct command commands[] = {
             "client_prefix_ipv4 and client_prefix_ipv6 say. OPEN are its sessions now,\n"
             "ENTERED those admitted so far, REFUSED is how often it was turned away by its\n"
             "own limits, QUIET since when it did neither. Clients on guard_exempt are not\n"
-            "remembered; whom a ban turns away is counted there, as the last line says. When "
-            "the table (client_table) is full, new clients take the places\n"
-            "of those that were quiet for longest.\n"
+            "remembered; whom a ban turns away is counted there, as the last line says.\n"
+            "When the table (client_table) is full, new clients take the places of those\n"
+            "that were quiet for longest.\n"
             "\n"
             "route NAME  only the clients of this route\n"
             "limit N     at most N rows, 50 when not given\n",
