@@ -151,7 +151,7 @@ static void fail_assert(const char *expression, const char *file, unsigned line)
 {
     if (crash_is_first())
         crash_tell_assert(expression, file, line);
-    end_by_exception();
+    abort(); /* on_abort(), or a handler that somebody has put in its place */
 }
 
 /* The C library's is replaced: it writes to stderr alone. Its header calls it by way of the
