@@ -118,9 +118,9 @@ size_t dns_channel_sockets(const struct dns_channel *channel,
     size_t count = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
         short events = 0;
-        if (ARES_GETSOCK_READABLE(bits, i))
+        if (((unsigned)bits >> i & 1u) != 0) /* the macros of ares.h shift into the sign */
             events |= POLLIN;
-        if (ARES_GETSOCK_WRITABLE((unsigned)bits, i))
+        if (((unsigned)bits >> (i + ARES_GETSOCK_MAXNUM) & 1u) != 0)
             events |= POLLOUT;
         if (events != 0)
             out[count++] = (struct pollfd){.fd = sockets[i], .events = events};
