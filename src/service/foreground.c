@@ -242,7 +242,22 @@ static void run_hangups(void *arg)
         os_mutex_lock(&relay.lock);
     }
     relay.hanging_up = false;
+    os_cond_wake_all(&relay.changed);
     os_mutex_unlock(&relay.lock);
+}
+
+/* When no signal comes any more. A thread that a disk holds is left to the end of the process. */
+static void end_hangups(void)
+{
+    uint64_t deadline = os_mono_ms() + STUCK_MS, now;
+    os_mutex_lock(&relay.lock);
+    while (relay.hanging_up && (now = os_mono_ms()) < deadline)
+        os_cond_wait(&relay.changed, &relay.lock, (uint32_t)(deadline - now));
+    struct os_thread *ended = relay.hanging_up ? NULL : relay.hangup_thread;
+    relay.hangup_thread = NULL;
+    os_mutex_unlock(&relay.lock);
+    if (ended != NULL)
+        os_thread_join(ended);
 }
 
 static void on_hangup(void)
@@ -673,5 +688,6 @@ int foreground_run(struct conf *conf, const struct foreground_options *options)
     if (code != 0 && options->hint != NULL)
         fputs(options->hint, stderr); /* below the log lines that say what it is about */
     signals_stopped();
+    end_hangups();
     return code;
 }
