@@ -138,6 +138,41 @@ static void kill_older_spares_sessions_that_began_later(void **state)
     end_two_routes(&two);
 }
 
+/* The log of a relay whose client had MANY sessions, which were killed together. */
+static void kill_many(void **state, const char *relay_keys, unsigned session_lines)
+{
+    enum { MANY = 200 };
+    struct addr upstream;
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    const struct relay_setup setup = {
+        .upstreams = &upstream, .upstream_count = 1, .relay_keys = relay_keys};
+    struct relay_run *relay = relay_start(state, &setup);
+    struct session sessions[MANY];
+    for (unsigned i = 0; i < MANY; i++)
+        sessions[i] = session_from("127.0.1.1", &relay->addr, listener);
+    unsigned before = relay_count_log(relay, "\n");
+    tell(relay, "kill client 127.0.1.1", 0, "200 sessions of client 127.0.1.1 ended\n");
+    for (unsigned i = 0; i < MANY; i++)
+        session_expect_reset(&sessions[i]);
+    assert_true(relay_wait_info(relay, "sessions_open", 0));
+    expect_log(relay, " notice console: killed 200 sessions of client 127.0.1.1\n");
+    relay_end(relay);
+    assert_int_equal(relay_count_log(relay, " reason=killed "), session_lines);
+    assert_int_equal(relay_count_log(relay, "\n"),
+                     before + 1 + session_lines + relay_count_log(relay, " notice stop"));
+    net_close(listener);
+}
+
+static void kill_of_many_is_one_line_where_session_lines_are_not_logged(void **state)
+{
+    kill_many(state, "log_level = notice\n", 0);
+}
+
+static void each_killed_session_has_its_line_in_the_session_log(void **state)
+{
+    kill_many(state, "log_level = info\n", 200);
+}
+
 int main(void)
 {
     os_init();
@@ -149,6 +184,10 @@ int main(void)
                                   relay_teardown),
         cmocka_unit_test_teardown(kill_upstream_ends_the_sessions_at_it, relay_teardown),
         cmocka_unit_test_teardown(kill_older_spares_sessions_that_began_later, relay_teardown),
+        cmocka_unit_test_teardown(kill_of_many_is_one_line_where_session_lines_are_not_logged,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(each_killed_session_has_its_line_in_the_session_log,
+                                  relay_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
