@@ -42,7 +42,8 @@ static const struct {
          "has a prompt: `help` lists its commands. Otherwise only signals and\n"
          "`pairport console` reach it, and its input is not read.\n"
          "\n"
-         "Without -c the configuration is ./pairport.ini, else\n" DEFAULT_CONFIG ".\n"
+         "`pairport run FILE` is the same as `pairport run -c FILE`. Without a FILE the\n"
+         "configuration is ./pairport.ini, else\n" DEFAULT_CONFIG ".\n"
          "\n"
          "--takeover takes the listening sockets of the relay that runs with the same\n"
          "[console] name: no client is refused, and the old relay exits when its\n"
@@ -115,7 +116,7 @@ static void complain_verb(const char *word, struct str *why)
     if (near != NULL)
         str_addf(why, "; did you mean '%s'?", near);
     else if (strpbrk(word, "./\\") != NULL)
-        str_addf(why, "; a configuration is named with -c, as in 'pairport run -c %s'", word);
+        str_addf(why, "; a configuration is run with 'pairport run %s'", word);
 }
 
 /* The option that `word` is, with its value when that stands behind "=". OPTION_COUNT: none. */
@@ -218,7 +219,10 @@ bool arguments_parse(int argc, char *const argv[], struct arguments *out, struct
     if (out->verb == VERB_RUN && argc > 1 && argv[1][0] == '-' && out->rest_count > 0 &&
         is_console_command(out->rest[0]))
         out->verb = VERB_CONSOLE; /* pairport -c FILE show routes */
-    if (out->verb == VERB_CHECK && out->rest_count == 1 && out->config == NULL) {
+    bool takes_file =
+        out->verb == VERB_CHECK ||
+        (out->verb == VERB_RUN && out->rest_count > 0 && !is_console_command(out->rest[0]));
+    if (takes_file && out->rest_count == 1 && out->config == NULL && !out->help) {
         out->config = out->rest[0];
         out->rest_count = 0;
     }
