@@ -55,6 +55,7 @@ enum session_sort {
     SORT_ID,
     SORT_CLIENT,
     SORT_ROUTE,
+    SORT_NEWEST,
     SORT_COUNT
 };
 extern const char *const session_sort_words[SORT_COUNT + 1]; /* NULL at the end */

@@ -8,7 +8,8 @@
 const char *const session_sort_words[SORT_COUNT + 1] = {
     [SORT_RATE] = "rate",     [SORT_AGE] = "age",         [SORT_IDLE] = "idle",
     [SORT_BYTES] = "bytes",   [SORT_WAITING] = "waiting", [SORT_ID] = "id",
-    [SORT_CLIENT] = "client", [SORT_ROUTE] = "route",     [SORT_COUNT] = NULL,
+    [SORT_CLIENT] = "client", [SORT_ROUTE] = "route",     [SORT_NEWEST] = "newest",
+    [SORT_COUNT] = NULL,
 };
 
 void command_level_words(const char *words[COMMAND_LEVELS + 1])
@@ -116,7 +117,7 @@ const struct command commands[] = {
             "route NAME  only the sessions of this route\n"
             "sort KEY    rate (the default: busiest first), age (oldest first), idle\n"
             "            (longest first), bytes (most first), waiting (most first), id,\n"
-            "            client, route\n"
+            "            client, route, newest (the highest id first)\n"
             "limit N     at most N rows, 50 when not given\n",
         .run = command_show_sessions,
     },

@@ -51,6 +51,15 @@ static void offer_names(struct choice *choice, const struct name_list *names)
         offer(choice, names->all[i]);
 }
 
+static void offer_ids(struct choice *choice, const struct names *names)
+{
+    struct name_list ids = {.all = NULL};
+    if (names->get_ids != NULL)
+        names->get_ids(names->ctx, &ids);
+    offer_names(choice, &ids);
+    names_free_list(&ids);
+}
+
 static void offer_values(struct choice *choice, enum arg_kind kind, const struct names *names)
 {
     switch (kind) {
@@ -60,6 +69,7 @@ static void offer_values(struct choice *choice, enum arg_kind kind, const struct
         offer(choice, "all");
         break;
     case ARG_UPSTREAM: offer_names(choice, &names->upstreams); break;
+    case ARG_ID: offer_ids(choice, names); break;
     case ARG_SORT: offer_all(choice, session_sort_words); break;
     case ARG_LEVEL: {
         const char *levels[COMMAND_LEVELS + 1];
@@ -69,7 +79,6 @@ static void offer_values(struct choice *choice, enum arg_kind kind, const struct
     }
     case ARG_FLAG:  /* its keyword is all there is */
     case ARG_TOPIC: /* words of commands, see offer_words() */
-    case ARG_ID:    /* too many and too short-lived to be typed by Tab */
     case ARG_LIMIT: /* any number, as the next ones */
     case ARG_COLUMNS:
     case ARG_WEIGHT:

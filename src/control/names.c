@@ -1,9 +1,9 @@
 #include "control/names.h"
 
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/str.h"
 
 /* Adds the two texts together as one name. */
 static enum err push(struct name_list *list, const char *first, const char *second)
@@ -46,7 +46,21 @@ enum err names_add_conf(struct names *names, const struct conf *conf)
     return err;
 }
 
-static void free_list(struct name_list *list)
+void names_add_ids(struct name_list *ids, const struct str *answer)
+{
+    json_t *root = json_loadb(answer->data, answer->len, 0, NULL);
+    const json_t *sessions = json_object_get(root, "sessions");
+    for (size_t i = 0; i < json_array_size(sessions); i++) {
+        const json_t *id = json_object_get(json_array_get(sessions, i), "id");
+        char text[24];
+        str_format(text, sizeof text, "%" PRIu64, (uint64_t)json_integer_value(id));
+        if (!json_is_integer(id) || push(ids, text, "") != ERR_OK)
+            break;
+    }
+    json_decref(root);
+}
+
+void names_free_list(struct name_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->all[i]);
@@ -56,6 +70,6 @@ static void free_list(struct name_list *list)
 
 void names_free(struct names *names)
 {
-    free_list(&names->routes);
-    free_list(&names->upstreams);
+    names_free_list(&names->routes);
+    names_free_list(&names->upstreams);
 }

@@ -31,11 +31,23 @@ static void run(void *ctx, const char *line, size_t len, unsigned columns,
     str_escape(&result->text); /* names and texts come from files, too */
 }
 
+/* As if it had been typed here. */
+static void get_ids(void *ctx, struct name_list *ids)
+{
+    const struct relay_prompt *prompt = ctx;
+    struct command_session session = prompt->session;
+    struct command_result result;
+    command_result_init(&result);
+    command_run(&session, NAMES_IDS_COMMAND, sizeof NAMES_IDS_COMMAND - 1, &result);
+    names_add_ids(ids, &result.text);
+    command_result_free(&result);
+}
+
 static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)
 {
     const struct relay_prompt *prompt = ctx;
     struct server *server = prompt->session.console->server;
-    struct names names = {.routes = {.all = NULL}};
+    struct names names = {.get_ids = get_ids, .ctx = ctx};
     server_hold(server);
     enum err err = names_add_conf(&names, server_conf(server)); /* a reload may change them */
     server_release(server);

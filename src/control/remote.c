@@ -244,10 +244,23 @@ static void add_route_names(struct remote *remote, const json_t *route)
     }
 }
 
+static void get_ids(void *ctx, struct name_list *ids)
+{
+    struct remote *remote = ctx;
+    struct command_result result;
+    command_result_init(&result);
+    if (!remote->lost)
+        ask(remote, NAMES_IDS_COMMAND, sizeof NAMES_IDS_COMMAND - 1, &result);
+    names_add_ids(ids, &result.text);
+    command_result_free(&result);
+}
+
 static void load_names(struct remote *remote)
 {
     static const char line[] = "show routes json";
     struct command_result result;
+    remote->names.get_ids = get_ids;
+    remote->names.ctx = remote;
     command_result_init(&result);
     ask(remote, line, sizeof line - 1, &result);
     json_t *root =

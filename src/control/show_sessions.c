@@ -39,6 +39,11 @@ static int by_id(const void *a, const void *b)
     return up_order(x->id, y->id);
 }
 
+static int by_newest(const void *a, const void *b)
+{
+    return by_id(b, a);
+}
+
 static int then_by_id(int order, const void *a, const void *b)
 {
     return order != 0 ? order : by_id(a, b);
@@ -92,7 +97,7 @@ static int by_route(const void *a, const void *b)
 static int (*const orders[SORT_COUNT])(const void *, const void *) = {
     [SORT_RATE] = by_rate,     [SORT_AGE] = by_age,         [SORT_IDLE] = by_idle,
     [SORT_BYTES] = by_bytes,   [SORT_WAITING] = by_waiting, [SORT_ID] = by_id,
-    [SORT_CLIENT] = by_client, [SORT_ROUTE] = by_route,
+    [SORT_CLIENT] = by_client, [SORT_ROUTE] = by_route,     [SORT_NEWEST] = by_newest,
 };
 
 /* ---- text ---- */

@@ -293,11 +293,11 @@ static void a_wrong_line_names_the_word_and_what_would_be_right(void **state)
                                   "NAME] [sort KEY] [limit N] [json]\n"},
         {"show sessions sort",
          "'sort' needs a key: rate, age, idle, bytes, waiting, id, client, "
-         "route\n"},
+         "route, newest\n"},
         {"show sessions sort bytse",
          "`show sessions sort` does not take 'bytse'; did you mean "
          "'bytes'? it needs a key: rate, age, idle, bytes, waiting, "
-         "id, client, route\n"},
+         "id, client, route, newest\n"},
         {"show sessions sort id sort age", "'sort' is given twice\n"},
         {"show info json json", "'json' is given twice\n"},
         {"show sessions limit 0",

@@ -87,7 +87,7 @@ static void values_are_offered_behind_their_keyword(void **state)
 {
     (void)state;
     assert_completes("show sessions sort ", "",
-                     "rate\nage\nidle\nbytes\nwaiting\nid\nclient\nroute\n");
+                     "rate\nage\nidle\nbytes\nwaiting\nid\nclient\nroute\nnewest\n");
     assert_completes("show sessions sort wa", "iting ", "");
     assert_completes("show sessions route lo", "", "lobby\nlogin\n");
     assert_completes("show sessions route w", "orld ", "");
@@ -183,6 +183,49 @@ static void the_names_of_a_configuration_are_those_its_commands_take(void **stat
                      "lobby/10.0.0.5:7000\nlobby/game.example:7000\nworld/[fd00::2]:7100\n");
 }
 
+static void get_ids(void *ctx, struct name_list *ids)
+{
+    const struct console console = fake_server_console(ctx);
+    struct command_session session = {.console = &console};
+    struct command_result result;
+    command_result_init(&result);
+    command_run(&session, NAMES_IDS_COMMAND, strlen(NAMES_IDS_COMMAND), &result);
+    assert_false(result.failed);
+    names_add_ids(ids, &result.text);
+    command_result_free(&result);
+}
+
+static void the_ids_of_the_latest_sessions_are_offered(void **state)
+{
+    (void)state;
+    struct server *server = fake_server_open();
+    names.get_ids = get_ids;
+    names.ctx = server;
+    assert_completes("show session ", "json ", "");
+    for (unsigned i = 0; i < 30; i++)
+        fake_server_add(server, 100 + (i * 7) % 30, 0); /* in no order */
+    assert_completes("show session ", "",
+                     "129\n128\n127\n126\n125\n124\n123\n122\n121\n120\n119\n118\n117\n"
+                     "116\n115\n114\n113\n112\n111\n110\njson\n");
+    assert_completes("show session 11", "",
+                     "119\n118\n117\n116\n115\n114\n113\n112\n111\n110\n");
+    assert_completes("kill 129", " ", "");
+    assert_completes("help kill ", "", "route\nclient\nupstream\nolder\n");
+    fake_server_close(server);
+    names.get_ids = NULL;
+
+    struct name_list ids = {.all = NULL};
+    struct str answer;
+    str_init(&answer);
+    str_add(&answer, "the sessions could not be read: out of memory\n");
+    names_add_ids(&ids, &answer);
+    str_clear(&answer);
+    str_add(&answer, "{\"sessions\": [{\"id\": \"x\"}, 3]}");
+    names_add_ids(&ids, &answer);
+    assert_int_equal(ids.count, 0);
+    str_free(&answer);
+}
+
 static void without_names_none_are_offered(void **state)
 {
     (void)state;
@@ -209,6 +252,7 @@ int main(void)
         TEST(the_commands_for_upstreams_complete_as_all_do),
         TEST(routes_to_pause_are_offered_with_all),
         TEST(the_names_of_a_configuration_are_those_its_commands_take),
+        TEST(the_ids_of_the_latest_sessions_are_offered),
         TEST(without_names_none_are_offered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
