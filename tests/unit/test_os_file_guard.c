@@ -229,8 +229,8 @@ static void a_file_that_is_mounted_is_written_in_place(void **state)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        if (unshare(CLONE_NEWNS) != 0 || mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-            mount(other, path, NULL, MS_BIND, NULL) != 0)
+        if (unshare(CLONE_NEWNS) != 0 || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) != 0 ||
+            mount(other, path, "", MS_BIND, NULL) != 0)
             _exit(2);
         _exit(os_file_write_whole(path, "one", 3) == ERR_OK ? 0 : 1);
     }

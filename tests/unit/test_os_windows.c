@@ -26,9 +26,7 @@
 enum { PATIENCE_MS = 60000 };
 
 /* Of three scripts, so that no code page but UTF-8 has all of it. */
-#define NAME                                                                                   \
-    "gr\xC3\xB6\xC3\x9F"                                                                       \
-    "e-\xE6\x97\xA5\xE6\x9C\xAC-\xD0\xB6"
+#define NAME "gr\xC3\xB6\xC3\x9F-\xE6\x97\xA5\xE6\x9C\xAC-\xD0\xB6"
 
 static char dir[TEST_PATH_MAX];
 static const char *self;
