@@ -72,7 +72,8 @@ const struct command commands[] = {
             "last 10 s. STATE is DRAIN, PAUSED or FROZEN by an operator, of which a line\n"
             "below the table tells more; `ramps` while clients are let in at the\n"
             "admission_ramp; `starved` while a listener waits for descriptors or memory,\n"
-            "after which it goes on by itself.\n",
+            "after which it goes on by itself; GONE for a route that a reload has not\n"
+            "found in the file any more, until its last session is over.\n",
         .run = command_show_routes,
     },
     {

@@ -98,7 +98,7 @@ static json_t *find_route(const json_t *root, const char *name)
     return NULL;
 }
 
-/* Sessions of a route that is here no more are in `show info` alone. */
+/* Sessions of a route that is here no more are in `show info` and in the text alone. */
 static void join_routes(json_t *root, const struct part *part)
 {
     json_t *theirs = json_object_get(part->json, "routes"), *route;
@@ -160,17 +160,22 @@ static void add_info(const struct part *part, bool first, struct str *out)
 
 static void add_routes(const struct part *part, struct str *out)
 {
-    json_t *routes = json_object_get(part->json, "routes"), *route;
-    size_t i, told = 0;
-    json_array_foreach(routes, i, route)
-    {
-        uint64_t open = number_of(route, "sessions_open");
-        const char *name = json_string_value(json_object_get(route, "route"));
-        if (open == 0 || name == NULL)
-            continue;
-        if (told++ == 0)
-            str_addf(out, "pid %" PRIu64 ", which was taken over, has more:", part->of->pid);
-        str_addf(out, "%s %" PRIu64 " of %s", told == 1 ? "" : ",", open, name);
+    static const char *const lists[] = {"routes", "removed_routes"};
+    size_t told = 0;
+    for (size_t list = 0; list < 2; list++) {
+        json_t *routes = json_object_get(part->json, lists[list]), *route;
+        size_t i;
+        json_array_foreach(routes, i, route)
+        {
+            uint64_t open = number_of(route, "sessions_open");
+            const char *name = json_string_value(json_object_get(route, "route"));
+            if (open == 0 || name == NULL)
+                continue;
+            if (told++ == 0)
+                str_addf(out,
+                         "pid %" PRIu64 ", which was taken over, has more:", part->of->pid);
+            str_addf(out, "%s %" PRIu64 " of %s", told == 1 ? "" : ",", open, name);
+        }
     }
     if (told > 0)
         str_add_char(out, '\n');

@@ -1,5 +1,6 @@
 /* `show routes`: where they listen, and how much they carry. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/addr.h"
 #include "config/conf.h"
@@ -52,10 +53,23 @@ static const char *state_word(const struct server_route_info *route,
     return route->ramps ? "ramps" : "listens";
 }
 
+static void add_sums(const struct server_totals *totals, uint32_t held, uint32_t max,
+                     struct grid *grid)
+{
+    char human[STR_HUMAN_MAX];
+    grid_cell(grid, "%" PRIu32, totals->sessions_open);
+    grid_cell(grid, "%" PRIu32, held);
+    grid_cell(grid, "%" PRIu32, totals->sessions_peak);
+    grid_cell(grid, "%" PRIu32, max);
+    grid_cell(grid, "%" PRIu64, totals->sums.counters[STAT_SESSIONS]);
+    grid_cell(grid, "%" PRIu64, totals_refused(totals));
+    grid_cell(grid, "%s", str_human_rate(totals->rate_10s.bytes_up, human));
+    grid_cell(grid, "%s", str_human_rate(totals->rate_10s.bytes_down, human));
+}
+
 static void add_route_row(const struct server_route_info *route, struct grid *grid)
 {
-    char text[LISTENER_TEXT_MAX], human[STR_HUMAN_MAX];
-    const struct server_totals *totals = &route->totals;
+    char text[LISTENER_TEXT_MAX];
     for (size_t i = 0; i < route->listener_count; i++) {
         const struct server_listener_info *listener = &route->listeners[i];
         grid_cell(grid, "%s", i == 0 ? route->conf->name : "");
@@ -66,15 +80,17 @@ static void add_route_row(const struct server_route_info *route, struct grid *gr
             continue;
         }
         grid_cell(grid, "%zu", route->upstream_count);
-        grid_cell(grid, "%" PRIu32, totals->sessions_open);
-        grid_cell(grid, "%" PRIu32, route->held);
-        grid_cell(grid, "%" PRIu32, totals->sessions_peak);
-        grid_cell(grid, "%" PRIu32, route->conf->max_sessions);
-        grid_cell(grid, "%" PRIu64, totals->sums.counters[STAT_SESSIONS]);
-        grid_cell(grid, "%" PRIu64, totals_refused(totals));
-        grid_cell(grid, "%s", str_human_rate(totals->rate_10s.bytes_up, human));
-        grid_cell(grid, "%s", str_human_rate(totals->rate_10s.bytes_down, human));
+        add_sums(&route->totals, route->held, route->conf->max_sessions, grid);
     }
+}
+
+static void add_removed_row(const struct server_removed_info *removed, struct grid *grid)
+{
+    grid_cell(grid, "%s", removed->conf->name);
+    grid_cell(grid, "-");
+    grid_cell(grid, "GONE"); /* as a removed upstream is */
+    grid_cell(grid, "-");
+    add_sums(&removed->totals, removed->held, removed->conf->max_sessions, grid);
 }
 
 /* What an operator does to the route right now, in words, below the table. */
@@ -99,8 +115,14 @@ static void add_notes(const struct server_route_info *route, struct str *out)
     }
 }
 
-static void routes_as_text(const struct server_route_info *routes, size_t count,
-                           unsigned columns, struct str *out)
+struct shown {
+    struct server_route_info *routes;
+    size_t count;
+    struct server_removed_info *removed;
+    size_t removed_count;
+};
+
+static void routes_as_text(const struct shown *shown, unsigned columns, struct str *out)
 {
     static const struct grid_column layout[] = {
         {"ROUTE", false, 0}, {"LISTEN", false, 0}, {"STATE", false, 4}, {"UPSTREAMS", true, 1},
@@ -108,12 +130,19 @@ static void routes_as_text(const struct server_route_info *routes, size_t count,
         {"TOTAL", true, 6},  {"REFUSED", true, 7}, {"UP/S", true, 8},   {"DOWN/S", true, 9}};
     struct grid grid;
     grid_init(&grid, layout, sizeof layout / sizeof layout[0]);
-    for (size_t i = 0; i < count; i++)
-        add_route_row(&routes[i], &grid);
+    for (size_t i = 0; i < shown->count; i++)
+        add_route_row(&shown->routes[i], &grid);
+    for (size_t i = 0; i < shown->removed_count; i++)
+        add_removed_row(&shown->removed[i], &grid);
     grid_print(&grid, columns, out);
     grid_free(&grid);
-    for (size_t i = 0; i < count; i++)
-        add_notes(&routes[i], out);
+    for (size_t i = 0; i < shown->count; i++)
+        add_notes(&shown->routes[i], out);
+    for (size_t i = 0; i < shown->removed_count; i++) {
+        uint32_t open = shown->removed[i].totals.sessions_open;
+        str_addf(out, "%s: removed from the configuration; %" PRIu32 " session%s open\n",
+                 shown->removed[i].conf->name, open, open == 1 ? " is" : "s are");
+    }
 }
 
 static json_t *route_as_json(struct json_build *build, const struct server_route_info *route)
@@ -157,23 +186,41 @@ static json_t *route_as_json(struct json_build *build, const struct server_route
     return object;
 }
 
+static void routes_as_json(const struct shown *shown, struct str *out)
+{
+    struct json_build build = {false};
+    json_t *root = json_build_object(&build);
+    json_t *array = json_build_array(&build);
+    for (size_t i = 0; i < shown->count; i++)
+        json_build_push(&build, array, route_as_json(&build, &shown->routes[i]));
+    json_build_put(&build, root, "routes", array);
+    array = json_build_array(&build);
+    for (size_t i = 0; i < shown->removed_count; i++) {
+        json_t *object = json_build_object(&build);
+        json_build_text(&build, object, "route", shown->removed[i].conf->name);
+        totals_put_json(&build, object, &shown->removed[i].totals);
+        json_build_push(&build, array, object);
+    }
+    json_build_put(&build, root, "removed_routes", array);
+    json_build_write(&build, root, out);
+}
+
 void command_show_routes(struct command_session *session, const struct command_args *args,
                          struct command_result *result)
 {
-    struct server_route_info *routes;
-    size_t count;
-    if (!command_get_routes(session, &routes, &count, result))
+    struct shown shown;
+    if (!command_get_routes(session, &shown.routes, &shown.count, result))
         return;
-    if (args->json) {
-        struct json_build build = {false};
-        json_t *root = json_build_object(&build);
-        json_t *array = json_build_array(&build);
-        for (size_t i = 0; i < count; i++)
-            json_build_push(&build, array, route_as_json(&build, &routes[i]));
-        json_build_put(&build, root, "routes", array);
-        json_build_write(&build, root, &result->text);
+    enum err err =
+        server_get_removed(session->console->server, &shown.removed, &shown.removed_count);
+    if (err != ERR_OK) {
+        command_fail(result, "the routes could not be read: %s", err_text(err));
     } else {
-        routes_as_text(routes, count, session->columns, &result->text);
+        if (args->json)
+            routes_as_json(&shown, &result->text);
+        else
+            routes_as_text(&shown, session->columns, &result->text);
+        free(shown.removed);
     }
-    server_free_routes(routes, count);
+    server_free_routes(shown.routes, shown.count);
 }

@@ -241,6 +241,16 @@ enum err server_get_routes(struct server *server, struct server_route_info **out
                            size_t *count);
 void server_free_routes(struct server_route_info *routes, size_t count);
 
+/* A route that is no longer in the configuration and has sessions. */
+struct server_removed_info {
+    const struct conf_route *conf; /* as it was when it was removed */
+    struct server_totals totals;
+    uint32_t held; /* clients that wait */
+};
+/* In no order. *out is the caller's to free(). ERR_NOMEM leaves nothing. */
+enum err server_get_removed(struct server *server, struct server_removed_info **out,
+                            size_t *count);
+
 /* Why a direction stands still by the relay's will; its source is not read meanwhile. */
 enum flow_park {
     FLOW_NOT_PARKED = 0,

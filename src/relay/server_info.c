@@ -264,6 +264,28 @@ void server_free_routes(struct server_route_info *routes, size_t count)
     free(routes);
 }
 
+enum err server_get_removed(struct server *server, struct server_removed_info **out,
+                            size_t *count)
+{
+    struct relay *relay = &server->relay;
+    struct server_removed_info *removed = calloc(relay->removed_count + 1, sizeof *removed);
+    if (removed == NULL)
+        return ERR_NOMEM;
+    size_t filled = 0;
+    for (size_t i = 0; i < relay->removed_count; i++) {
+        struct relay_route *route = relay->routes[relay->route_count + i];
+        struct server_removed_info *info = &removed[filled];
+        info->conf = route->conf;
+        fill_totals(relay, route->scope, &route->quota, &info->totals);
+        info->held = held_count(&route->held);
+        filled +=
+            info->totals.sessions_open > 0; /* else it is kept until the next reload only */
+    }
+    *out = removed;
+    *count = filled;
+    return ERR_OK;
+}
+
 enum err server_get_sessions(struct server *server, size_t route,
                              struct server_session_info **out, size_t *count)
 {

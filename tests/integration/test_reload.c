@@ -143,6 +143,43 @@ static void a_removed_route_stops_to_listen_and_its_sessions_go_on(void **state)
     end();
 }
 
+static size_t count_removed(void)
+{
+    json_t *routes = relay_json(rig.relay, "show routes");
+    size_t count = json_array_size(json_object_get(routes, "removed_routes"));
+    json_decref(routes);
+    return count;
+}
+
+static void a_removed_route_is_shown_until_its_last_session_is_over(void **state)
+{
+    char *output;
+    start(state);
+    reload(ONE_ROUTE "[route more]\nlisten = %B\nupstream = %1\n", 0, "route 'more' added: ");
+    struct session first = session_open(&rig.second, rig.listeners[1]);
+    struct session last = session_open(&rig.second, rig.listeners[1]);
+    assert_int_equal(count_removed(), 0);
+    reload(ONE_ROUTE, 0, "; 2 sessions go on\n");
+    assert_int_equal(relay_console(rig.relay, "show routes", &output, NULL), 0);
+    assert_non_null(strstr(output, "\nmore   -                GONE "));
+    assert_non_null(
+        strstr(output, "\nmore: removed from the configuration; 2 sessions are open\n"));
+    free(output);
+
+    session_end(&first);
+    assert_true(relay_wait_info(rig.relay, "sessions_open", 1));
+    json_t *routes = relay_json(rig.relay, "show routes");
+    const json_t *removed = json_array_get(json_object_get(routes, "removed_routes"), 0);
+    assert_string_equal(json_text(removed, "route"), "more");
+    assert_int_equal(json_number_at(removed, "sessions_open", 0), 1);
+    assert_int_equal(json_array_size(json_object_get(routes, "routes")), 1);
+    json_decref(routes);
+    session_end(&last);
+    assert_true(relay_wait_info(rig.relay, "sessions_open", 0));
+    assert_int_equal(count_removed(), 0);
+    end();
+}
+
 static void a_removed_route_ends_its_sessions_where_it_says_so(void **state)
 {
     start(state);
@@ -415,6 +452,8 @@ int main(void)
                                   relay_teardown),
         cmocka_unit_test_teardown(a_new_route_listens_and_relays, relay_teardown),
         cmocka_unit_test_teardown(a_removed_route_stops_to_listen_and_its_sessions_go_on,
+                                  relay_teardown),
+        cmocka_unit_test_teardown(a_removed_route_is_shown_until_its_last_session_is_over,
                                   relay_teardown),
         cmocka_unit_test_teardown(a_removed_route_ends_its_sessions_where_it_says_so,
                                   relay_teardown),

@@ -384,6 +384,16 @@ void server_free_routes(struct server_route_info *routes, size_t count)
     free(routes);
 }
 
+enum err server_get_removed(struct server *server, struct server_removed_info **out,
+                            size_t *count)
+{
+    *out = malloc(sizeof server->removed);
+    assert_non_null(*out);
+    memcpy(*out, server->removed, sizeof server->removed);
+    *count = server->removed_count;
+    return ERR_OK;
+}
+
 enum err server_get_sessions(struct server *server, size_t route,
                              struct server_session_info **out, size_t *count)
 {

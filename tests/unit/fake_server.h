@@ -40,6 +40,8 @@ struct server {
     bool starved[FAKE_ROUTES_MAX];                    /* all its listeners */
     struct server_session_info *sessions;             /* owned */
     size_t session_count;
+    struct server_removed_info removed[2]; /* routes */
+    size_t removed_count;
     const struct server_socket *sockets; /* that it listens with; not owned */
     size_t socket_count;
     struct server_bans bans; /* what is there; not owned */

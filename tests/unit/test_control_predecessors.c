@@ -141,6 +141,13 @@ static void their_sessions_are_counted_for_each_route(void **state)
     json_decref(root);
     run("show routes");
     expect_said(", which was taken over, has more: 3 of lobby\n");
+
+    static const struct conf_route removed = {.name = "gone"};
+    old->removed[0] =
+        (struct server_removed_info){.conf = &removed, .totals = {.sessions_open = 2}};
+    old->removed_count = 1;
+    run("show routes");
+    expect_said(", which was taken over, has more: 3 of lobby, 2 of gone\n");
 }
 
 static void without_any_the_fields_are_there(void **state)

@@ -31,6 +31,22 @@ static void routes_show_their_listeners(void **state)
                  "       [fd00::1]:7778  listens\n");
 }
 
+static void a_removed_route_is_shown_while_it_has_sessions(void **state)
+{
+    (void)state;
+    static const struct conf_route old = {.name = "old", .max_sessions = 50};
+    server->removed[0] = (struct server_removed_info){
+        .conf = &old, .totals = {.sessions_open = 2, .sessions_peak = 9}, .held = 1};
+    server->removed_count = 1;
+    assert_has(
+        "show routes",
+        "       [fd00::1]:7778  listens\n"
+        "old    -               GONE             -     2     1     9    50      0        0"
+        "    0 B/s      0 B/s\n"
+        "old: removed from the configuration; 2 sessions are open\n");
+    assert_has("show routes json", "\"removed_routes\": [\n    {\n      \"route\": \"old\",\n");
+}
+
 static void a_range_of_ports_shows_its_first_and_last(void **state)
 {
     (void)state;
@@ -217,6 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(routes_show_their_listeners),
+        TEST(a_removed_route_is_shown_while_it_has_sessions),
         TEST(a_range_of_ports_shows_its_first_and_last),
         TEST(statistics_of_a_route_show_counters_rates_and_percentiles),
         TEST(statistics_tell_of_waits_for_a_rate_where_there_were_any),
