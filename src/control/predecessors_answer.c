@@ -8,6 +8,7 @@
 #include "control/json_build.h"
 #include "control/predecessors.h"
 #include "os/os.h"
+#include "relay/json_read.h"
 
 #define ONE_MIN_MS 50   /* one predecessor's answer is waited for so long at least */
 #define ONE_MAX_MS 3000 /* and at most: `reopen` may take 2 s there */
@@ -266,7 +267,7 @@ static void ask_one(struct answer *answer, const struct predecessor *one, const 
                                     timeout_ms, &said, &part.failed);
     if (err == ERR_OK && !said.failed) {
         if (!part.failed && said.data[0] == '{')
-            part.json = json_loads(said.data, 0, NULL);
+            (void)json_read(&part.json, said.data, said.len, 0, NULL);
         join(answer, &part);
         json_decref(part.json);
     } else if (err != ERR_NOT_FOUND && !answer->json) {
@@ -314,8 +315,8 @@ void predecessors_follow(const struct command_session *session, const char *line
         (answer.follow == FOLLOW_OTHERWISE && !result->failed))
         return;
     if (is_list(answer.follow) && result->text.data[0] == '{') {
-        answer.root = json_loads(result->text.data, 0, NULL);
-        answer.json = answer.root != NULL;
+        answer.json =
+            json_read(&answer.root, result->text.data, result->text.len, 0, NULL) == ERR_OK;
     }
     line = line_for(answer.follow, line, &len);
     uint64_t deadline_ms = os_mono_ms() + PREDECESSORS_WAIT_MS;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/json_build.h"
+#include "relay/json_read.h"
 
 /* ---- how many sessions ---- */
 
@@ -243,8 +244,8 @@ void reload_as_json(const struct diff *diff, const struct reload_count *counts,
 void reload_add_messages(const char *done, const char *messages, struct str *out)
 {
     struct json_build build = {false};
-    json_t *root = *messages == '\0' ? NULL : json_loads(done, 0, NULL);
-    if (root == NULL) {
+    json_t *root;
+    if (*messages == '\0' || json_read(&root, done, strlen(done), 0, NULL) != ERR_OK) {
         str_add(out, done);
         return;
     }

@@ -14,6 +14,7 @@
 #include "os/local.h"
 #include "os/os.h"
 #include "os/tty.h"
+#include "relay/json_read.h"
 
 struct remote {
     const char *path;
@@ -263,8 +264,9 @@ static void load_names(struct remote *remote)
     remote->names.ctx = remote;
     command_result_init(&result);
     ask(remote, line, sizeof line - 1, &result);
-    json_t *root =
-        result.failed ? NULL : json_loadb(result.text.data, result.text.len, 0, NULL);
+    json_t *root = NULL;
+    if (!result.failed)
+        (void)json_read(&root, result.text.data, result.text.len, 0, NULL);
     const json_t *routes = json_object_get(root, "routes");
     for (size_t i = 0; i < json_array_size(routes); i++)
         add_route_names(remote, json_array_get(routes, i));

@@ -47,6 +47,9 @@ static void add_kept(const struct server_bans *bans, struct str *out)
                  "in memory only: %s is written by another relay, pid %" PRIu64
                  ", until that one ends\n",
                  bans->path, bans->holder);
+    else if (bans->read_err != ERR_OK)
+        str_addf(out, "in memory only: %s can't be read: %s; its own bans have no effect yet\n",
+                 bans->path, err_text(bans->read_err));
     else if (bans->keep_err != ERR_OK)
         str_addf(out, "forgotten at a restart: %s can't be written: %s\n", bans->path,
                  err_text(bans->keep_err));
@@ -101,8 +104,8 @@ static void bans_as_json(const struct server_bans *bans, struct str *out)
     json_build_put(&build, root, "bans", array);
     json_build_text(&build, root, "state_file", bans->path);
     json_build_bool(&build, root, "kept",
-                    bans->path[0] != '\0' && bans->keep_err == ERR_OK && !bans->handed_over &&
-                        !bans->locked_out);
+                    bans->path[0] != '\0' && bans->keep_err == ERR_OK &&
+                        bans->read_err == ERR_OK && !bans->handed_over && !bans->locked_out);
     json_build_u64(&build, root, "kept_aside", bans->aside);
     json_build_write(&build, root, out);
 }

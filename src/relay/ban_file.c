@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "os/file.h"
+#include "relay/json_read.h"
 
 #define FORMAT "pairport state"
 
@@ -127,12 +128,15 @@ static bool is_blank(const struct str *text)
 static enum err parse(const struct str *text, struct ban **out, size_t *count, struct str *why)
 {
     json_error_t error;
-    json_t *root = json_loadb(text->data, text->len, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL) {
+    json_t *root;
+    enum err err = json_read(&root, text->data, text->len, JSON_REJECT_DUPLICATES, &error);
+    if (err == ERR_INVALID)
         str_addf(why, "line %d, column %d: %s", error.line, error.column, error.text);
-        return json_error_code(&error) == json_error_out_of_memory ? ERR_NOMEM : ERR_INVALID;
-    }
-    enum err err = read_root(root, out, count, why);
+    else if (err != ERR_OK)
+        str_add(why, err_text(err));
+    if (err != ERR_OK)
+        return err;
+    err = read_root(root, out, count, why);
     json_decref(root);
     return err;
 }

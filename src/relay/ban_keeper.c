@@ -47,7 +47,7 @@ struct ban_keeper {
     unsigned asked, done; /* requests; `request` is to be done while they differ */
 
     /* The thread's. */
-    bool readable;          /* false: the file can neither be read nor put aside */
+    bool readable;          /* false: the file must not be written */
     uint64_t saved_version; /* of the bans in the file */
     int64_t saved_shift_ms; /* of the wall clock, when it was written */
     uint64_t written_ms;    /* monotonic, when the last write began */
@@ -138,14 +138,26 @@ static void save_when_due(struct ban_keeper *keeper, bool hurry)
 /* Nobody may find out later that the file could not be written: it is tried at once. */
 static void read_and_save(struct ban_keeper *keeper)
 {
-    keeper->readable = ban_store_read(keeper->store);
-    if (!keeper->readable) {
-        os_mutex_lock(&keeper->lock);
+    enum err err;
+    enum ban_reading reading = ban_store_read(keeper->store, &err);
+    keeper->readable = reading == BAN_READ;
+    os_mutex_lock(&keeper->lock);
+    keeper->info.read_err = reading == BAN_READ_LATER ? err : ERR_OK;
+    if (reading == BAN_READ_NEVER)
         keeper->info.path[0] = '\0';
-        os_mutex_unlock(&keeper->lock);
-    } else if (is_writer(keeper)) {
+    os_mutex_unlock(&keeper->lock);
+    if (is_writer(keeper))
         save(keeper);
-    }
+}
+
+/* What was lacking may be there again. */
+static void read_again(struct ban_keeper *keeper)
+{
+    if (keeper->info.read_err == ERR_OK)
+        return;
+    read_and_save(keeper);
+    if (keeper->readable)
+        log_notice("state_file %s can be read now", path_of(keeper));
 }
 
 static void note_holder(struct ban_keeper *keeper, bool locked_out, uint64_t holder)
@@ -293,8 +305,11 @@ static void end_sessions(struct ban_keeper *keeper)
 /* True when there is something to do each second. */
 static bool is_busy(struct ban_keeper *keeper)
 {
-    if (keeper->woken || bans_count(guard_of(keeper)->bans) > 0)
+    if (keeper->woken || bans_count(guard_of(keeper)->bans) > 0 ||
+        keeper->info.read_err != ERR_OK)
         return true;
+    if (keeper->store != NULL && ban_store_count_aside(keeper->store) > 0)
+        return true; /* they found no memory */
     if (keeper->store == NULL || !keeper->readable || keeper->info.handed_over)
         return false;
     return keeper->info.locked_out || is_dirty(keeper);
@@ -349,6 +364,7 @@ static void run(void *arg)
         drop_expired(keeper);
         if (sweep)
             end_sessions(keeper);
+        read_again(keeper);
         look_for_lock(keeper);
         save_when_due(keeper, is_in_a_hurry(keeper));
     }

@@ -3,8 +3,8 @@
  *
  * Only this thread touches the file, so a disk that does not answer holds nobody: whoever asks
  * for something waits for a bounded time. The file is read at the start, before the first client
- * comes. One that is damaged is put aside as NAME.damaged, and the start goes on without bans. It
- * is written when bans have changed and at the end, with the hits. The delay between two writes
+ * comes. One that is damaged is put aside as NAME.damaged, and the start goes on without bans. One
+ * that can't be read, for a lack of descriptors for example, is tried again each second. It is written when bans have changed and at the end, with the hits. The delay between two writes
  * grows with the size of the file and with the time that the last one took, so that a flood of
  * bans costs a bounded share of the disk; see ban_keeper_pause_ms().
  *
@@ -61,6 +61,7 @@ bool ban_keeper_remove_aside(struct ban_keeper *keeper, const struct addr_net *n
 struct ban_keeper_info {
     char path[CONF_PATH_MAX]; /* absolute; "": bans are not kept */
     enum err err;             /* not ERR_OK: the file can't be written */
+    enum err read_err;        /* not ERR_OK: it can't be read yet */
     bool handed_over;         /* another process keeps it */
     bool locked_out;          /* likewise, and it was not handed over to that one */
     uint64_t holder;          /* process identifier of who has locked it out; 0: not known */

@@ -9,12 +9,15 @@
 #include "os/os.h"
 #include "relay/ban_file.h"
 
+#define READ_LOG_MS (10 * 60 * 1000u) /* between two lines about a file that can't be read */
+
 struct ban_store {
     char *path; /* owned */
     struct bans *bans;
     const struct ban_clock *clock;
     struct os_file_lock *file_lock; /* NULL: not held, or there are none */
     bool locked;
+    struct log_limit read_log;
 
     struct addr_net *known; /* owned: the networks of the last reading, in order */
     size_t known_count;
@@ -36,6 +39,7 @@ enum err ban_store_open(struct ban_store **out, const char *path, struct bans *b
         return ERR_NOMEM;
     }
     memcpy(store->path, path, strlen(path) + 1);
+    store->read_log.window_ms = READ_LOG_MS;
     store->bans = bans;
     store->clock = clock;
     *out = store;
@@ -147,54 +151,72 @@ static void take(struct ban_store *store, struct ban *bans, size_t count)
     size_t left = fresh;
     size_t added = add_all(store, bans, &left);
     set_aside(store, bans, left);
-    if (left > 0)
+    if (left > 0 && bans_count(store->bans) >= BANS_MAX)
         log_warning("state_file %s: %zu bans are more than fit (%d): they stay in the file and "
                     "have no effect until others are over",
                     store->path, left, BANS_MAX);
+    else if (left > 0)
+        log_error("state_file %s: %zu bans have no effect yet: %s; trying again", store->path,
+                  left, err_text(ERR_NOMEM));
     if (count > 0)
         log_notice("state_file %s: %zu ban%s read, %zu expired", store->path, added,
                    added == 1 ? "" : "s", count - fresh);
 }
 
-/* The file can't be read: it stays for whoever wants to look into it. Nothing is kept when it
- * can't be put aside, since keeping would be the end of it. */
-static bool put_aside(struct ban_store *store, enum err err, const char *why)
+/* The file is damaged: it stays for whoever wants to look into it. Nothing is kept when it can't
+ * be put aside, since keeping would be the end of it. */
+static enum ban_reading put_aside(struct ban_store *store, const char *why)
 {
     struct str aside;
     str_init(&aside);
     str_addf(&aside, "%s.damaged", store->path);
     enum err moved = aside.failed ? ERR_NOMEM : os_file_replace(store->path, aside.data);
-    const char *what = err == ERR_INVALID ? "is damaged" : "can't be read";
     if (moved == ERR_OK)
-        log_error("state_file %s %s: %s; it is kept as %s, and the relay starts without bans",
-                  store->path, what, why, aside.data);
+        log_error("state_file %s is damaged: %s; it is kept as %s, and the relay starts "
+                  "without bans",
+                  store->path, why, aside.data);
     else
-        log_error("state_file %s %s: %s; it can't be put aside: %s; bans are not kept",
-                  store->path, what, why, err_text(moved));
+        log_error("state_file %s is damaged: %s; it can't be put aside: %s; bans are not kept",
+                  store->path, why, err_text(moved));
     str_free(&aside);
-    return moved == ERR_OK;
+    return moved == ERR_OK ? BAN_READ : BAN_READ_NEVER;
 }
 
-bool ban_store_read(struct ban_store *store)
+static enum ban_reading not_read(struct ban_store *store, enum err err, const char *why)
+{
+    switch (err) {
+    case ERR_NOT_FOUND: return BAN_READ;
+    case ERR_INVALID:
+        if (store->locked)
+            return put_aside(store, why);
+        log_error("state_file %s can't be read: %s", store->path, why);
+        return BAN_READ;
+    case ERR_UNSUPPORTED:
+        log_error("state_file %s can't be read: %s; bans are not kept", store->path, why);
+        return BAN_READ_NEVER;
+    default: /* nothing is wrong with what is there: it stays */
+        log_limited(&store->read_log, LOG_ERROR,
+                    "state_file %s can't be read: %s; its bans have no effect, and others are "
+                    "not kept, until it can; trying again",
+                    store->path, why);
+        return BAN_READ_LATER;
+    }
+}
+
+enum ban_reading ban_store_read(struct ban_store *store, enum err *err)
 {
     struct ban *bans;
     size_t count;
     struct str why;
-    bool good = true;
+    enum ban_reading reading = BAN_READ;
     str_init(&why);
-    enum err err = ban_file_read(store->path, &bans, &count, &why);
-    if (err == ERR_OK)
+    *err = ban_file_read(store->path, &bans, &count, &why);
+    if (*err == ERR_OK)
         take(store, bans, count);
-    else if (err == ERR_UNSUPPORTED || err == ERR_NOMEM)
-        good = false; /* nothing is wrong with what is there: it stays */
-    else if (err != ERR_NOT_FOUND && store->locked)
-        good = put_aside(store, err, why.data);
-    else if (err != ERR_NOT_FOUND)
-        log_error("state_file %s can't be read: %s", store->path, why.data);
-    if (err == ERR_UNSUPPORTED || err == ERR_NOMEM)
-        log_error("state_file %s can't be read: %s; bans are not kept", store->path, why.data);
+    else
+        reading = not_read(store, *err, why.len == 0 ? err_text(*err) : why.data);
     str_free(&why);
-    return good;
+    return reading;
 }
 
 /* ---- writing ---- */

@@ -32,9 +32,13 @@ bool ban_store_is_locked(const struct ban_store *store);
 
 /* Reads the file and adds its bans to the table, or aside. Those that came from the file the last
  * time and are not there any more are removed. A damaged file is put aside as PATH.damaged if the
- * lock is held. False: the file must not be written, since it could neither be read nor put
- * aside. All is logged. */
-bool ban_store_read(struct ban_store *store);
+ * lock is held. All is logged. */
+enum ban_reading {
+    BAN_READ,       /* it may be written from now on */
+    BAN_READ_LATER, /* what is lacking (descriptors, memory, a right) may come back */
+    BAN_READ_NEVER, /* it is no file, or it is damaged and can't be put aside */
+};
+enum ban_reading ban_store_read(struct ban_store *store, enum err *err);
 
 /* Writes all bans; *bytes is the size of the file. */
 enum err ban_store_write(struct ban_store *store, uint64_t *bytes);

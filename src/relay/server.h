@@ -358,6 +358,7 @@ struct server_bans {
     size_t count;
     char path[CONF_PATH_MAX]; /* of the state file, absolute; "": bans are not kept */
     enum err keep_err;        /* not ERR_OK: it can't be written */
+    enum err read_err;        /* not ERR_OK: it can't be read yet */
     bool handed_over;         /* to another process, which keeps them now */
     bool locked_out;          /* another process keeps the file for itself */
     uint64_t holder;          /* and this is its identifier; 0: not known */

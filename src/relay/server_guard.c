@@ -110,6 +110,7 @@ enum err server_get_bans(struct server *server, struct server_bans *out)
     ban_keeper_get_info(guard->keeper, &info);
     str_format(out->path, sizeof out->path, "%s", info.path);
     out->keep_err = info.err;
+    out->read_err = info.read_err;
     out->handed_over = info.handed_over;
     out->locked_out = info.locked_out;
     out->holder = info.holder;

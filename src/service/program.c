@@ -12,6 +12,7 @@
 #include "os/local.h"
 #include "os/os.h"
 #include "port/port.h"
+#include "relay/json_read.h"
 #include "service/arguments.h"
 #include "service/check.h"
 #include "service/config_file.h"
@@ -152,6 +153,7 @@ int program_main(int argc, char *argv[])
     static const struct file_calls file_calls = {
         .open = os_fopen, .get_mode = os_file_mode, .slashes = os_slashes};
     os_init();
+    json_read_init();
     argv = os_arguments(&argc, argv);
     (void)file_use(&file_calls);
     struct arguments arguments;

@@ -170,8 +170,17 @@ static bool wait_ready(struct relay_run *relay)
     return true;
 }
 
-/* False: another program took a port meanwhile. */
-static bool try_start(struct relay_run *relay, const struct relay_setup *setup)
+struct relay_run *relay_prepare(void **state)
+{
+    struct relay_run *relay = calloc(1, sizeof *relay);
+    assert_non_null(relay);
+    *state = relay;
+    assert_int_equal(test_make_dir(relay->dir), ERR_OK);
+    relay_path(relay, "relay.ini", relay->config);
+    return relay;
+}
+
+void relay_launch(struct relay_run *relay, const struct relay_setup *setup)
 {
     relay->addr = net_loopback(ADDR_IPV4, net_free_port());
     if (setup->listen != NULL && strcmp(setup->listen, "[::1]") == 0)
@@ -190,6 +199,12 @@ static bool try_start(struct relay_run *relay, const struct relay_setup *setup)
                                             .no_streams = setup->no_streams,
                                             .max_descriptors = setup->max_descriptors};
     assert_int_equal(process_start(&relay->process, &options), ERR_OK);
+}
+
+/* False: another program took a port meanwhile. */
+static bool try_start(struct relay_run *relay, const struct relay_setup *setup)
+{
+    relay_launch(relay, setup);
     if (wait_ready(relay))
         return true;
     if (relay_count_log(relay, err_text(ERR_IN_USE)) == 0) {
@@ -203,11 +218,7 @@ static bool try_start(struct relay_run *relay, const struct relay_setup *setup)
 
 struct relay_run *relay_start(void **state, const struct relay_setup *setup)
 {
-    struct relay_run *relay = calloc(1, sizeof *relay);
-    assert_non_null(relay);
-    *state = relay;
-    assert_int_equal(test_make_dir(relay->dir), ERR_OK);
-    relay_path(relay, "relay.ini", relay->config);
+    struct relay_run *relay = relay_prepare(state);
     for (unsigned i = 0; i < START_TRIES; i++)
         if (try_start(relay, setup))
             return relay;

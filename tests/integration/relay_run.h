@@ -48,7 +48,12 @@ struct relay_run {
 /* Starts the relay and puts it into *state for relay_teardown(). Waits until it serves. */
 struct relay_run *relay_start(void **state, const struct relay_setup *setup);
 
-/* The same with one upstream and nothing else to say. */
+/* The two halves of a start that a test waits for itself: a relay with a directory and nothing
+ * in it, for relay_teardown(), and the program with a configuration there, on free ports. */
+struct relay_run *relay_prepare(void **state);
+void relay_launch(struct relay_run *relay, const struct relay_setup *setup);
+
+/* Starts it with one upstream and nothing else to say. */
 struct relay_run *relay_start_to(void **state, const struct addr *upstream);
 
 /* Stops the relay gracefully, ends it, and removes its files. `sessions` may still be open:

@@ -1,6 +1,7 @@
 /* The thread that looks after the bans: what it keeps, and what it finds at a start. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ static struct kept kept;
 static struct {
     _Atomic int64_t wall_ahead_ms;
     _Atomic uint64_t mono_ahead_ms;
+    _Atomic int open_err; /* of the next opening to read, enum err */
     struct os_mutex lock;
     struct os_cond changed;
     bool stuck;   /* the disk does not answer */
@@ -93,6 +95,9 @@ enum err __wrap_os_file_write_whole(const char *path, const char *bytes, size_t 
 enum err __wrap_os_plain_open(FILE **out, const char *path)
 {
     wait_for_disk();
+    enum err err = (enum err)atomic_exchange(&world.open_err, ERR_OK);
+    if (err != ERR_OK)
+        return err;
     return __real_os_plain_open(out, path);
 }
 
@@ -259,6 +264,31 @@ static void a_damaged_file_is_put_aside_and_told(void **state)
     assert_string_equal(text, "{ rubbish");
     free(text);
     assert_true(wait_in_file(0));
+}
+
+static void a_file_that_cannot_be_read_now_stays_and_is_read_later(void **state)
+{
+    (void)state;
+    struct ban_keeper_info info;
+    char aside[TEST_PATH_MAX + 16];
+    struct ban ban = {.net = net_of("192.0.2.7"), .set_ms = 1, .until_ms = BAN_FOR_EVER};
+    str_format(aside, sizeof aside, "%s.damaged", kept.fix->conf.state_file);
+    assert_int_equal(ban_file_write(kept.fix->conf.state_file, &ban, 1, NULL), ERR_OK);
+    atomic_store(&world.open_err, ERR_NO_DESCRIPTORS);
+    start();
+    fixture_expect_log("state.json can't be read: no descriptors are left (open file limit); "
+                       "its bans have no effect, and others are not kept, until it can");
+    uint64_t begun = os_mono_ms();
+    do {
+        os_sleep_ms(5);
+        ban_keeper_get_info(kept.keeper, &info);
+        assert_true(os_mono_ms() - begun < PATIENCE_MS);
+    } while (info.read_err != ERR_OK);
+    assert_int_equal(bans_count(kept.fix->relay.guard.bans), 1);
+    stop();
+    fixture_expect_log("state.json can be read now");
+    assert_null(test_read_file(aside));
+    assert_true(wait_in_file(1));
 }
 
 static void a_file_that_cannot_be_written_is_told_at_the_start(void **state)
@@ -549,6 +579,7 @@ int main(void)
         TEST(bans_that_are_over_are_dropped_and_told),
         TEST(bans_that_are_over_at_the_start_are_left_out),
         TEST(a_damaged_file_is_put_aside_and_told),
+        TEST(a_file_that_cannot_be_read_now_stays_and_is_read_later),
         TEST(a_file_that_cannot_be_written_is_told_at_the_start),
         TEST(without_a_file_nothing_is_kept),
         TEST(a_file_that_was_handed_over_is_not_written_any_more),

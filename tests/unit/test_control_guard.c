@@ -285,6 +285,11 @@ static void show_bans_says_where_they_are_kept(void **state)
     assert_has("show bans", "2 bans, forgotten at a restart: /var/lib/state.json can't be "
                             "written: no space is left on the disk\n");
     server->bans.keep_err = ERR_OK;
+    server->bans.read_err = ERR_NO_DESCRIPTORS;
+    assert_has("show bans", "2 bans, in memory only: /var/lib/state.json can't be read: no "
+                            "descriptors are left (open file limit); its own bans have no "
+                            "effect yet\n");
+    server->bans.read_err = ERR_OK;
     server->bans.handed_over = true;
     assert_has("show bans",
                "2 bans, kept by the process that took over, in /var/lib/state.json\n");
