@@ -10,6 +10,7 @@
 #include "control/parse_line.h"
 #include "control/predecessors.h"
 #include "control/refer.h"
+#include "control/text_width.h"
 
 void command_result_init(struct command_result *result)
 {
@@ -431,6 +432,15 @@ static void run_parsed(struct command_session *session, struct parsed_line *pars
     str_free(&problem);
 }
 
+/* Without those of a file or of JSON: these are read by programs, too. */
+static void break_lines(const struct command_session *session, struct command_result *result)
+{
+    const struct command *ran = session->ran;
+    if (result->text.data[0] == '{' || (ran != NULL && ran->run == command_show_config))
+        return;
+    text_wrap(&result->text, session->columns, ran != NULL && ran->run == command_help);
+}
+
 void command_run(struct command_session *session, const char *line, size_t len,
                  struct command_result *result)
 {
@@ -440,6 +450,7 @@ void command_run(struct command_session *session, const char *line, size_t len,
 
     struct parsed_line parsed;
     char why[PARSE_WHY_MAX];
+    session->ran = NULL;
     if (!parse_line(line, len, &parsed, why)) {
         command_fail(result, "%s", why);
         return;
@@ -447,11 +458,11 @@ void command_run(struct command_session *session, const char *line, size_t len,
     if (parsed.count == 0)
         return;
     /* The command and its words mean one and the same configuration. */
-    session->ran = NULL;
     server_hold(session->console->server);
     run_parsed(session, &parsed, result);
     server_release(session->console->server);
     predecessors_follow(session, line, len, result);
+    break_lines(session, result);
     if (result->text.failed) {
         /* The answer is cut somewhere: better none than half of one. */
         str_free(&result->text);

@@ -1,6 +1,7 @@
 #include "control/text_width.h"
 
 #include <stdint.h>
+#include <string.h>
 
 size_t text_char_len(const char *text)
 {
@@ -65,4 +66,95 @@ unsigned text_char_width(const char *text)
             return ranges[middle].width;
     }
     return 1;
+}
+
+/* ---- lines ---- */
+
+struct wrap {
+    struct str out;
+    size_t width;
+    size_t indent; /* of what follows a break */
+    size_t column; /* of the line so far */
+    bool broken;   /* the line was */
+};
+
+static size_t count_columns(const char *text, size_t len)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < len; i++)
+        columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return columns;
+}
+
+/* Where the last column begins, if the line has several; else where the line does. */
+static size_t find_indent(const char *line, size_t len, size_t width)
+{
+    size_t first = strspn(line, " "), last = first;
+    for (size_t i = first; i + 2 < len; i++)
+        if (line[i] == ' ' && line[i + 1] == ' ' && line[i + 2] != ' ')
+            last = count_columns(line, i + 2);
+    return last <= width - width / 3 ? last : first;
+}
+
+static void add_word(struct wrap *wrap, size_t blanks, const char *word, size_t len)
+{
+    size_t columns = count_columns(word, len);
+    if (wrap->column > wrap->indent && wrap->column + blanks + columns > wrap->width) {
+        str_add_char(&wrap->out, '\n');
+        wrap->column = 0;
+        wrap->broken = true;
+        blanks = wrap->indent;
+    }
+    str_addf(&wrap->out, "%*s", (int)blanks, "");
+    str_add_bytes(&wrap->out, word, len);
+    wrap->column += blanks + columns;
+}
+
+/* `gap` is what goes before the first word in place of its own blanks; SIZE_MAX: those. */
+static void add_words(struct wrap *wrap, const char *line, size_t len, size_t gap)
+{
+    for (size_t at = 0; at < len;) {
+        size_t blanks = strspn(line + at, " ");
+        size_t word = strcspn(line + at + blanks, " \n");
+        add_word(wrap, gap == SIZE_MAX ? blanks : gap, line + at + blanks, word);
+        at += blanks + word;
+        gap = SIZE_MAX;
+    }
+}
+
+/* The line is a further one of the paragraph whose lines begin at `indent`. */
+static bool goes_on(const char *line, size_t len, size_t indent)
+{
+    return len > 0 && strspn(line, " ") == indent && find_indent(line, len, SIZE_MAX) == indent;
+}
+
+void text_wrap(struct str *text, unsigned width, bool flows)
+{
+    struct wrap wrap = {.width = width};
+    if (width == 0 || text->failed)
+        return;
+    str_init(&wrap.out);
+    for (const char *line = text->data; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        if (flows && wrap.broken && !wrap.out.failed && goes_on(line, len, wrap.indent)) {
+            wrap.out.len--; /* the newline */
+            add_words(&wrap, line, len, 1);
+        } else {
+            wrap.column = 0;
+            wrap.broken = false;
+            wrap.indent = find_indent(line, len, width);
+            if (count_columns(line, len) > width)
+                add_words(&wrap, line, len, SIZE_MAX);
+            else
+                str_add_bytes(&wrap.out, line, len);
+        }
+        line += len;
+        if (*line == '\n') {
+            str_add_char(&wrap.out, '\n');
+            line++;
+        }
+    }
+    wrap.out.failed = wrap.out.failed || text->failed;
+    str_free(text);
+    *text = wrap.out;
 }

@@ -8,6 +8,7 @@
 #include "config/conf.h"
 #include "config/listen.h"
 #include "control/grid.h"
+#include "control/text_width.h"
 #include "os/tty.h"
 #include "relay/server.h"
 #include "service/config_file.h"
@@ -78,6 +79,7 @@ int check_run(const char *given)
     str_addf(&out, "%s is fine: %zu route%s\n", conf->path, conf->route_count,
              conf->route_count == 1 ? "" : "s");
     str_escape(&out); /* who holds a port has chosen the name of its process */
+    text_wrap(&out, tty_columns_wanted(), false);
     fputs(out.data, stdout);
     bool written = fflush(stdout) == 0 && !out.failed;
     str_free(&out);

@@ -9,8 +9,10 @@
 #include "control/command.h"
 #include "control/parse_line.h"
 #include "control/remote.h"
+#include "control/text_width.h"
 #include "os/local.h"
 #include "os/os.h"
+#include "os/tty.h"
 #include "port/port.h"
 #include "relay/json_read.h"
 #include "service/arguments.h"
@@ -19,8 +21,9 @@
 #include "service/demo.h"
 #include "service/foreground.h"
 
-static int print(const struct str *text)
+static int print(struct str *text)
 {
+    text_wrap(text, tty_columns_wanted(), true);
     fputs(text->data, stdout);
     return fflush(stdout) == 0 && !text->failed ? 0 : 1;
 }

@@ -283,7 +283,7 @@ static void commands_come_from_a_pipe_one_a_line(void **state)
     assert_true(process_wait_output(console, "\nleft out at 40 columns: ", NET_PATIENCE_MS));
     write_line(console, "shutdwon\n");
     assert_true(process_wait_errors(console,
-                                    "unknown command 'shutdwon'; did you mean "
+                                    "unknown command 'shutdwon'; did you mean\n"
                                     "'shutdown'? `help` lists the commands\n",
                                     NET_PATIENCE_MS));
     write_line(console, "kill 1"); /* the last line may have no end */

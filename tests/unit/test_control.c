@@ -27,7 +27,7 @@ static int set_up(void **state)
     kept_set_up(state);
     server = fake_server_open();
     console = fake_server_console(server);
-    session = (struct command_session){.console = &console, .columns = 80};
+    session = (struct command_session){.console = &console};
     command_result_init(&result);
     fake_server_add(server, 7, 0);
     fake_server_add(server, 8, 0);
@@ -389,6 +389,61 @@ static void help_explains_a_command_with_all_its_arguments(void **state)
     assert_non_null(strstr(result.text.data, "See also `help kill route`.\n"));
 }
 
+/* `text` is `other` with its words in lines of at most `width` columns, where no word is longer. */
+static void assert_same_words(const char *text, const char *other, size_t width)
+{
+    char one[256];
+    for (const char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1) {
+        str_format(one, sizeof one, "%.*s", (int)strcspn(at, "\n"), at);
+        if (str_columns(one) > width)
+            fail_msg("wider than %zu: %s", width, one);
+    }
+    for (;; text++, other++) {
+        text += strspn(text, " \n");
+        other += strspn(other, " \n");
+        if (*text != *other)
+            fail_msg("'%s' instead of '%s'", text, other);
+        if (*text == '\0')
+            return;
+    }
+}
+
+static void help_keeps_to_the_width_of_the_console(void **state)
+{
+    (void)state;
+    static const unsigned widths[] = {40, 60, 72};
+    for (size_t i = 0; i < 3 * command_count; i++) {
+        char line[64];
+        struct command_result wide;
+        command_result_init(&wide);
+        size_t len = str_format(line, sizeof line, "help %s", commands[i / 3].words);
+        session.columns = 0;
+        command_run(&session, line, len, &wide);
+        session.columns = widths[i % 3];
+        run(line);
+        assert_same_words(result.text.data, wide.text.data, widths[i % 3]);
+        command_result_free(&wide);
+    }
+    session.columns = 60;
+    assert_answers("help set log_level",
+                   "usage: set log_level LEVEL\n"
+                   "\n"
+                   "LEVEL is error, warning, notice, info or debug, each with\n"
+                   "all before it. The configuration's own log_level holds again\n"
+                   "after the next start.\n");
+}
+
+static void an_answer_is_broken_between_words(void **state)
+{
+    (void)state;
+    session.columns = 60;
+    assert_fails("show", "'show' needs one more word: info, routes, upstreams,\n"
+                         "sessions, session, stats, config, bans, clients\n");
+    session.columns = 20;
+    run("show config"); /* is a file that can be used */
+    assert_non_null(strstr(result.text.data, "\nguard_exempt = 127.0.0.0/8, ::1/128\n"));
+}
+
 static void help_for_some_words_lists_the_commands_that_begin_so(void **state)
 {
     (void)state;
@@ -546,6 +601,8 @@ int main(void)
         TEST(bytes_that_are_no_text_are_refused),
         TEST(an_answer_is_not_mixed_with_the_one_before),
         TEST(help_explains_a_command_with_all_its_arguments),
+        TEST(help_keeps_to_the_width_of_the_console),
+        TEST(an_answer_is_broken_between_words),
         TEST(help_for_some_words_lists_the_commands_that_begin_so),
         TEST(kill_ends_the_session_named),
         TEST(kill_route_ends_its_sessions_and_says_how_many),

@@ -22,7 +22,7 @@ static void open_with(const char *config)
 {
     server = config == NULL ? fake_server_open() : fake_server_open_with(config);
     console = fake_server_console(server);
-    session = (struct command_session){.console = &console, .columns = 80};
+    session = (struct command_session){.console = &console};
 }
 
 static int set_up(void **state)

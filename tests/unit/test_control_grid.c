@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "control/grid.h"
+#include "control/text_width.h"
 #include "control/units.h"
 
 static void a_table_that_fits_is_not_cut(void **state)
@@ -34,6 +35,52 @@ static void a_table_that_fits_is_not_cut(void **state)
     str_free(&out);
     str_free(&dropped);
     grid_free(&grid);
+}
+
+static void assert_wrapped(const char *before, unsigned width, bool flows, const char *after)
+{
+    struct str text;
+    str_init(&text);
+    str_add(&text, before);
+    text_wrap(&text, width, flows);
+    assert_false(text.failed);
+    assert_string_equal(text.data, after);
+    str_free(&text);
+}
+
+static void lines_are_broken_between_words(void **state)
+{
+    (void)state;
+    assert_wrapped("one two three\n", 0, false, "one two three\n");
+    assert_wrapped("one two three\n", 13, false, "one two three\n");
+    assert_wrapped("one two three\n", 12, false, "one two\nthree\n");
+    assert_wrapped("one two three", 7, false, "one two\nthree");
+    assert_wrapped("\n\none two\n\nthree four\n", 8, false, "\n\none two\n\nthree\nfour\n");
+    assert_wrapped("a wordthatiswider b\n", 6, false, "a\nwordthatiswider\nb\n");
+    assert_wrapped("  one two three\n", 9, false, "  one two\n  three\n");
+    assert_wrapped("f\u00fcr \u00fcber \u00e4nde\n", 8, false,
+                   "f\u00fcr \u00fcber\n\u00e4nde\n"); /* columns, not bytes */
+    assert_wrapped("", 10, true, "");
+}
+
+static void what_is_broken_is_indented_as_the_last_column(void **state)
+{
+    (void)state;
+    assert_wrapped("key  one two three\nk    four\n", 12, false,
+                   "key  one two\n     three\nk    four\n");
+    /* A column that leaves no room to speak of is none. */
+    assert_wrapped("a long name  one two\n", 16, false, "a long name  one\ntwo\n");
+}
+
+static void a_broken_paragraph_flows(void **state)
+{
+    (void)state;
+    static const char text[] = "one two three\nfour five six\n\n"
+                               "key  one two three\n     four five\nkex  six\n\nseven\n";
+    assert_wrapped(text, 12, true,
+                   "one two\nthree four\nfive six\n\n"
+                   "key  one two\n     three\n     four\n     five\nkex  six\n\nseven\n");
+    assert_wrapped(text, 20, true, text);
 }
 
 static void a_row_goes_with_the_columns_that_held_its_text(void **state)
@@ -105,6 +152,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_that_fits_is_not_cut),
+        cmocka_unit_test(lines_are_broken_between_words),
+        cmocka_unit_test(what_is_broken_is_indented_as_the_last_column),
+        cmocka_unit_test(a_broken_paragraph_flows),
         cmocka_unit_test(a_row_goes_with_the_columns_that_held_its_text),
         cmocka_unit_test(columns_go_by_rank_and_it_can_be_asked_which),
         cmocka_unit_test(microseconds_are_shown_in_a_unit_that_fits),

@@ -23,7 +23,7 @@ static int set_up(void **state)
     (void)state;
     server = fake_server_open();
     console = fake_server_console(server);
-    session = (struct command_session){.console = &console, .columns = 80};
+    session = (struct command_session){.console = &console};
     command_result_init(&result);
     return 0;
 }

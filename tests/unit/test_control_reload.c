@@ -37,7 +37,7 @@ static int set_up(void **state)
     (void)state;
     server = fake_server_open();
     console = fake_server_console(server);
-    session = (struct command_session){.console = &console, .columns = 80};
+    session = (struct command_session){.console = &console};
     command_result_init(&result);
     assert_int_equal(test_make_dir(dir), ERR_OK);
     str_format(path, sizeof path, "%s/relay.ini", dir);

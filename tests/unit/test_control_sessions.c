@@ -79,14 +79,15 @@ static void a_wide_table_has_every_column(void **state)
 static void a_narrow_table_keeps_what_matters(void **state)
 {
     (void)state;
-    assert_shows(
-        40, "show sessions",
-        "ID  CLIENT                   RATE\n"
-        "12  192.168.1.20:50012  8.84 KB/s\n"
-        " 7  192.168.1.20:50007  3.96 KB/s\n"
-        "13  192.168.1.20:50013      0 B/s\n"
-        "left out at 40 columns: ROUTE, UPSTREAM, AGE, IDLE, UP, DOWN, BYTES, WAITING, STATE\n"
-        "3 sessions, sorted by rate\n");
+    assert_shows(40, "show sessions",
+                 "ID  CLIENT                   RATE\n"
+                 "12  192.168.1.20:50012  8.84 KB/s\n"
+                 " 7  192.168.1.20:50007  3.96 KB/s\n"
+                 "13  192.168.1.20:50013      0 B/s\n"
+                 "left out at 40 columns: ROUTE, UPSTREAM,\n"
+                 "AGE, IDLE, UP, DOWN, BYTES, WAITING,\n"
+                 "STATE\n"
+                 "3 sessions, sorted by rate\n");
 }
 
 static void sessions_are_those_of_a_route_when_one_is_named(void **state)

@@ -93,14 +93,16 @@ static void statistics_fold_where_the_console_is_narrow(void **state)
     (void)state;
     assert_shows(40, "show stats route lobby",
                  "route 'lobby'\n"
-                 "  sessions  1 open, peak 4, total 100, refused 6, ended 99\n"
+                 "  sessions  1 open, peak 4, total 100,\n"
+                 "            refused 6, ended 99\n"
                  "  refused   1 no_upstream,\n"
                  "            5 limit_route\n"
                  "  ended     80 client_fin,\n"
                  "            10 upstream_reset,\n"
                  "            2 connect_refused,\n"
                  "            7 idle_timeout\n"
-                 "  connects  110 begun, 10 failed, 7 retries; 1 failed accepts\n"
+                 "  connects  110 begun, 10 failed, 7\n"
+                 "            retries; 1 failed accepts\n"
                  "\n"
                  "                 TOTAL  LAST 10 S\n"
                  "  sessions         100        2/s\n"

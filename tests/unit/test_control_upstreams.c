@@ -95,7 +95,7 @@ static void a_reason_that_has_room_stays_longest(void **state)
         "ROUTE  UPSTREAM           STATE  WHY                               SINCE  OPEN\n"
         "lobby  10.0.0.5:7000      DOWN   L4CON the connection was refused  3m12s     1\n"
         "       game.example:7000  UP     L4OK in 850us                     3m12s     2\n"
-        "left out at 80 columns: WEIGHT, PEAK, MAX, TOTAL, FAILED, P50, P99, UP/S, "
+        "left out at 80 columns: WEIGHT, PEAK, MAX, TOTAL, FAILED, P50, P99, UP/S,\n"
         "DOWN/S, CHECKS, BAD, PORTS, ADDRESS\n");
 }
 
@@ -115,8 +115,8 @@ static void reasons_without_room_stand_below_the_table(void **state)
         "         [fd00::2]:7100   UP                 3m12s             1\n"
         "         [fd00::3]:7100   UP                 3m12s             1\n"
         "         [fd00::4]:7100   EJECTED            3m12s             1\n"
-        "left out at 80 columns: WHY, PEAK, MAX, TOTAL, P50, UP/S, DOWN/S, CHECKS, BAD, PORTS, "
-        "ADDRESS\n"
+        "left out at 80 columns: WHY, PEAK, MAX, TOTAL, P50, UP/S, DOWN/S, CHECKS, BAD,\n"
+        "PORTS, ADDRESS\n"
         "lobby/game.example:7000: name not resolved: no such host\n"
         "world/[fd00::2]:7100, [fd00::4]:7100: 22.0s left; L4OK in 850us\n");
 }
@@ -128,7 +128,7 @@ static void healthy_upstreams_show_their_speed_at_80_columns(void **state)
         80, "show upstreams route world",
         "ROUTE  UPSTREAM        STATE  WHY  SINCE  WEIGHT  OPEN  FAILED    P50    P99\n"
         "world  [fd00::2]:7100  UP     -    3m12s       1     2      20  800us  9.9ms\n"
-        "left out at 80 columns: PEAK, MAX, TOTAL, UP/S, DOWN/S, CHECKS, BAD, PORTS, "
+        "left out at 80 columns: PEAK, MAX, TOTAL, UP/S, DOWN/S, CHECKS, BAD, PORTS,\n"
         "ADDRESS\n");
 }
 
@@ -330,7 +330,8 @@ static void the_note_on_ports_names_its_source_and_outlives_the_column(void **st
     session.columns = 60;
     assert_has("show upstreams",
                "PORTS, ADDRESS\n"
-               "lobby/10.0.0.5:7000: 90 of 100 local ports of 10.0.0.77 are in use;");
+               "lobby/10.0.0.5:7000: 90 of 100 local ports of 10.0.0.77 are\n"
+               "in use; each further address in `source` gives as many again\n");
     session.columns = 0;
     assert_has("show upstreams",
                "  90/100 !  10.0.0.5:7000\n"); /* not the first, which has more room */
