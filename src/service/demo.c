@@ -1,12 +1,14 @@
 #include "service/demo.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
 #include "base/str.h"
 #include "config/conf.h"
-#include "control/grid.h"
+#include "os/os.h"
 #include "service/echo.h"
 #include "service/foreground.h"
 
@@ -53,7 +55,110 @@ static struct conf *make_conf(const char *listen, const char *upstream)
     return conf;
 }
 
-/* What can be typed in another terminal; an address that means all is reached at loopback. */
+/* ---- what can be typed in another terminal ---- */
+
+#ifdef _WIN32
+#define EXE            ".exe"
+#define PATH_SEPARATOR ';'
+#else
+#define EXE            ""
+#define PATH_SEPARATOR ':'
+#endif
+
+static bool is_program(const char *path)
+{
+    unsigned mode;
+    return os_file_mode(path, &mode) == 0 && (mode & 0111) != 0;
+}
+
+/* True when a shell finds the program. */
+static bool is_installed(const char *name)
+{
+    const char *at = getenv("PATH");
+    while (at != NULL) {
+        char path[CONF_PATH_MAX];
+        const char *end = strchr(at, PATH_SEPARATOR);
+        size_t len = end == NULL ? strlen(at) : (size_t)(end - at);
+        str_format(path, sizeof path, "%.*s/%s" EXE, (int)len, at, name);
+        if (is_program(path))
+            return true;
+        at = end == NULL ? NULL : end + 1;
+    }
+    return false;
+}
+
+/* Adds a word as a shell takes it. */
+static void add_quoted(const char *word, struct str *out)
+{
+#ifdef _WIN32
+    bool plain = strpbrk(word, " &()[]{}^=;!'+,`~%") == NULL;
+    str_addf(out, plain ? "%s" : "\"%s\"", word);
+#else
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                               "/._-+,:@%";
+    if (word[strspn(word, safe)] == '\0') {
+        str_add(out, word);
+        return;
+    }
+    str_add_char(out, '\'');
+    for (; *word != '\0'; word++) {
+        if (*word == '\'')
+            str_add(out, "'\\'");
+        str_add_char(out, *word);
+    }
+    str_add_char(out, '\'');
+#endif
+}
+
+/* This program's file, or with a name that beside it: neither may be where a shell finds programs.
+ * False: there is none. */
+static bool find_program(const char *name, char path[CONF_PATH_MAX])
+{
+    if (os_program_path(path, CONF_PATH_MAX) != ERR_OK)
+        return false;
+    if (name == NULL)
+        return true;
+    char *slash = path;
+    for (char *at = path; *at != '\0'; at++)
+        slash = strchr(os_slashes, *at) != NULL ? at : slash;
+    str_format(slash + 1, CONF_PATH_MAX - (size_t)(slash + 1 - path), "%s" EXE, name);
+    return is_program(path);
+}
+
+/* A client to type into, of those that are installed. */
+static void add_client(const struct addr *reach, struct str *out)
+{
+    static const char *const netcats[] = {"nc", "ncat"};
+    static const char typed[] = "What you type comes back:";
+    char text[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 16];
+    unsigned port = reach->port;
+    addr_format_ip(reach, text);
+    for (size_t i = 0; i < 2; i++) {
+        if (is_installed(netcats[i])) {
+            str_addf(out, "%s\n\n    %s" EXE " %s %u\n\n", typed, netcats[i], text, port);
+            return;
+        }
+    }
+    if (is_installed("curl")) {
+        str_format(url, sizeof url, "telnet://%s", addr_format(reach, text));
+        str_addf(out, "%s\n\n    curl" EXE " -N ", typed);
+        add_quoted(url, out);
+        str_add(out, "\n\n");
+    } else if (EXE[0] == '\0' &&
+               is_installed("bash")) { /* that of Windows is on another machine */
+        str_addf(out,
+                 "What is sent comes back (to type, install nc, which is missing here):\n\n"
+                 "    bash" EXE " -c 'exec 3<>/dev/tcp/%s/%u; echo hi >&3; head -n1 <&3'\n\n",
+                 text, port);
+    } else {
+        str_addf(out,
+                 "To type something and see it come back, install nc, ncat or curl, which are\n"
+                 "missing here, and connect to %s.\n\n",
+                 addr_format(reach, text));
+    }
+}
+
+/* An address that means all is reached at loopback. */
 static void add_greeting(const struct addr *listen, const char *upstream, struct str *out)
 {
     char text[ADDR_TEXT_MAX];
@@ -61,32 +166,29 @@ static void add_greeting(const struct addr *listen, const char *upstream, struct
              "\n"
              "An echo server at %s plays the game server.\n"
              "The route '" DEMO_NAME "' in front of it listens on %s.\n"
-             "From another terminal, try\n\n",
+             "To try it from another terminal:\n\n",
              upstream, addr_format(listen, text));
 
+    char path[CONF_PATH_MAX];
     struct addr reach = *listen;
     if (addr_is_any(&reach))
         addr_parse_ip(reach.family == ADDR_IPV4 ? "127.0.0.1" : "::1", &reach);
     reach.port = listen->port;
-    static const struct grid_column layout[2] = {{.title = NULL}};
-    struct grid grid;
-    grid_init(&grid, layout, 2);
-#ifndef _WIN32
-    addr_format_ip(&reach, text);
-    unsigned port = reach.port;
-    grid_cell(&grid, "nc %s %u", text, port);
-    grid_cell(&grid, "what you type comes back");
-#endif
-    grid_cell(&grid, "pairload paced %s --connections 20", addr_format(&reach, text));
-    grid_cell(&grid, "some load");
-    grid_cell(&grid, "pairport console --name " DEMO_NAME " show sessions");
-    grid_cell(&grid, "who is connected");
-    grid_write(&grid, 2, 0, out, NULL);
-    grid_free(&grid);
-#ifndef _WIN32
-    str_addf(out, "  bash -c 'exec 3<>/dev/tcp/%s/%u; echo hi >&3; head -n1 <&3'\n",
-             addr_format_ip(&reach, text), port);
-#endif
+    add_client(&reach, out);
+    if (find_program("pairload", path)) {
+        str_add(out, "Some load:\n\n    ");
+        add_quoted(path, out);
+        str_add(out, " paced ");
+        add_quoted(addr_format(&reach, text), out);
+        str_add(out, " --connections 20\n\n");
+    }
+    str_add(out, "Who is connected:\n\n    ");
+    size_t start = out->len;
+    add_quoted(find_program(NULL, path) ? path : "pairport", out);
+    bool quoted = out->data[start] == '"';
+    str_add(out, " console --name " DEMO_NAME " show sessions\n");
+    if (quoted)
+        str_add(out, "\nIn PowerShell, write & and a blank before what begins with \".\n");
     str_add(out, "\n`shutdown` or Ctrl-C stops it.\n\n");
 }
 

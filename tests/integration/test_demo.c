@@ -18,6 +18,7 @@
 #include "support/process.h"
 
 #define TEXT_MAX 512
+#define CMD      "C:\\windows\\system32\\cmd.exe"
 
 static char dir[TEST_PATH_MAX];   /* of the console's socket */
 static char files[TEST_PATH_MAX]; /* of the programs' outputs */
@@ -169,6 +170,113 @@ static void a_demo_whose_port_is_taken_says_what_to_do(void **state)
     net_close(owner);
 }
 
+/* Types a line into the system's shell, whose answer holds `text`. */
+static void paste(const char *line, const char *text)
+{
+    const char *args[RELAY_WORDS_MAX];
+    char place[TEST_PATH_MAX + 32], program[TEST_PATH_MAX];
+    size_t count = 0;
+    add_own_place(args, &count, place, program);
+    args[count - 1] = test_on_windows() ? CMD : "/bin/sh";
+    args[count] = NULL;
+    const struct process_options options = {
+        .args = args, .dir = files, .name = "shell", .pipe_stdin = true};
+    struct process *shell;
+    assert_int_equal(process_start(&shell, &options), ERR_OK);
+    assert_int_equal(process_write(shell, line), ERR_OK);
+    process_end_input(shell);
+    assert_true(process_wait(shell, NET_PATIENCE_MS, NULL));
+    char *output = process_output(shell);
+    if (strstr(output, text) == NULL)
+        fail_msg("'%s' gives: %s", line, output);
+    free(output);
+    process_free(shell);
+}
+
+/* "COMMAND "ONE" "TWO"" in that shell. */
+static void paste_on(const char *command, const char *one, const char *two)
+{
+    char line[3 * TEST_PATH_MAX];
+    str_format(line, sizeof line, two == NULL ? "%s \"%s\"\n" : "%s \"%s\" \"%s\"\n", command,
+               one, two);
+    paste(line, "");
+}
+
+/* Starts the program in a folder whose name needs quotes, where a shell finds no program but those
+ * of `path`. */
+static struct process *start_elsewhere(const char *folder, const char *path, const char *listen)
+{
+    const char *args[RELAY_WORDS_MAX];
+    char place[TEST_PATH_MAX + 32], paths[TEST_PATH_MAX + 8], program[TEST_PATH_MAX],
+        copy[TEST_PATH_MAX];
+    size_t count = 0;
+    add_own_place(args, &count, place, program);
+    str_format(paths, sizeof paths, "PATH=%s", path);
+    path_in(folder, test_on_windows() ? "pairport.exe" : "pairport", copy);
+    paste_on("mkdir", folder, NULL);
+    paste_on(test_on_windows() ? "copy" : "cp", program, copy);
+    count--;
+    if (!test_on_windows())
+        args[count++] = paths;
+    args[count++] = copy;
+    args[count++] = "demo";
+    args[count++] = "--listen";
+    args[count++] = listen;
+    args[count] = NULL;
+    const struct process_options options = {.args = args, .dir = files, .name = "elsewhere"};
+    struct process *process;
+    assert_int_equal(process_start(&process, &options), ERR_OK);
+    assert_true(
+        process_wait_output(process, "`shutdown` or Ctrl-C stops it.\n", NET_PATIENCE_MS));
+    return process;
+}
+
+static void what_the_demo_prints_can_be_pasted(void **state)
+{
+    (void)state;
+    static const char before[] = "\nWho is connected:\n\n    ";
+    struct addr addr = net_loopback(ADDR_IPV4, net_free_port());
+    char folder[TEST_PATH_MAX], text[ADDR_TEXT_MAX], line[TEST_PATH_MAX + 64];
+    path_in(files, "it's a place", folder);
+    struct process *demo = start_elsewhere(folder, "/nowhere", addr_format(&addr, text));
+    char *output = process_output(demo);
+    const char *at = strstr(output, before);
+    assert_non_null(at);
+    at += strlen(before);
+    str_format(line, sizeof line, "%.*s\n", (int)strcspn(at, "\r\n"), at);
+    paste(line, "no session is open");
+    assert_null(strstr(output, "pairload")); /* it is not there */
+    if (!test_on_windows())
+        assert_non_null(strstr(output, "install nc, ncat or curl, which are\nmissing here"));
+    free(output);
+    assert_int_equal(demo_console("shutdown", "now", NULL, NULL), 0);
+    assert_true(process_wait(demo, NET_PATIENCE_MS, NULL));
+    process_free(demo);
+    test_remove_dir(folder);
+}
+
+static void a_client_that_is_installed_is_named(void **state)
+{
+    (void)state;
+    struct addr addr = net_loopback(ADDR_IPV4, net_free_port());
+    char folder[TEST_PATH_MAX], tools[TEST_PATH_MAX], text[ADDR_TEXT_MAX], line[TEXT_MAX];
+    if (test_on_windows())
+        return; /* its PATH is that of the tests */
+    path_in(files, "x", folder);
+    path_in(dir, "nc", tools);
+    paste_on("cp", "/bin/sh", tools);
+    struct process *demo = start_elsewhere(folder, dir, addr_format(&addr, text));
+    char *output = process_output(demo);
+    str_format(line, sizeof line, "\nWhat you type comes back:\n\n    nc 127.0.0.1 %u\n",
+               (unsigned)addr.port);
+    assert_non_null(strstr(output, line));
+    free(output);
+    assert_int_equal(demo_console("shutdown", "now", NULL, NULL), 0);
+    assert_true(process_wait(demo, NET_PATIENCE_MS, NULL));
+    process_free(demo);
+    test_remove_dir(folder);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_dirs, remove_dirs)
 
 int main(void)
@@ -177,6 +285,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_demo_echoes_shows_its_sessions_and_stops),
         TEST(the_demo_stops_by_its_console_with_a_session_open),
+        TEST(what_the_demo_prints_can_be_pasted),
+        TEST(a_client_that_is_installed_is_named),
         TEST(a_demo_whose_port_is_taken_says_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
