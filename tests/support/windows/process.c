@@ -16,6 +16,7 @@
 #include "wine_process.h"
 
 #define COMMAND_LINE_MAX 4096
+#define CREATE_TRIES     3
 
 struct process {
     struct process_files files; /* first: process_files.h */
@@ -98,6 +99,23 @@ static void close_handle(HANDLE handle)
         CloseHandle(handle);
 }
 
+/* On a busy machine Wine now and then loses a process while that starts, before any code of the
+ * program runs, and says ERROR_INTERNAL_ERROR. That is no fault of what is tested. */
+static bool create_process(const wchar_t *program, wchar_t *line, DWORD flags,
+                           STARTUPINFOW *start, PROCESS_INFORMATION *made)
+{
+    for (unsigned left = CREATE_TRIES; left > 0; left--) {
+        if (CreateProcessW(program, line, NULL, NULL, TRUE, flags, NULL, NULL, start, made))
+            return true;
+        DWORD error = GetLastError();
+        fprintf(stderr, "CreateProcessW: error %lu\n", error);
+        SetLastError(error);
+        if (error != ERROR_INTERNAL_ERROR || !test_on_wine())
+            return false;
+    }
+    return false;
+}
+
 enum err process_start(struct process **out, const struct process_options *options)
 {
     struct process *process = calloc(1, sizeof *process);
@@ -142,9 +160,7 @@ enum err process_start(struct process **out, const struct process_options *optio
         start.hStdError = errors;
     }
     PROCESS_INFORMATION made;
-    if (!CreateProcessW(program, wide_line, NULL, NULL, TRUE, flags, NULL, NULL, &start,
-                        &made)) {
-        fprintf(stderr, "CreateProcessW: error %lu\n", GetLastError());
+    if (!create_process(program, wide_line, flags, &start, &made)) {
         err = test_windows_error();
         close_handle(process->input);
         free(process);
