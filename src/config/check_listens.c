@@ -55,10 +55,13 @@ static void report_overlap(const struct draft *draft, const struct conf_route *r
     listen_text(listen, text);
     listen_text(other, other_text);
 
-    if (strcmp(text, other_text) == 0) {
-        mistakes_add(draft->mistakes, listen->line,
-                     "%s listen: %s is taken by %s in line %u; each address can be there once",
-                     label, text, other_label, other->line);
+    if (listen_same(listen, other)) {
+        bool differs = strcmp(text, other_text) != 0;
+        mistakes_add(
+            draft->mistakes, listen->line,
+            "%s listen: %s is taken by %s in line %u%s%s; each address can be there once",
+            label, text, other_label, other->line, differs ? ", as " : "",
+            differs ? other_text : "");
         return;
     }
     struct str how;

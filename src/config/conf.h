@@ -28,11 +28,13 @@
 
 #define CONF_ACCESS_MAX 1000000 /* networks that the allow and deny lines of a section name */
 
+#define CONF_LISTEN_MAX 64 /* with its zero byte */
 struct conf_listen {
     struct addr addr;    /* port 1..65535; a listen without host ("*:7777", ":7777") is [::] */
     uint16_t port_count; /* consecutive ports from addr.port on, none above 65535; 1 or more */
     bool dual_stack;     /* IPv6 wildcard that takes IPv4 too: "*:PORT", ":PORT", "[::]:PORT" */
     unsigned line;       /* where it stands, for messages */
+    char written[CONF_LISTEN_MAX]; /* as it stands there, likewise; "": it is too long */
 };
 
 /* One `upstream` line. Every address its name resolves to is a server of its own with the

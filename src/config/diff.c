@@ -72,10 +72,8 @@ static void write_listens(const struct conf_route *route, struct str *out)
 
 static bool has_listen(const struct conf_route *route, const struct conf_listen *listen)
 {
-    char wanted[LISTEN_TEXT_MAX], text[LISTEN_TEXT_MAX];
-    listen_text(listen, wanted);
     for (size_t i = 0; i < route->listen_count; i++)
-        if (strcmp(listen_text(&route->listens[i], text), wanted) == 0)
+        if (listen_same(&route->listens[i], listen))
             return true;
     return false;
 }

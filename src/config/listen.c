@@ -37,10 +37,20 @@ bool listen_read(const char *text, struct conf_listen *out, struct str *why)
     out->port_count = endpoint.port_count;
     out->dual_stack = addr.family == ADDR_IPV6 && addr_is_any(&addr);
     out->line = 0;
+    str_format(out->written, sizeof out->written, "%s",
+               strlen(text) < sizeof out->written ? text : "");
     return true;
 }
 
 const char *listen_text(const struct conf_listen *listen, char text[LISTEN_TEXT_MAX])
+{
+    if (listen->written[0] == '\0')
+        return listen_for_file(listen, text);
+    str_format(text, LISTEN_TEXT_MAX, "%s", listen->written);
+    return text;
+}
+
+const char *listen_for_file(const struct conf_listen *listen, char text[LISTEN_TEXT_MAX])
 {
     char ip[ADDR_TEXT_MAX];
     const char *host = listen->dual_stack ? "*" : addr_format_ip(&listen->addr, ip);
@@ -48,6 +58,12 @@ const char *listen_text(const struct conf_listen *listen, char text[LISTEN_TEXT_
     str_format(text, LISTEN_TEXT_MAX, needs_brackets ? "[%s]" : "%s", host);
     endpoint_add_ports(text, LISTEN_TEXT_MAX, listen->addr.port, listen->port_count);
     return text;
+}
+
+bool listen_same(const struct conf_listen *a, const struct conf_listen *b)
+{
+    return addr_equal(&a->addr, &b->addr) && a->port_count == b->port_count &&
+           a->dual_stack == b->dual_stack;
 }
 
 static bool ports_overlap(const struct conf_listen *a, const struct conf_listen *b)

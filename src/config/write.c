@@ -36,7 +36,7 @@ static void write_route(const struct conf_route *route, struct str *out)
 
     str_addf(out, "\n[route %s]\n", route->name);
     for (size_t i = 0; i < route->listen_count; ++i)
-        str_addf(out, "listen = %s\n", listen_text(&route->listens[i], text));
+        str_addf(out, "listen = %s\n", listen_for_file(&route->listens[i], text));
     for (size_t i = 0; i < route->upstream_count; ++i) {
         if (route->upstreams[i].removed)
             continue; /* the file does not have it any more */

@@ -215,12 +215,26 @@ static struct listener *make(struct relay_route *route, const struct conf_listen
     return listener;
 }
 
-static enum err begin(struct listener *listener, enum err err, struct listener **out)
+/* Of a range the first port tells. */
+static void tell_if_without_ipv6(const struct listener *listener,
+                                 const struct conf_listen *conf)
+{
+    char text[LISTEN_TEXT_MAX];
+    if (listener->dual_stack && listener->bound.family == ADDR_IPV4 &&
+        listener->port_offset == 0)
+        log_notice("route '%s': listen %s: this system has no IPv6, so only IPv4 clients are "
+                   "taken (0.0.0.0)",
+                   listener->route->conf->name, listen_text(conf, text));
+}
+
+static enum err begin(struct listener *listener, const struct conf_listen *conf, enum err err,
+                      struct listener **out)
 {
     if (err != ERR_OK) {
         free(listener);
         return err;
     }
+    tell_if_without_ipv6(listener, conf);
     lifecycle_part_begins(listener->relay);
     *out = listener;
     return ERR_OK;
@@ -230,7 +244,8 @@ enum err listener_open(struct listener **out, struct relay_route *route,
                        const struct conf_listen *conf, uint16_t port_offset)
 {
     struct listener *listener = make(route, conf, port_offset);
-    return listener == NULL ? ERR_NOMEM : begin(listener, listener_socket_open(listener), out);
+    return listener == NULL ? ERR_NOMEM
+                            : begin(listener, conf, listener_socket_open(listener), out);
 }
 
 enum err listener_open_again(struct listener **out, struct relay_route *route,
@@ -240,7 +255,7 @@ enum err listener_open_again(struct listener **out, struct relay_route *route,
     if (listener == NULL)
         return ERR_NOMEM;
     listener->again = true;
-    return begin(listener, listener_socket_open(listener), out);
+    return begin(listener, conf, listener_socket_open(listener), out);
 }
 
 enum err listener_open_beside(struct listener **out, struct relay_route *route,
@@ -250,7 +265,7 @@ enum err listener_open_beside(struct listener **out, struct relay_route *route,
     struct listener *listener = make(route, conf, port_offset);
     if (listener == NULL)
         return ERR_NOMEM;
-    return begin(listener, listener_socket_bind(listener, others, other_count), out);
+    return begin(listener, conf, listener_socket_bind(listener, others, other_count), out);
 }
 
 enum err listener_listen(struct listener *listener)
@@ -286,7 +301,8 @@ bool listener_overlaps(const struct listener *listener, const struct conf_listen
 void listener_tell_failure(struct str *why, const char *route, const struct conf_listen *conf,
                            uint16_t port_offset, enum err err)
 {
-    char text[LISTEN_TEXT_MAX], holder[HOLDER_TEXT_MAX] = "", wants[HOLDER_PRIVILEGE_MAX] = "";
+    char text[LISTEN_TEXT_MAX], holder[HOLDER_TEXT_MAX] = "", wants[HOLDER_PRIVILEGE_MAX] = "",
+                                port[16] = "";
     struct conf_listen one = *conf;
     one.addr.port = (uint16_t)(conf->addr.port + port_offset);
     one.port_count = 1;
@@ -294,7 +310,9 @@ void listener_tell_failure(struct str *why, const char *route, const struct conf
         holder_text(&one.addr, one.dual_stack, holder);
     if (err == ERR_ACCESS && holder[0] == '\0')
         holder_privilege(one.addr.port, wants);
-    str_addf(why, "route '%s': listen %s: %s%s%s\n", route, listen_text(&one, text),
+    if (conf->port_count > 1)
+        str_format(port, sizeof port, "port %u: ", (unsigned)one.addr.port);
+    str_addf(why, "route '%s': listen %s: %s%s%s%s\n", route, listen_text(conf, text), port,
              err_text(err), holder, wants);
 }
 

@@ -57,12 +57,7 @@ bool listener_lacks_ipv6(bool dual_stack, enum err err)
 static enum err open_without_ipv6(struct listener *listener, const struct beside *beside)
 {
     struct addr all = {.family = ADDR_IPV4, .port = listener->addr.port};
-    enum err err = open_at(listener, &all, false, beside);
-    if (err == ERR_OK && listener->port_offset == 0) /* of a range, the first one tells */
-        log_notice("route '%s': listen *:%u: this system has no IPv6, so only IPv4 clients are "
-                   "taken (0.0.0.0)",
-                   listener->route->conf->name, (unsigned)all.port);
-    return err;
+    return open_at(listener, &all, false, beside);
 }
 
 static enum err open_socket(struct listener *listener, const struct beside *beside)

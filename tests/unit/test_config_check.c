@@ -36,16 +36,16 @@ static const struct bad_text overlaps[] = {
      "there once\n"},
     {"[route a]\nlisten = [::]:7777\nupstream = h:1\n[route b]\nlisten = :7777\nupstream = "
      "h:1\n",
-     "t.ini:5: [route b] listen: *:7777 is taken by [route a] in line 2; each address can be "
-     "there once\n"},
+     "t.ini:5: [route b] listen: :7777 is taken by [route a] in line 2, as [::]:7777; each "
+     "address can be there once\n"},
     {"[route a]\nlisten = 10.0.0.1:7777\nupstream = h:1\n[route b]\nlisten = "
      "[::ffff:10.0.0.1]:7777\nupstream = h:1\n",
-     "t.ini:5: [route b] listen: 10.0.0.1:7777 is taken by [route a] in line 2; each address "
-     "can be there once\n"},
+     "t.ini:5: [route b] listen: [::ffff:10.0.0.1]:7777 is taken by [route a] in line 2, as "
+     "10.0.0.1:7777; each address can be there once\n"},
     {"[route a]\nlisten = [::1]:7777\nupstream = h:1\n[route b]\nlisten = "
      "[0::0:1]:7777\nupstream = h:1\n",
-     "t.ini:5: [route b] listen: [::1]:7777 is taken by [route a] in line 2; each address can "
-     "be there once\n"},
+     "t.ini:5: [route b] listen: [0::0:1]:7777 is taken by [route a] in line 2, as "
+     "[::1]:7777; each address can be there once\n"},
     {"[route a]\nlisten = 0.0.0.0:7777\nupstream = h:1\n[route b]\nlisten = "
      "0.0.0.0:7777\nupstream = h:1\n",
      "t.ini:5: [route b] listen: 0.0.0.0:7777 is taken by [route a] in line 2; each address "
@@ -74,7 +74,7 @@ static const struct bad_text overlaps[] = {
      "t.ini:5: [route b] listen: 0.0.0.0:7777 and 10.0.0.1:7777 of [route a] in line 2 include "
      "each other; use different ports, or only addresses that differ\n"},
     {"[route a]\nlisten = :1\nlisten = :2\nlisten = :1\nupstream = h:1\n",
-     "t.ini:4: [route a] listen: *:1 is taken by [route a] in line 2; each address can be "
+     "t.ini:4: [route a] listen: :1 is taken by [route a] in line 2; each address can be "
      "there once\n"},
 };
 

@@ -218,6 +218,8 @@ static void listeners_are_one_difference(void **state)
                 "key r - listen: *:1, *:3-5 => *:3-4, *:1, *:9\n");
     assert_diff("[route r]\nlisten = *:1\nlisten = *:3\nupstream = h:1\n",
                 "[route r]\nlisten = *:3\nlisten = *:1\nupstream = h:1\n", "");
+    assert_diff("[route r]\nlisten = *:1\nupstream = h:1\n",
+                "[route r]\nlisten = :1\nupstream = h:1\n", ""); /* it is written so */
 }
 
 static void upstreams_come_go_and_change(void **state)

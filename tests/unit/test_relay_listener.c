@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "config/listen.h"
 #include "os/holder.h"
 #include "relay/listener.h"
 #include "relay_fixture.h"
@@ -63,13 +64,40 @@ static void a_port_that_is_denied_says_what_it_wants(void **state)
     struct str why;
     str_init(&why);
     listener_tell_failure(&why, "web", &conf, 79, ERR_ACCESS);
-    str_format(expected, sizeof expected, "route 'web': listen 0.0.0.0:80: %s%s\n",
+    str_format(expected, sizeof expected, "route 'web': listen 0.0.0.0:1-80: port 80: %s%s\n",
                err_text(ERR_ACCESS), holder_privilege(80, wants));
     assert_string_equal(why.data, expected);
     str_clear(&why);
     listener_tell_failure(&why, "web", &conf, 79, ERR_NOMEM);
     assert_null(strstr(why.data, ";"));
     str_free(&why);
+}
+
+static void a_failure_names_the_address_as_it_is_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *written, *named;
+        uint16_t offset;
+    } cases[] = {
+        {":4242", ":4242: ", 0},
+        {"*:4242", "*:4242: ", 0},
+        {"[::]:4242", "[::]:4242: ", 0},
+        {"[0::0:1]:4242", "[0::0:1]:4242: ", 0},
+        {":4242-4250", ":4242-4250: port 4243: ", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct conf_listen conf;
+        struct str why;
+        char expected[160];
+        str_init(&why);
+        assert_true(listen_read(cases[i].written, &conf, &why));
+        listener_tell_failure(&why, "web", &conf, cases[i].offset, ERR_NO_ADDRESS);
+        str_format(expected, sizeof expected, "route 'web': listen %s%s\n", cases[i].named,
+                   err_text(ERR_NO_ADDRESS));
+        assert_string_equal(why.data, expected);
+        str_free(&why);
+    }
 }
 
 static void without_ipv6_a_listener_for_all_addresses_is_one_for_ipv4(void **state)
@@ -167,6 +195,7 @@ int main(void)
         LISTENER_TEST(a_listener_asks_for_what_its_route_says),
         LISTENER_TEST(a_listener_that_can_not_be_opened_leaves_nothing),
         cmocka_unit_test(a_port_that_is_denied_says_what_it_wants),
+        cmocka_unit_test(a_failure_names_the_address_as_it_is_written),
         LISTENER_TEST(without_ipv6_a_listener_for_all_addresses_is_one_for_ipv4),
         LISTENER_TEST(a_lack_that_is_over_at_once_is_waited_out_all_the_same),
         LISTENER_TEST(a_client_taken_in_between_makes_the_next_lack_a_new_one),

@@ -244,8 +244,8 @@ static void a_plan_tries_ports_and_leaves_nothing(void **state)
     assert_int_equal(why.len, 0);
     fake_port_fail(FAKE_SOCK_LISTEN, 1, 2, ERR_IN_USE);
     assert_int_equal(port_choices_try(&fix->relay, conf, &why), ERR_IN_USE);
-    assert_string_equal(why.data, "route 'more': listen 10.0.0.1:7002: the address or name is "
-                                  "already in use\n");
+    assert_string_equal(why.data, "route 'more': listen 10.0.0.1:7001-7003: port 7002: the "
+                                  "address or name is already in use\n");
     assert_int_equal(fake_sock_open_count(), open);
     assert_false(fake_sock(fix->listener)->shares);
     str_free(&why);
