@@ -69,8 +69,6 @@ static enum err plan_all(struct reload *reload, struct str *why)
             str_addf(why, "route '%s': too many upstreams that were removed have sessions\n",
                      reload->conf->routes[i].name);
     }
-    if (err == ERR_NOMEM)
-        str_addf(why, "the reload can't be carried out: %s\n", err_text(err));
     return err;
 }
 

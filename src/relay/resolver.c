@@ -122,14 +122,29 @@ static bool take_due(struct resolver *resolver, uint64_t now_ms, struct asked *o
     return true;
 }
 
+/* True: it was an address, for which there was no memory when it came; see take_upstream(). */
+static bool answer_address(const struct asked *asked, struct dns_answer *answer)
+{
+    struct addr addr;
+    if (addr_parse_ip(asked->host, &addr) != ERR_OK)
+        return false;
+    answer->ipv4 = addr.family == ADDR_IPV4 ? DNS_FOUND : DNS_NONE;
+    answer->ipv6 = addr.family == ADDR_IPV6 ? DNS_FOUND : DNS_NONE;
+    answer->addrs[0] = addr;
+    answer->count = 1;
+    return true;
+}
+
 /* Without the lock: the hosts file is read on the way. */
 static void ask(struct resolver *resolver, const struct asked *asked)
 {
-    enum err err = dns_ask(resolver->dns, asked->host, asked->id);
-    if (err == ERR_OK)
-        return;
-    struct dns_answer answer = {.id = asked->id};
-    str_format(answer.why, sizeof answer.why, "%s", err_text(err));
+    struct dns_answer answer = {.id = asked->id, .ttl_ms = DNS_NO_TTL};
+    if (!answer_address(asked, &answer)) {
+        enum err err = dns_ask(resolver->dns, asked->host, asked->id);
+        if (err == ERR_OK)
+            return;
+        str_format(answer.why, sizeof answer.why, "%s", err_text(err));
+    }
     take(resolver, &answer);
 }
 
@@ -217,8 +232,8 @@ bool resolver_get_info(struct resolver *resolver, const struct relay_route *rout
 
 /* ---- start and stop ---- */
 
-/* An address at once, a name into the list `names`. For want of memory an address is asked for
- * like a name. */
+/* An address at once, a name into the list `names`; an address too that finds no memory, so that
+ * the thread tries it again. */
 static enum err take_upstream(struct resolver *resolver, struct relay_route *route,
                               size_t index, struct upstream_name *names, size_t *count)
 {
@@ -240,8 +255,10 @@ static enum err take_upstream(struct resolver *resolver, struct relay_route *rou
         (struct upstream_name){.id = ++resolver->last_id, .route = route, .upstream = index};
     str_format(name->host, sizeof name->host, "%s", conf->host);
     const struct foreseen_name *known = foreseen_find(&resolver->known, conf->host);
-    if (known != NULL &&
-        upstream_name_set_addrs(route, index, known->addrs, known->count) == ERR_OK)
+    if (known == NULL)
+        return err;
+    err = upstream_name_set_addrs(route, index, known->addrs, known->count);
+    if (err == ERR_OK)
         upstream_name_known(name, known->ttl_ms, os_mono_ms());
     return err;
 }
@@ -358,7 +375,10 @@ void resolver_reload(struct resolver *resolver)
     resolver->foreseen = (struct foreseen){.names = NULL};
     resolver->foreseen_number++;
     os_mutex_unlock(&resolver->lock);
-    (void)take_upstreams(resolver, names, &count);
+    enum err err = take_upstreams(resolver, names, &count);
+    if (err != ERR_OK)
+        log_error("reload: not every upstream has its addresses yet: %s; trying again",
+                  err_text(err));
     foreseen_close(&resolver->known);
     os_mutex_lock(&resolver->lock);
     free(resolver->names);

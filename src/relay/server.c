@@ -231,9 +231,13 @@ static enum err reload_locked(struct server *server, struct conf *conf, struct s
         return ERR_NOMEM;
     }
     enum log_level level_before = before->log_level;
+    size_t told = why->len;
     enum err err = reload_run(&server->relay, conf, why);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
+        if (why->len == told)
+            str_addf(why, "the reload can't be carried out: %s\n", err_text(err));
         return err;
+    }
     server->confs[server->conf_count++] = conf;
     free_unused(server);
     if (conf->log_level != level_before)

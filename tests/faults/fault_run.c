@@ -18,10 +18,11 @@
 
 #include "os/os.h"
 #include "os/posix/error.h"
+#include "support/net.h"
 #include "support/platform.h"
 
 #define CODES_MAX      4
-#define COMPLAINTS_MAX 10
+#define COMPLAINTS_MAX 5
 #define LOG_SHOWN      3000
 
 static const struct {
@@ -179,7 +180,7 @@ void fault_complain(struct fault_walk *walk, const struct relay_run *relay, cons
     str_free(&text);
     show_caller();
     fflush(stderr);
-    char *log = relay_log(relay);
+    char *log = fault_read_log(relay);
     size_t len = strlen(log);
     printf("the relay's log:\n%s\n", log + (len > LOG_SHOWN ? len - LOG_SHOWN : 0));
     free(log);
@@ -192,7 +193,8 @@ bool fault_is_named(const struct fault_walk *walk, const char *text)
     enum err err = error_from_errno(code);
     if (walk->kind == FAULT_THREAD || (walk->kind == FAULT_EPOLL && err == ERR_NO_SPACE))
         err = ERR_NOMEM;
-    return strstr(text, err_text(err)) != NULL || strstr(text, strerror(code)) != NULL ||
+    return strstr(text, err_text(err)) != NULL || strstr(text, err_word(err)) != NULL ||
+           strstr(text, strerror(code)) != NULL ||
            (err == ERR_NOMEM && strstr(text, "memory") != NULL);
 }
 
@@ -218,6 +220,42 @@ void fault_launch(struct relay_run *relay, const struct relay_setup *setup)
     setenv("LD_PRELOAD", FAULT_LIBRARY, 1);
     relay_launch(relay, setup);
     unsetenv("LD_PRELOAD");
+}
+
+struct relay_run *fault_start(void **state, const struct relay_setup *setup)
+{
+    setenv("LD_PRELOAD", FAULT_LIBRARY, 1);
+    struct relay_run *relay = relay_start(state, setup);
+    unsetenv("LD_PRELOAD");
+    return relay;
+}
+
+bool fault_echoes(const struct addr *to)
+{
+    char got[5] = "";
+    sock_t sock;
+    if (net_connect(to, NET_PATIENCE_MS, &sock) != ERR_OK)
+        return false;
+    bool right = net_send(sock, "hello", 5, NET_PATIENCE_MS, NULL) == ERR_OK &&
+                 net_receive_all(sock, got, 5, NET_PATIENCE_MS) == ERR_OK &&
+                 memcmp(got, "hello", 5) == 0;
+    net_close(sock);
+    return right;
+}
+
+char *fault_read_log(const struct relay_run *relay)
+{
+    char path[TEST_PATH_MAX];
+    struct str text;
+    str_init(&text);
+    relay_path(relay, "relay.log", path);
+    char *errors = relay_log(relay), *log = test_read_file(path);
+    str_addf(&text, "%s%s", errors, log == NULL ? "" : log);
+    free(errors);
+    free(log);
+    char *copy = strdup(text.data);
+    str_free(&text);
+    return copy;
 }
 
 static bool is_expected(const char *name, const char *const *expected)

@@ -57,11 +57,19 @@ void fault_complain(struct fault_walk *walk, const struct relay_run *relay, cons
 /* The text names the cause: what the system's code of the walk's position means. */
 bool fault_is_named(const struct fault_walk *walk, const char *text);
 
+/* A connection to it is answered with what it says. */
+bool fault_echoes(const struct addr *to);
+
+/* All that the relay has said, on stderr and in relay.log, for free(). */
+char *fault_read_log(const struct relay_run *relay);
+
 /* relay_teardown(), and the sockets of a relay that had to be killed. */
 int fault_relay_teardown(void **state);
 
 /* Starts the program with the library before it. Its console's sockets are in a directory of their own. */
 void fault_launch(struct relay_run *relay, const struct relay_setup *setup);
+/* The same for relay_start(). */
+struct relay_run *fault_start(void **state, const struct relay_setup *setup);
 
 /* What is in that directory, for free(); "": nothing. */
 char *fault_sockets_left(void);

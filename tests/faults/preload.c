@@ -83,7 +83,6 @@ REAL(void *, mmap, void *, size_t, int, int, int, off_t)
 REAL(int, fsync, int)
 REAL(int, rename, const char *, const char *)
 REAL(int, ftruncate, int, off_t)
-REAL(int, unlink, const char *)
 REAL(ssize_t, pwrite, int, const void *, size_t, off_t)
 REAL(ssize_t, write, int, const void *, size_t)
 REAL(int, mkdir, const char *, mode_t)
@@ -117,7 +116,6 @@ static void find_all(void)
     FIND(fsync);
     FIND(rename);
     FIND(ftruncate);
-    FIND(unlink);
     FIND(pwrite);
     FIND(mkdir);
     FIND(write);
@@ -293,11 +291,6 @@ int rename(const char *from, const char *to)
 int ftruncate(int fd, off_t len)
 {
     return fails(FAULT_DISK) ? -1 : real_ftruncate(fd, len);
-}
-
-int unlink(const char *path)
-{
-    return fails(FAULT_DISK) ? -1 : real_unlink(path);
 }
 
 /* Pipes, sockets and counters never lack room. */

@@ -41,19 +41,6 @@ static bool wait_started(struct relay_run *relay, bool *ended)
     }
 }
 
-static bool echoes(const struct addr *to)
-{
-    char got[5] = "";
-    sock_t sock;
-    if (net_connect(to, NET_PATIENCE_MS, &sock) != ERR_OK)
-        return false;
-    bool right = net_send(sock, "hello", 5, NET_PATIENCE_MS, NULL) == ERR_OK &&
-                 net_receive_all(sock, got, 5, NET_PATIENCE_MS) == ERR_OK &&
-                 memcmp(got, "hello", 5) == 0;
-    net_close(sock);
-    return right;
-}
-
 static bool knows_the_ban(struct relay_run *relay)
 {
     char *output = NULL;
@@ -78,27 +65,12 @@ static bool wait_for_the_ban(struct relay_run *relay)
 static const char *find_lack(struct relay_run *relay)
 {
     struct addr second = net_loopback(ADDR_IPV4, relay->port2);
-    if (!echoes(&second))
+    if (!fault_echoes(&second))
         return "the second route does not serve";
     return knows_the_ban(relay) ? NULL : "the console does not show the ban";
 }
 
 /* ---- one position ---- */
-
-static char *read_all(struct relay_run *relay)
-{
-    char path[TEST_PATH_MAX];
-    struct str text;
-    str_init(&text);
-    relay_path(relay, "relay.log", path);
-    char *errors = relay_log(relay), *log = test_read_file(path);
-    str_addf(&text, "%s%s", errors, log == NULL ? "" : log);
-    free(errors);
-    free(log);
-    char *copy = strdup(text.data);
-    str_free(&text);
-    return copy;
-}
 
 static void check_left(struct fault_walk *walk, struct relay_run *relay)
 {
@@ -134,9 +106,9 @@ static void check_ended(struct fault_walk *walk, struct relay_run *relay)
 static void check_serves(struct fault_walk *walk, struct relay_run *relay)
 {
     const char *lack = find_lack(relay);
-    if (!echoes(&relay->addr))
+    if (!fault_echoes(&relay->addr))
         fault_complain(walk, relay, "it started, but does not serve");
-    char *said = read_all(relay);
+    char *said = fault_read_log(relay);
     if (lack != NULL && !fault_is_named(walk, said))
         fault_complain(walk, relay, "%s, and it does not say so", lack);
     if (lack != NULL && strstr(said, "trying again") != NULL && !wait_for_the_ban(relay))
@@ -222,9 +194,11 @@ static int tear_down(void **state)
         }                                                                                      \
     }
 
-int main(void)
+int main(int argc, char *argv[])
 {
     os_init();
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* "start_without_a_*" */
     struct CMUnitTest tests[] = {
         WALK("memory", FAULT_ALLOC),    WALK("a_map", FAULT_MAP),
         WALK("a_thread", FAULT_THREAD), WALK("a_socket", FAULT_SOCKET),

@@ -176,21 +176,32 @@ static enum err make_conn(int fd, struct local_conn **out)
     return ERR_OK;
 }
 
+static void free_conn(struct local_conn *conn)
+{
+    close(conn->stop);
+    free(conn);
+}
+
+/* What the client needs is there before it is accepted, so that it waits while something is
+ * lacking. */
 enum err local_accept(struct local_listener *listener, struct local_conn **out)
 {
     for (;;) {
+        struct local_conn *conn;
         enum err err = local_wait(listener->fd, POLLIN, listener->stop, UINT32_MAX);
+        if (err == ERR_OK)
+            err = make_conn(-1, &conn);
         if (err != ERR_OK)
             return err;
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            err = make_conn(fd, out);
-            if (err != ERR_OK)
-                close(fd);
-            return err;
+        conn->fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (conn->fd >= 0) {
+            *out = conn;
+            return ERR_OK;
         }
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            return error_last();
+        int code = errno;
+        free_conn(conn);
+        if (code != EAGAIN && code != EINTR && code != ECONNABORTED)
+            return error_from_errno(code);
     }
 }
 

@@ -216,14 +216,13 @@ enum err local_accept(struct local_listener *listener, struct local_conn **out)
     if (err != ERR_OK)
         return err;
 
-    HANDLE pipe = listener->next;
+    err = make_conn(listener->next, true, out);
+    if (err != ERR_OK)
+        return err; /* the client stays, and the next call finds it connected */
     listener->next = INVALID_HANDLE_VALUE;
     /* At once, so that the next client finds the name; if not, the next call tries. */
     (void)open_instance(listener, false);
-    err = make_conn(pipe, true, out);
-    if (err != ERR_OK)
-        CloseHandle(pipe);
-    return err;
+    return ERR_OK;
 }
 
 enum err local_connect(const char *path, struct local_conn **out)
