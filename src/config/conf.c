@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/access.h"
-#include "config/draft.h"
-#include "config/file.h"
 #include "config/keys.h"
-#include "config/mistakes.h"
-#include "config/parse.h"
-#include "config/value_list.h"
+#include "config/read/access.h"
+#include "config/read/draft.h"
+#include "config/read/file.h"
+#include "config/read/parse.h"
+#include "config/value/mistakes.h"
+#include "config/value/value_list.h"
 
 #define FILE_BYTES_MAX (1024u * 1024u)
 

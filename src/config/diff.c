@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/listen.h"
-#include "config/upstream.h"
-#include "config/value.h"
+#include "config/value/listen.h"
+#include "config/value/upstream.h"
+#include "config/value/value.h"
 
 struct making {
     struct diff *diff;

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-#include "control/command_table.h"
+#include "control/command/command_table.h"
 
 const char *const session_sort_words[SORT_COUNT + 1] = {
     [SORT_RATE] = "rate",     [SORT_AGE] = "age",         [SORT_IDLE] = "idle",

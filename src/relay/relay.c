@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 
-#include "relay/hello.h"
-#include "relay/listener.h"
-#include "relay/pair.h"
-#include "relay/worker.h"
+#include "relay/accept/listener.h"
+#include "relay/core/worker.h"
+#include "relay/session/hello.h"
+#include "relay/session/pair.h"
 
 /* A pair lies on cache lines of its own, so that two workers with two pairs never share one. */
 #define PAIR_ALIGN 64

@@ -6,15 +6,15 @@
 
 #include "base/log.h"
 #include "config/diff.h"
-#include "relay/adopt.h"
-#include "relay/ban_keeper.h"
-#include "relay/listener.h"
+#include "relay/accept/adopt.h"
+#include "relay/accept/listener.h"
+#include "relay/core/standstill.h"
+#include "relay/core/worker.h"
+#include "relay/guard/ban_keeper.h"
 #include "relay/relay.h"
-#include "relay/reload.h"
-#include "relay/reload_listeners.h"
+#include "relay/reload/reload.h"
+#include "relay/reload/reload_listeners.h"
 #include "relay/server_private.h"
-#include "relay/standstill.h"
-#include "relay/worker.h"
 
 #define BIND_AGAIN_MS 100 /* between two tries of an address that is in use */
 

@@ -4,11 +4,11 @@
 
 #include "base/log.h"
 #include "os/os.h"
-#include "relay/ban_keeper.h"
-#include "relay/guard.h"
+#include "relay/core/sessions.h"
+#include "relay/guard/ban_keeper.h"
+#include "relay/guard/guard.h"
 #include "relay/server.h"
 #include "relay/server_private.h"
-#include "relay/sessions.h"
 
 static uint64_t ban_now(const struct relay *relay)
 {

@@ -5,13 +5,13 @@
 #include "base/log.h"
 #include "os/os.h"
 #include "os/pressure.h"
-#include "relay/drain.h"
-#include "relay/listener.h"
-#include "relay/pace.h"
-#include "relay/pair.h"
+#include "relay/accept/listener.h"
+#include "relay/core/worker.h"
+#include "relay/queue/drain.h"
+#include "relay/queue/pace.h"
 #include "relay/server.h"
 #include "relay/server_private.h"
-#include "relay/worker.h"
+#include "relay/session/pair.h"
 
 static uint64_t buffers_used(const struct relay *relay)
 {

@@ -4,11 +4,11 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "os/os.h"
-#include "relay/pace.h"
-#include "relay/pair.h"
+#include "relay/core/sessions.h"
+#include "relay/queue/pace.h"
 #include "relay/server.h"
 #include "relay/server_private.h"
-#include "relay/sessions.h"
+#include "relay/session/pair.h"
 
 /* ---- pause ---- */
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "config/keys.h"
-#include "config/slots.h"
-#include "config/value.h"
+#include "config/read/slots.h"
+#include "config/value/value.h"
 #include "route/mix.h"
 #include "route/route_private.h"
 

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "control/command.h"
+#include "control/command/command.h"
 
 enum option { OPTION_CONFIG = 1, OPTION_NAME = 2, OPTION_LISTEN = 4, OPTION_TAKEOVER = 8 };
 

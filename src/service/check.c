@@ -6,9 +6,9 @@
 
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/listen.h"
-#include "control/grid.h"
-#include "control/text_width.h"
+#include "config/value/listen.h"
+#include "control/command/grid.h"
+#include "control/command/text_width.h"
 #include "os/tty.h"
 #include "relay/server.h"
 #include "service/config_file.h"

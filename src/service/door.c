@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "control/takeover.h"
+#include "control/takeover/takeover.h"
 #include "os/listening.h"
 #include "os/local.h"
 #include "os/manager.h"

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "control/command.h"
-#include "control/endpoint.h"
-#include "control/predecessors.h"
-#include "control/relay_prompt.h"
-#include "control/reload.h"
-#include "control/takeover.h"
+#include "control/act/reload.h"
+#include "control/command/command.h"
+#include "control/console/endpoint.h"
+#include "control/console/relay_prompt.h"
+#include "control/takeover/predecessors.h"
+#include "control/takeover/takeover.h"
 #include "os/local.h"
 #include "os/manager.h"
 #include "os/os.h"

@@ -1,7 +1,7 @@
 #include "service/listen_ports.h"
 
 #include "base/str.h"
-#include "config/listen.h"
+#include "config/value/listen.h"
 #include "os/os.h"
 
 #ifdef _WIN32

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "config/conf.h"
-#include "control/endpoint.h"
+#include "control/console/endpoint.h"
 
 /* Starts it and says in the log where it is. NULL: there is to be none, or it cannot be opened,
  * of which the log tells; the relay runs without it. `patient`: the relay before, which was taken

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "config/file.h"
 #include "config/keys.h"
-#include "control/command.h"
-#include "control/parse_line.h"
-#include "control/remote.h"
-#include "control/text_width.h"
+#include "config/read/file.h"
+#include "control/command/command.h"
+#include "control/command/parse_line.h"
+#include "control/command/text_width.h"
+#include "control/console/remote.h"
 #include "os/local.h"
 #include "os/os.h"
 #include "os/tty.h"

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "config/listen.h"
+#include "config/value/listen.h"
 #include "os/os.h"
 #include "os/sock.h"
 #include "port/port.h"

@@ -10,10 +10,10 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "control/command.h"
-#include "control/line_editor.h"
-#include "control/names.h"
-#include "control/parse_line.h"
+#include "control/command/command.h"
+#include "control/command/names.h"
+#include "control/command/parse_line.h"
+#include "control/console/line_editor.h"
 #include "fake_server.h"
 #include "fuzz.h"
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "control/takeover.h"
+#include "control/takeover/takeover.h"
 #include "fuzz.h"
 
 static void check_written(const struct takeover_offer *offer)

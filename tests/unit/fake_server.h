@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "control/command.h"
+#include "control/command/command.h"
 #include "relay/server.h"
 
 #define FAKE_ROUTES_MAX    12

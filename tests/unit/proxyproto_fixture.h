@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "relay/proxyproto.h"
+#include "relay/proxyproto/proxyproto.h"
 #include "support/random.h"
 
 /* ---- feeding ---- */

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "relay/listener.h"
+#include "relay/accept/listener.h"
 
 static const struct addr client_addr = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, 4}};
 

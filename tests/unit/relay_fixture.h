@@ -7,9 +7,9 @@
 #define PAIRPORT_TESTS_RELAY_FIXTURE_H
 
 #include "config/conf.h"
-#include "relay/pair.h"
+#include "relay/core/worker.h"
 #include "relay/relay.h"
-#include "relay/worker.h"
+#include "relay/session/pair.h"
 #include "support/fake_port.h"
 
 struct fixture {

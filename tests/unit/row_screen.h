@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "control/line_editor.h"
-#include "control/text_width.h"
+#include "control/command/text_width.h"
+#include "control/console/line_editor.h"
 
 struct screen {
     unsigned columns;

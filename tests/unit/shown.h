@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "control/command.h"
+#include "control/command/command.h"
 #include "fake_server.h"
 
 static struct server *server;

@@ -10,7 +10,7 @@
 
 #include "base/str.h"
 #include "os/os.h"
-#include "relay/ban_file.h"
+#include "relay/guard/ban_file.h"
 #include "support/platform.h"
 
 static char dir[TEST_PATH_MAX], path[TEST_PATH_MAX];

@@ -13,8 +13,8 @@
 #include "guard_fixture.h"
 #include "os/file.h"
 #include "os/os.h"
-#include "relay/ban_file.h"
-#include "relay/ban_keeper.h"
+#include "relay/guard/ban_file.h"
+#include "relay/guard/ban_keeper.h"
 #include "support/platform.h"
 
 #define PATIENCE_MS 60000

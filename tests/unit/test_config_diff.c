@@ -11,7 +11,7 @@
 #include "config/conf.h"
 #include "config/diff.h"
 #include "config/keys.h"
-#include "config/value.h"
+#include "config/value/value.h"
 #include "config_text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

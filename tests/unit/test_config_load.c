@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/file.h"
+#include "config/read/file.h"
 #include "config_text.h"
 
 #define TEMP_FILE "test_config_load.tmp"

@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "config/conf.h"
 #include "config/keys.h"
-#include "config/value.h"
+#include "config/value/value.h"
 #include "config_text.h"
 
 static void a_configuration_is_written_with_every_key(void **state)

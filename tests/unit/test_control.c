@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "config/words.h"
-#include "control/command.h"
-#include "control/command_table.h"
+#include "config/value/words.h"
+#include "control/command/command.h"
+#include "control/command/command_table.h"
 #include "fake_server.h"
 #include "kept_log.h"
 

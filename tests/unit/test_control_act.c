@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "control/command.h"
+#include "control/command/command.h"
 #include "fake_clock.h"
 #include "fake_server.h"
 

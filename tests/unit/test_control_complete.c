@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "control/command.h"
-#include "control/names.h"
+#include "control/command/command.h"
+#include "control/command/names.h"
 #include "fake_server.h"
 
 static struct names names;

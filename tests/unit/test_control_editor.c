@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "control/history.h"
-#include "control/line_editor.h"
-#include "control/parse_line.h"
+#include "control/command/parse_line.h"
+#include "control/console/history.h"
+#include "control/console/line_editor.h"
 #include "row_screen.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

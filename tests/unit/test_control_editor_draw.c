@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "control/line_editor.h"
-#include "control/parse_line.h"
-#include "control/text_width.h"
+#include "control/command/parse_line.h"
+#include "control/command/text_width.h"
+#include "control/console/line_editor.h"
 #include "row_screen.h"
 #include "support/random.h"
 

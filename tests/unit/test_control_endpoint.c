@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "control/endpoint.h"
-#include "control/wire.h"
+#include "control/console/endpoint.h"
+#include "control/console/wire.h"
 #include "fake_server.h"
 #include "os/local.h"
 #include "os/os.h"

@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "control/grid.h"
-#include "control/text_width.h"
-#include "control/units.h"
+#include "control/command/grid.h"
+#include "control/command/text_width.h"
+#include "control/command/units.h"
 
 static void a_table_that_fits_is_not_cut(void **state)
 {

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "control/match.h"
-#include "control/parse_line.h"
+#include "control/command/match.h"
+#include "control/command/parse_line.h"
 #include "support/random.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -13,9 +13,9 @@
 #include <jansson.h>
 
 #include "base/log.h"
-#include "control/endpoint.h"
-#include "control/predecessors.h"
-#include "control/wire.h"
+#include "control/console/endpoint.h"
+#include "control/console/wire.h"
+#include "control/takeover/predecessors.h"
 #include "fake_server.h"
 #include "os/os.h"
 #include "support/platform.h"

@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "control/command.h"
-#include "control/prompt.h"
-#include "control/relay_prompt.h"
+#include "control/command/command.h"
+#include "control/console/prompt.h"
+#include "control/console/relay_prompt.h"
 #include "fake_server.h"
 #include "os/os.h"
 #include "os/tty.h"

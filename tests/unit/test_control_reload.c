@@ -12,8 +12,8 @@
 #include <jansson.h>
 
 #include "base/str.h"
-#include "control/command.h"
-#include "control/reload.h"
+#include "control/act/reload.h"
+#include "control/command/command.h"
 #include "fake_server.h"
 #include "support/platform.h"
 

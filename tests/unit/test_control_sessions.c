@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "control/command.h"
+#include "control/command/command.h"
 #include "fake_server.h"
 #include "shown.h"
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "control/command.h"
+#include "control/command/command.h"
 #include "fake_server.h"
 #include "os/os.h"
 #include "shown.h"

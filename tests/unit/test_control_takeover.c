@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "control/endpoint.h"
-#include "control/takeover.h"
+#include "control/console/endpoint.h"
+#include "control/takeover/takeover.h"
 #include "fake_server.h"
 #include "os/listening.h"
 #include "os/os.h"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/command.h"
+#include "control/command/command.h"
 #include "fake_clock.h"
 #include "fake_server.h"
 #include "shown.h"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "proxyproto_fixture.h"
-#include "relay/crc32c.h"
+#include "relay/proxyproto/crc32c.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

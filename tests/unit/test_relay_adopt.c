@@ -11,7 +11,7 @@
 
 #include "os/listening.h"
 #include "os/os.h"
-#include "relay/adopt.h"
+#include "relay/accept/adopt.h"
 #include "relay/server.h"
 #include "support/net.h"
 #include "support/platform.h"

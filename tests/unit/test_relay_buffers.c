@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "relay/buffers.h"
+#include "relay/core/buffers.h"
 
 struct rig {
     struct buffers buffers;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "relay/listener.h"
+#include "relay/accept/listener.h"
 #include "relay_fixture.h"
 
 static void *no_pages(size_t size)

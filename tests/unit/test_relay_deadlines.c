@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "relay/pace.h"
+#include "relay/queue/pace.h"
 #include "relay_fixture.h"
 
 #define PLENTY (SIZE_MAX / 2)

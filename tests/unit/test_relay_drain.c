@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "relay/sessions.h"
+#include "relay/core/sessions.h"
 #include "relay_fixture.h"
 
 static struct relay_route *route_of(struct fixture *fix)

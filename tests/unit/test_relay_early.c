@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "hello_fixture.h"
-#include "relay/listener.h"
+#include "relay/accept/listener.h"
 
 /* The next calloc() does not get memory. */
 static bool no_memory;

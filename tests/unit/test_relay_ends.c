@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "relay/listener.h"
+#include "relay/accept/listener.h"
 #include "relay_fixture.h"
 
 /* ---- resets ---- */

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "relay/gauges.h"
+#include "relay/queue/gauges.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "guard_fixture.h"
-#include "relay/sessions.h"
+#include "relay/core/sessions.h"
 
 static const struct conf_rate one_a_second = {.count = 1, .per_ms = 1000, .burst = 1};
 

@@ -8,7 +8,7 @@
 
 #include "config/listen.h"
 #include "os/holder.h"
-#include "relay/listener.h"
+#include "relay/accept/listener.h"
 #include "relay_fixture.h"
 
 /* ---- its socket ---- */

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "relay/sessions.h"
+#include "relay/core/sessions.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 

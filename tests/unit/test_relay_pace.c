@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "policy/clients.h"
-#include "relay/pace.h"
+#include "relay/queue/pace.h"
 #include "relay_fixture.h"
 
 #define PLENTY (SIZE_MAX / 2)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "relay/sessions.h"
+#include "relay/core/sessions.h"
 #include "relay_fixture.h"
 
 #define QUEUE_MAX 3

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "relay/listener.h"
-#include "relay/pace.h"
+#include "relay/accept/listener.h"
+#include "relay/queue/pace.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 

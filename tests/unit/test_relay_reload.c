@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "relay/listener.h"
-#include "relay/pace.h"
-#include "relay/reload.h"
-#include "relay/reload_listeners.h"
+#include "relay/accept/listener.h"
+#include "relay/queue/pace.h"
+#include "relay/reload/reload.h"
+#include "relay/reload/reload_listeners.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "relay/tarpit.h"
+#include "relay/guard/tarpit.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 

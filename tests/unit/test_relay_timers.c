@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "relay/lateness.h"
-#include "relay/timers.h"
-#include "relay/worker.h"
+#include "relay/core/lateness.h"
+#include "relay/core/timers.h"
+#include "relay/core/worker.h"
 #include "support/fake_port.h"
 
 #define LONG_AGO_MS (1u << 20)

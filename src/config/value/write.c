@@ -1,0 +1,58 @@
+#include <stdbool.h>
+
+#include "base/str.h"
+#include "config/conf.h"
+#include "config/keys.h"
+#include "config/read/access.h"
+#include "config/value/listen.h"
+#include "config/value/upstream.h"
+#include "config/value/value.h"
+
+/* "KEY = VALUE" for every key of a section that may be in [defaults], one value or none. `owner` as in value_field(). */
+static void write_values(enum key_section section, const void *owner, struct str *out)
+{
+    for (size_t i = 0; i < key_count; ++i) {
+        const struct key *key = &keys[i];
+        if (key->section != section || key->preset == NULL)
+            continue;
+        if (key->type == KEY_ACCESS) {
+            access_write(owner, access_is_allow(key),
+                         access_is_allow(key) ? "allow =" : "deny =", out);
+            continue;
+        }
+        struct str value;
+        str_init(&value);
+        value_write(key, owner, &value);
+        if (value.failed)
+            out->failed = true;
+        str_addf(out, "%s =%s%s\n", key->name, value.len > 0 ? " " : "", value.data);
+        str_free(&value);
+    }
+}
+
+static void write_route(const struct conf_route *route, struct str *out)
+{
+    char text[LISTEN_TEXT_MAX];
+
+    str_addf(out, "\n[route %s]\n", route->name);
+    for (size_t i = 0; i < route->listen_count; ++i)
+        str_addf(out, "listen = %s\n", listen_for_file(&route->listens[i], text));
+    for (size_t i = 0; i < route->upstream_count; ++i) {
+        if (route->upstreams[i].removed)
+            continue; /* the file does not have it any more */
+        str_add(out, "upstream = ");
+        upstream_write(&route->upstreams[i], out);
+        str_add_char(out, '\n');
+    }
+    write_values(KEY_ROUTE, route, out);
+}
+
+void conf_write(const struct conf *conf, struct str *out)
+{
+    str_add(out, "[relay]\n");
+    write_values(KEY_RELAY, conf, out);
+    str_add(out, "\n[console]\n");
+    write_values(KEY_CONSOLE, conf, out);
+    for (size_t i = 0; i < conf->route_count; ++i)
+        write_route(&conf->routes[i], out);
+}

@@ -1,0 +1,144 @@
+#include "control/act/reload.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/diff.h"
+#include "config/read/file.h"
+#include "control/act/reload_text.h"
+#include "os/os.h"
+#include "os/sock.h"
+
+static struct os_mutex one_at_a_time;
+
+/* What is known of a reload, planned or done. */
+struct attempt {
+    struct server *server;
+    const char *path;
+    struct conf *conf;   /* owned until the server has it; NULL: the file has mistakes */
+    struct str messages; /* mistakes and warnings, a line each */
+    struct diff diff;
+    struct reload_count *counts; /* owned; the live sessions of each change */
+};
+
+static void free_attempt(struct attempt *attempt)
+{
+    diff_free(&attempt->diff);
+    reload_counts_free(attempt->counts);
+    conf_free(attempt->conf);
+    str_free(&attempt->messages);
+}
+
+/* Compares with what is in effect, and counts. */
+static enum err compare(struct attempt *attempt)
+{
+    server_hold(attempt->server);
+    enum err err = diff_make(&attempt->diff, server_conf(attempt->server), attempt->conf);
+    if (err == ERR_OK)
+        err = reload_counts_make(&attempt->counts, attempt->server, &attempt->diff);
+    server_release(attempt->server);
+    if (err != ERR_OK)
+        str_addf(&attempt->messages, "the configurations can't be compared: %s\n",
+                 err_text(err));
+    return err;
+}
+
+static bool load(struct attempt *attempt, struct server *server, const char *path)
+{
+    *attempt = (struct attempt){.server = server, .path = path};
+    str_init(&attempt->messages);
+    if (!file_is_plain(path)) { /* reading it could wait for ever */
+        str_addf(&attempt->messages, "%s: this is a pipe or a device; a reload needs a file\n",
+                 path);
+        return false;
+    }
+    enum err err = conf_load(path, sock_is_own_addr, &attempt->conf, &attempt->messages);
+    if (err == ERR_NOMEM)
+        str_addf(&attempt->messages, "out of memory while %s was read\n", path);
+    return err == ERR_OK && compare(attempt) == ERR_OK;
+}
+
+static void write_attempt(const struct attempt *attempt, enum reload_tense tense, bool json,
+                          struct str *out)
+{
+    if (json)
+        reload_as_json(&attempt->diff, attempt->counts, attempt->path, tense,
+                       attempt->messages.data, out);
+    else
+        reload_as_text(&attempt->diff, attempt->counts, attempt->path, tense,
+                       attempt->messages.data, out);
+}
+
+/* ---- plan ---- */
+
+bool reload_plan(struct server *server, const char *path, bool json, struct str *out)
+{
+    struct attempt attempt;
+    os_mutex_lock(&one_at_a_time);
+    bool good = load(&attempt, server, path) &&
+                server_try_listens(server, attempt.conf, &attempt.messages) == ERR_OK;
+    write_attempt(&attempt, good ? RELOAD_WOULD : RELOAD_CANNOT, json, out);
+    free_attempt(&attempt);
+    os_mutex_unlock(&one_at_a_time);
+    return good;
+}
+
+/* ---- reload ---- */
+
+static void log_lines(enum log_level level, const char *lines)
+{
+    while (*lines != '\0') {
+        size_t len = strcspn(lines, "\n");
+        log_write(level, "reload: %.*s", (int)len, lines);
+        lines += len + (lines[len] == '\n');
+    }
+}
+
+static void log_failure(const struct attempt *attempt)
+{
+    log_lines(LOG_ERROR, attempt->messages.data);
+    log_error("reload: nothing was changed");
+}
+
+/* The names in the changes are those of the old configuration where something was removed, so
+ * all is written before that goes. */
+static bool carry_out(struct attempt *attempt, bool json, struct str *out)
+{
+    struct str done;
+    str_init(&done);
+    struct str logged;
+    str_init(&logged);
+    write_attempt(attempt, RELOAD_DID, json, &done);
+    reload_as_text(&attempt->diff, attempt->counts, attempt->path, RELOAD_DID, "", &logged);
+    size_t told = attempt->messages.len;
+    bool good = server_reload(attempt->server, attempt->conf, &attempt->messages) == ERR_OK;
+    if (good) {
+        attempt->conf = NULL;
+        if (json)
+            reload_add_messages(done.data, attempt->messages.data + told, out);
+        else
+            str_addf(out, "%s%s", attempt->messages.data + told, done.data);
+        log_lines(LOG_WARNING, attempt->messages.data);
+        log_lines(LOG_NOTICE, logged.data);
+    }
+    out->failed = out->failed || (good && done.failed);
+    str_free(&done);
+    str_free(&logged);
+    return good;
+}
+
+bool reload_now(struct server *server, const char *path, bool json, struct str *out)
+{
+    struct attempt attempt;
+    os_mutex_lock(&one_at_a_time);
+    bool good = load(&attempt, server, path) && carry_out(&attempt, json, out);
+    if (!good) {
+        diff_free(&attempt.diff); /* nothing of it has happened */
+        write_attempt(&attempt, RELOAD_CANNOT, json, out);
+        log_failure(&attempt);
+    }
+    free_attempt(&attempt);
+    os_mutex_unlock(&one_at_a_time);
+    return good;
+}

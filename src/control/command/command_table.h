@@ -1,0 +1,195 @@
+/* command_table.h - the table of commands, for the files of control/ that read it.
+ *
+ * Threads: any; the table is constant.
+ */
+#ifndef PAIRPORT_CONTROL_COMMAND_COMMAND_TABLE_H
+#define PAIRPORT_CONTROL_COMMAND_COMMAND_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr_net.h"
+#include "base/log.h"
+#include "control/command/command.h"
+#include "control/command/parse_line.h"
+
+enum arg_kind {
+    ARG_FLAG,     /* a keyword without a value */
+    ARG_ROUTE,    /* the name of a route */
+    ARG_ROUTES,   /* the name of a route, or `all` */
+    ARG_UPSTREAM, /* ROUTE/NAME */
+    ARG_ID,       /* of a session */
+    ARG_LIMIT,    /* how many rows */
+    ARG_SORT,     /* a key of `show sessions` */
+    ARG_LEVEL,    /* of the log */
+    ARG_COLUMNS,  /* width of tables */
+    ARG_WEIGHT,   /* of an upstream */
+    ARG_SESSIONS, /* how many an upstream may have */
+    ARG_NET,      /* an IP address, or a network as ADDRESS/BITS */
+    ARG_DURATION, /* with its unit */
+    ARG_REASON,   /* of a ban: a text */
+    ARG_TOPIC     /* the rest of the line: words of a command */
+};
+
+struct command_arg {
+    const char *keyword; /* that comes before the value; NULL: the value stands alone */
+    enum arg_kind kind;
+    bool required;
+};
+
+#define COMMAND_ROWS_DEFAULT 50
+#define COMMAND_ROWS_MAX     1000000
+#define COMMAND_COLUMNS_MIN  40
+#define COMMAND_COLUMNS_MAX  1000
+#define COMMAND_WEIGHT_MAX   256                                 /* as in the configuration */
+#define COMMAND_SESSIONS_MAX 1000000                             /* as in the configuration */
+#define COMMAND_DURATION_MAX (UINT64_C(3650) * 24 * 3600 * 1000) /* milliseconds: 3650d */
+
+enum session_sort {
+    SORT_RATE = 0,
+    SORT_AGE,
+    SORT_IDLE,
+    SORT_BYTES,
+    SORT_WAITING,
+    SORT_ID,
+    SORT_CLIENT,
+    SORT_ROUTE,
+    SORT_NEWEST,
+    SORT_COUNT
+};
+extern const char *const session_sort_words[SORT_COUNT + 1]; /* NULL at the end */
+
+/* The words of all log levels with NULL at the end. */
+#define COMMAND_LEVELS (LOG_DEBUG + 1)
+void command_level_words(const char *words[COMMAND_LEVELS + 1]);
+
+/* The arguments of a command that runs, with the defaults of those not given. */
+struct command_args {
+    bool json;
+    bool now;
+    bool keep;
+    bool frozen;
+    bool kill;
+    bool force;
+    size_t route;    /* index in the configuration; SIZE_MAX: all */
+    size_t upstream; /* index in the route; SIZE_MAX: all */
+    uint64_t id;
+    uint64_t limit;
+    uint64_t number; /* a weight, or sessions */
+    enum session_sort sort;
+    enum log_level level;
+    unsigned columns;
+    struct addr_net net;
+    uint64_t duration_ms; /* 0: none was given */
+    const char *reason;   /* "" : none was given */
+    const char *const *topic;
+    size_t topic_words;
+};
+
+typedef void command_function(struct command_session *session, const struct command_args *args,
+                              struct command_result *result);
+
+#define COMMAND_ARGS_MAX 6
+struct command {
+    const char *words;                         /* "show sessions" */
+    struct command_arg args[COMMAND_ARGS_MAX]; /* ends with the first that is all zero */
+    bool whole;                                /* its words are never shortened */
+    bool changes;        /* its words are shortened only to what begins no other command's */
+    const char *help;    /* one line, without a dot at its end */
+    const char *details; /* for `help COMMAND`; lines of up to 80 bytes */
+    command_function *run;
+};
+
+#define COMMAND_LIMIT 64 /* the table is not longer */
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* True for the entry behind the last argument. */
+bool command_arg_is_end(const struct command_arg *arg);
+
+/* Adds "show sessions [route NAME] [sort KEY] [limit N] [json]". */
+void command_add_usage(const struct command *command, struct str *out);
+
+/* Adds the shortest way to call it, without optional arguments: "show session ID". */
+void command_add_call(const struct command *command, struct str *out);
+
+/* How well the first words of a line fit a command. */
+enum command_fit {
+    FIT_NONE,    /* another command */
+    FIT_PARTIAL, /* the line has too few words yet, those there are fit */
+    FIT_FULL     /* all words of the command are there */
+};
+
+/* Marks in fits[command_count] which commands the words fit. A word written in full beats
+ * shortened ones, so that "show session" is not also a short "show sessions". Returns how many
+ * words fit some command (== count, or the index of the first that fits none). */
+size_t command_find(const char *const words[], size_t count, enum command_fit fits[]);
+
+size_t command_word_count(const struct command *command);
+/* Copies word `index` of the command. */
+#define COMMAND_WORD_MAX 24
+void command_word(const struct command *command, size_t index, char word[COMMAND_WORD_MAX]);
+
+/* Reads the words behind the command's own. False: an error was added to `why` (no newline). */
+bool command_read_args(const struct command *command, const struct conf *conf,
+                       const char *const words[], size_t count, struct command_args *args,
+                       struct str *why);
+
+/* Ends `result` as failed with a formatted text; a newline is added. */
+void command_fail(struct command_result *result, const char *format, ...) STR_PRINTF(2, 3);
+
+/* The same for a line whose word `index` fits no command (see command_find()): names the word
+ * and what would be right. */
+void command_fail_unknown(const char *const words[], size_t index,
+                          const enum command_fit fits[], struct command_result *result);
+
+/* The routes, for server_free_routes(). False: `result` says why not. */
+bool command_get_routes(const struct command_session *session,
+                        struct server_route_info **routes, size_t *count,
+                        struct command_result *result);
+
+/* Refuses a network so wide that it was hardly meant, unless `force` was given. `words` are those
+ * of the command. */
+bool command_allows_width(const char *words, const struct command_args *args,
+                          struct command_result *result);
+
+/* Who acts, for the log and for what is shown: "console", or "prompt" for the relay's own. */
+const char *command_by(const struct command_session *session);
+
+/* The functions behind the table. */
+command_function command_help;
+command_function command_show_info;
+command_function command_show_routes;
+command_function command_show_upstreams;
+command_function command_show_sessions;
+command_function command_show_session;
+command_function command_show_stats;
+command_function command_show_config;
+command_function command_show_bans;
+command_function command_show_clients;
+command_function command_ban;
+command_function command_unban;
+command_function command_kill;
+command_function command_kill_client;
+command_function command_kill_route;
+command_function command_kill_upstream;
+command_function command_kill_older;
+command_function command_pause;
+command_function command_resume;
+command_function command_drain_route;
+command_function command_enable_upstream;
+command_function command_disable_upstream;
+command_function command_drain_upstream;
+command_function command_set_weight;
+command_function command_set_max_sessions;
+command_function command_resolve;
+command_function command_set_log_level;
+command_function command_set_columns;
+command_function command_reload;
+command_function command_reload_plan;
+command_function command_reopen;
+command_function command_shutdown;
+command_function command_quit;
+
+#endif

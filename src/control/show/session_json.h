@@ -1,0 +1,32 @@
+/* session_json.h - one session as JSON, for `show sessions` and `show session`.
+ *
+ * Threads: any.
+ */
+#ifndef PAIRPORT_CONTROL_SHOW_SESSION_JSON_H
+#define PAIRPORT_CONTROL_SHOW_SESSION_JSON_H
+
+#include <stdbool.h>
+
+#include "config/conf.h"
+#include "control/command/json_build.h"
+#include "relay/server.h"
+
+/* `with_tcp` when `info` came from server_get_session(): then what TCP knows is put in, too,
+ * null where the system does not tell. */
+json_t *session_as_json(struct json_build *build, const struct server_session_info *info,
+                        const struct conf *conf, bool with_tcp);
+
+/* The name of the session's upstream; "-" before one was chosen. */
+/* Also of a route that was removed. */
+const char *session_route_name(const struct server_session_info *info, const struct conf *conf);
+const char *session_upstream_name(const struct server_session_info *info,
+                                  const struct conf *conf);
+
+/* What `show sessions` has under STATE: the phase, or what is more important to know. */
+const char *session_state(const struct server_session_info *info);
+
+/* Why a direction stands still: the key of the rate that has no room, or "frozen"; NULL: it does
+ * not. */
+const char *session_park_word(const struct server_flow_info *flow, bool up);
+
+#endif

@@ -1,0 +1,216 @@
+/* takeover_give.c - the relay that runs gives its door away; see takeover.h. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "control/takeover/takeover.h"
+#include "os/os.h"
+
+#define PATIENCE_MS 60000 /* for the new relay to get ready */
+
+struct gift {
+    struct local_conn *conn;
+    struct wire_input *input;
+    const struct console *console;
+    struct server_socket *sockets; /* owned: copies */
+    size_t count;
+    size_t given; /* of these, the first ones, that were sent */
+    uint64_t pid; /* who asks */
+};
+
+static const char request[] = "takeover ";
+
+bool takeover_is_request(const char *line, size_t len)
+{
+    return len >= sizeof request - 1 && memcmp(line, request, sizeof request - 1) == 0;
+}
+
+/* Reads "A B", two numbers with one blank between. */
+static bool read_pair(const char *text, uint64_t *a, uint64_t *b)
+{
+    char first[24];
+    const char *blank = strchr(text, ' ');
+    size_t len = blank == NULL ? 0 : (size_t)(blank - text);
+    if (len == 0 || len >= sizeof first)
+        return false;
+    memcpy(first, text, len);
+    first[len] = '\0';
+    return str_parse_u64(first, a) == ERR_OK && str_parse_u64(blank + 1, b) == ERR_OK;
+}
+
+static void refuse(struct gift *gift, const char *why)
+{
+    log_warning("takeover: pid %" PRIu64 " is refused: %s", gift->pid, why);
+    struct str text;
+    str_init(&text);
+    str_addf(&text, "%s\n", why);
+    wire_send_answer(gift->conn, WIRE_ERROR, text.data, text.len);
+    str_free(&text);
+}
+
+/* What the system says of who asks. A process that it can't name (it is in a container of its
+ * own) is believed. */
+static bool is_trusted(struct gift *gift)
+{
+    struct local_peer peer;
+    if (local_peer(gift->conn, &peer) != ERR_OK || !(peer.same_user || peer.admin))
+        return false;
+    if (peer.pid != 0)
+        gift->pid = peer.pid;
+    return true;
+}
+
+/* ---- the requests ---- */
+
+static uint64_t next_id(const struct gift *gift)
+{
+    return server_latest_id(gift->console->server) + TAKEOVER_IDS;
+}
+
+static bool offer(struct gift *gift)
+{
+    struct takeover_offer all = {
+        .pid = os_process_id(),
+        .next_id = next_id(gift),
+        .sockets = gift->sockets,
+        .count = gift->count,
+    };
+    str_format(all.version, sizeof all.version, "%s", gift->console->version);
+    str_format(all.config, sizeof all.config, "%s", gift->console->config_path);
+    struct str text;
+    str_init(&text);
+    takeover_write_offer(&all, &text);
+    enum err err =
+        text.failed ? ERR_NOMEM : wire_send_answer(gift->conn, WIRE_OK, text.data, text.len);
+    str_free(&text);
+    return err == ERR_OK;
+}
+
+static bool begin(struct gift *gift, const char *line)
+{
+    char why[128];
+    uint64_t protocol;
+    if (!read_pair(line + sizeof request - 1, &protocol, &gift->pid)) {
+        refuse(gift, "a takeover begins with `takeover VERSION PID`");
+        return false;
+    }
+    if (!is_trusted(gift)) {
+        refuse(gift, "only the user of this relay or an administrator can take it over");
+        return false;
+    }
+    if (protocol != TAKEOVER_PROTOCOL || gift->console->hand_over == NULL) {
+        str_format(why, sizeof why,
+                   "pairport %s can be taken over by version %d of the takeover protocol, not "
+                   "by version %" PRIu64,
+                   gift->console->version, TAKEOVER_PROTOCOL, protocol);
+        refuse(gift, why);
+        return false;
+    }
+    enum err err = server_copy_sockets(gift->console->server, &gift->sockets, &gift->count);
+    if (err != ERR_OK) {
+        str_format(why, sizeof why, "the listening sockets cannot be copied: %s",
+                   err_text(err));
+        refuse(gift, why);
+        return false;
+    }
+    return offer(gift);
+}
+
+static bool send_sockets(struct gift *gift, const char *numbers)
+{
+    uint64_t first, count;
+    sock_t socks[LOCAL_SOCKETS_MAX];
+    if (!read_pair(numbers, &first, &count) || count == 0 || count > LOCAL_SOCKETS_MAX ||
+        first > gift->count || count > gift->count - first)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        socks[i] = gift->sockets[first + i].sock;
+    enum err err = local_send_sockets(gift->conn, socks, (size_t)count, gift->pid);
+    if (err != ERR_OK)
+        log_warning("takeover: the listening sockets cannot be passed to pid %" PRIu64 ": %s",
+                    gift->pid, err_text(err));
+    if (err == ERR_OK && first == gift->given)
+        gift->given += (size_t)count;
+    return err == ERR_OK;
+}
+
+static enum err step(const struct gift *gift, enum hand_over what, struct str *list)
+{
+    return gift->console->hand_over(gift->console->ctx, what, gift->pid, list);
+}
+
+static bool answer_go(struct gift *gift)
+{
+    char line[40];
+    size_t len = str_format(line, sizeof line, "next %" PRIu64 "\n", next_id(gift));
+    return wire_send_answer(gift->conn, WIRE_OK, line, len) == ERR_OK;
+}
+
+/* The new relay serves: this one has done its part. */
+static bool hand_over(struct gift *gift)
+{
+    /* The copies would keep the door of this process open. */
+    server_free_sockets(gift->sockets, gift->count);
+    gift->sockets = NULL;
+    gift->count = 0;
+    struct str list;
+    str_init(&list);
+    if (step(gift, HAND_OVER_DONE, &list) == ERR_OK)
+        wire_send_answer(gift->conn, WIRE_OK, list.data, list.len);
+    else
+        refuse(gift, "it took too long; begin anew");
+    str_free(&list);
+    return true;
+}
+
+/* It may begin: follows it to its `serving`. Both accept meanwhile. False: nothing came. */
+static bool go(struct gift *gift)
+{
+    char line[WIRE_LINE_MAX + 1];
+    size_t len;
+    if (gift->given != gift->count) { /* who does not have them cannot serve */
+        refuse(gift, "not all listening sockets were asked for before `go`");
+        return true;
+    }
+    if (step(gift, HAND_OVER_BEGIN, NULL) != ERR_OK) {
+        refuse(gift, "another pairport has taken over already");
+        return true;
+    }
+    if (answer_go(gift) &&
+        wire_read_line(gift->conn, gift->input, TAKEOVER_PENDING_MS, line, &len) == ERR_OK &&
+        strcmp(line, "serving") == 0)
+        return hand_over(gift);
+    (void)step(gift, HAND_OVER_BACK, NULL);
+    return false;
+}
+
+/* Follows the new relay to its `go`. False: it came to nothing. */
+static bool follow(struct gift *gift)
+{
+    static const char sockets[] = "sockets ";
+    for (;;) {
+        char line[WIRE_LINE_MAX + 1];
+        size_t len;
+        enum err err = wire_read_line(gift->conn, gift->input, PATIENCE_MS, line, &len);
+        if (err != ERR_OK)
+            return false;
+        if (strcmp(line, "go") == 0)
+            return go(gift);
+        bool asks = strncmp(line, sockets, sizeof sockets - 1) == 0;
+        if (!asks || !send_sockets(gift, line + sizeof sockets - 1))
+            return false;
+    }
+}
+
+void takeover_give(struct local_conn *conn, struct wire_input *input,
+                   const struct console *console, const char *line)
+{
+    struct gift gift = {.conn = conn, .input = input, .console = console};
+    if (begin(&gift, line)) {
+        log_notice("takeover: pid %" PRIu64 " gets copies of %zu listening socket%s", gift.pid,
+                   gift.count, gift.count == 1 ? "" : "s");
+        if (!follow(&gift))
+            log_warning("takeover: pid %" PRIu64 " has given up; this relay goes on", gift.pid);
+    }
+    server_free_sockets(gift.sockets, gift.count);
+}

@@ -1,0 +1,30 @@
+/* adopt.h - listening sockets that outlive the server they were made for.
+ *
+ * A starting server adopts those of the sockets it is given (server.h) that its listen lines
+ * want, instead of binding them; a running one hands out copies of its own.
+ *
+ * Threads: the owner of the server, while it starts; adopt_copy() from any thread while the
+ * server runs.
+ */
+#ifndef PAIRPORT_RELAY_ACCEPT_ADOPT_H
+#define PAIRPORT_RELAY_ACCEPT_ADOPT_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "os/sock.h"
+#include "relay/server.h"
+
+struct relay;
+
+/* Puts the sockets into an order in which they are found fast. */
+void adopt_prepare(struct server_door *door);
+
+/* The socket that is bound like this, which is the caller's now, or SOCK_NONE. `door` may be
+ * NULL. */
+sock_t adopt_find(struct server_door *door, const struct addr *addr, bool dual_stack);
+
+/* Copies of the sockets of all listeners that listen now; see server_copy_sockets(). */
+enum err adopt_copy(struct relay *relay, struct server_socket **out, size_t *count);
+
+#endif

@@ -1,0 +1,103 @@
+#include "relay/accept/listener_socket.h"
+
+#include "base/log.h"
+#include "os/beside.h"
+#include "os/listening.h"
+#include "relay/accept/adopt.h"
+#include "relay/accept/listener.h"
+#include "relay/relay.h"
+
+static int backlog_of(const struct listener *listener)
+{
+    return (int)listener->route->conf->backlog;
+}
+
+/* The sockets that a new one is bound beside. */
+struct beside {
+    const sock_t *others;
+    size_t count;
+};
+
+/* One of the relay's door, which other processes may hold and use, too; else a new one. */
+static enum err get_socket(struct listener *listener, const struct addr *addr, bool dual_stack,
+                           const struct beside *beside, sock_t *out)
+{
+    int backlog = backlog_of(listener);
+    if (beside != NULL)
+        return beside_bind(addr, dual_stack, beside->others, beside->count, out);
+    *out = adopt_find(listener->relay->door, addr, dual_stack);
+    if (*out != SOCK_NONE)
+        return listening_adopt(*out, backlog);
+    return listener->again ? beside_listen_again(addr, dual_stack, backlog, out)
+                           : sock_listen(addr, dual_stack, backlog, out);
+}
+
+/* Gets one, and attaches it. */
+static enum err open_at(struct listener *listener, const struct addr *addr, bool dual_stack,
+                        const struct beside *beside)
+{
+    sock_t sock = SOCK_NONE;
+    enum err err = get_socket(listener, addr, dual_stack, beside, &sock);
+    if (err == ERR_OK)
+        err = port_attach(listener->relay->port, sock);
+    if (err != ERR_OK && sock != SOCK_NONE)
+        sock_close(sock, SOCK_CLOSE_NORMAL);
+    if (err != ERR_OK)
+        return err;
+    listener->sock = sock;
+    listener->bound = *addr;
+    return ERR_OK;
+}
+
+bool listener_lacks_ipv6(bool dual_stack, enum err err)
+{
+    return dual_stack && (err == ERR_NO_FAMILY || err == ERR_NO_ADDRESS);
+}
+
+static enum err open_without_ipv6(struct listener *listener, const struct beside *beside)
+{
+    struct addr all = {.family = ADDR_IPV4, .port = listener->addr.port};
+    return open_at(listener, &all, false, beside);
+}
+
+static enum err open_socket(struct listener *listener, const struct beside *beside)
+{
+    listener->sock = SOCK_NONE;
+    enum err err = open_at(listener, &listener->addr, listener->dual_stack, beside);
+    if (listener_lacks_ipv6(listener->dual_stack, err))
+        err = open_without_ipv6(listener, beside);
+    if (err != ERR_OK)
+        return err;
+    listener->nodelay = listener->route->conf->nodelay;
+    sock_set_nodelay(listener->sock, listener->nodelay);
+    loop_listens(&listener->relay->loops, listener->addr.port);
+    atomic_fetch_add(&listener->relay->listening, 1);
+    return ERR_OK;
+}
+
+enum err listener_socket_open(struct listener *listener)
+{
+    return open_socket(listener, NULL);
+}
+
+enum err listener_socket_bind(struct listener *listener, const sock_t others[],
+                              size_t other_count)
+{
+    return open_socket(listener, &(struct beside){.others = others, .count = other_count});
+}
+
+enum err listener_copy(struct listener *listener, sock_t *out)
+{
+    os_mutex_lock(&listener->lock);
+    bool listens = listener->sock != SOCK_NONE && !listener->stopping;
+    enum err err = listens ? listening_copy(listener->sock, out) : ERR_CLOSED;
+    os_mutex_unlock(&listener->lock);
+    return err;
+}
+
+void listener_socket_close(struct listener *listener)
+{
+    port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
+    listener->sock = SOCK_NONE;
+    atomic_fetch_sub(&listener->relay->listening, 1);
+}

@@ -1,0 +1,35 @@
+/* listener_socket.h - the socket of a listener: bound, or adopted; see adopt.h.
+ *
+ * Threads: the owner of the server, while it starts; listener_socket_close() with the lock of the
+ * listener held; listener_copy() any.
+ */
+#ifndef PAIRPORT_RELAY_ACCEPT_LISTENER_SOCKET_H
+#define PAIRPORT_RELAY_ACCEPT_LISTENER_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "os/sock.h"
+
+struct listener;
+
+/* Gives the listener a socket: one of the relay's door that is bound to its address, else a new
+ * one. An error leaves none. */
+enum err listener_socket_open(struct listener *listener);
+
+/* Gives it one that is bound beside those of the listeners it replaces; see os/beside.h. */
+enum err listener_socket_bind(struct listener *listener, const sock_t others[],
+                              size_t other_count);
+
+/* True when the error of binding to all addresses of both families is that there is no IPv6: they
+ * are those of IPv4 then. Some systems refuse the family, some the address. */
+bool listener_lacks_ipv6(bool dual_stack, enum err err);
+
+/* Closes it. Needs: it has one, and no ACCEPT in flight. */
+void listener_socket_close(struct listener *listener);
+
+/* A copy of the socket, the caller's to close; ERR_CLOSED: it does not listen any more. */
+enum err listener_copy(struct listener *listener, sock_t *out);
+
+#endif

@@ -1,0 +1,130 @@
+#include "relay/core/worker.h"
+
+#include "os/os.h"
+#include "relay/accept/listener.h"
+#include "relay/core/lifecycle.h"
+#include "relay/relay.h"
+#include "relay/reload/reload.h"
+#include "relay/session/pair.h"
+#include "relay/upstream/probe.h"
+
+/* Operations that a worker takes at most before deadlines are looked at again. */
+#define CATCH_UP_ROUNDS 1000
+
+static void on_wake(struct worker *worker, struct op *op)
+{
+    struct relay *relay = worker->relay;
+    if (op == &relay->timers.wake)
+        timers_on_wake(&relay->timers, worker->number);
+    else if (op == &relay->standstill.message)
+        worker->parks = true;
+    else if (op == &relay->reloaded.message)
+        reload_on_wake(worker);
+    else
+        lifecycle_on_wake(worker, op);
+}
+
+void worker_dispatch(struct worker *worker, struct op *op)
+{
+    if (op->role == OP_ROLE_PROBE) {
+        probe_on_done(worker, op);
+        return;
+    }
+    switch (op->kind) {
+    case OP_ACCEPT: listener_on_done(worker, op); break;
+    case OP_CONNECT:
+    case OP_READ:
+    case OP_WRITE: pair_on_done(worker, op->owner); break;
+    case OP_WAKE: on_wake(worker, op); break;
+    }
+}
+
+/* True when the worker has to end. */
+static bool dispatch(struct worker *worker, struct op *ops[], int count)
+{
+    bool leave = false;
+    for (int i = 0; i < count; i++) {
+        if (ops[i] == &worker->relay->lifecycle.exit)
+            leave = true; /* the last part has ended: nothing but messages can be in flight */
+        else
+            worker_dispatch(worker, ops[i]);
+    }
+    return leave;
+}
+
+/* Takes what came while the relay stood still, however much it is within reason, before any
+ * deadline is looked at. True as dispatch(). */
+static bool catch_up(struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    struct op *ops[PORT_BATCH];
+    bool leave = false;
+    /* An event that nobody waits for makes one answer of the port empty, though others follow. */
+    for (int empty = 0, rounds = 0; empty < 2 && rounds < CATCH_UP_ROUNDS; rounds++) {
+        int count = port_wait(relay->port, ops, PORT_BATCH, 0);
+        empty = count == 0 ? empty + 1 : 0;
+        leave |= dispatch(worker, ops, count);
+    }
+    lateness_caught_up(&relay->lateness);
+    return leave;
+}
+
+bool worker_turn(struct worker *worker, int wait_ms)
+{
+    struct relay *relay = worker->relay;
+    struct op *ops[PORT_BATCH];
+    int count = port_wait(relay->port, ops, PORT_BATCH, wait_ms);
+    worker->now_ms = os_mono_ms();
+    bool late = lateness_look(worker);
+    bool leave = dispatch(worker, ops, count);
+    if (late)
+        leave |= catch_up(worker);
+    if (!lateness_is_catching_up(&relay->lateness))
+        timers_run(&relay->timers, worker, worker->now_ms);
+    if (worker->parks) {
+        worker->parks = false;
+        standstill_park(worker);
+    }
+    return leave;
+}
+
+/* Messages that nobody else will take. No timer fires any more: it might post another one. */
+static void take_rest(struct worker *worker)
+{
+    struct op *ops[PORT_BATCH];
+    int count;
+    while ((count = port_wait(worker->relay->port, ops, PORT_BATCH, 0)) > 0)
+        for (int i = 0; i < count; i++)
+            worker_dispatch(worker, ops[i]);
+}
+
+static void run(void *arg)
+{
+    struct worker *worker = arg;
+    struct relay *relay = worker->relay;
+    enum err err = port_enter(relay->port);
+    lifecycle_worker_entered(worker, err);
+    if (err != ERR_OK)
+        return;
+    while (!worker_turn(worker, timers_wait_ms(&relay->timers, worker->number)))
+        ;                                          /* until the exit message comes */
+    lateness_expect(&relay->lateness, UINT64_MAX); /* from here on nobody is waited for */
+    bool last = lifecycle_worker_leaves(worker);
+    if (last)
+        take_rest(worker);
+    buffers_empty_cache(&relay->buffers, &worker->cache);
+    port_leave(relay->port);
+    lifecycle_worker_left(worker, last);
+}
+
+enum err worker_start(struct worker *worker)
+{
+    char name[16];
+    str_format(name, sizeof name, "worker %u", worker->number);
+    return os_thread_start(&worker->thread, name, run, worker);
+}
+
+void worker_join(struct worker *worker)
+{
+    os_thread_join(worker->thread);
+}

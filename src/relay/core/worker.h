@@ -1,0 +1,60 @@
+/* worker.h - one thread that takes finished operations from the port and hands each to its
+ * owner.
+ *
+ * The clock is read once a turn; handlers use worker->now_ms. A worker's number selects its
+ * own cells of the statistics.
+ *
+ * Threads: a worker's fields are touched by its own thread only, except `cache.used`.
+ */
+#ifndef PAIRPORT_RELAY_CORE_WORKER_H
+#define PAIRPORT_RELAY_CORE_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "relay/core/buffers.h"
+#include "relay/session/hello.h"
+
+struct op;
+struct os_thread;
+struct relay;
+struct relay_route;
+
+/* A failed connect, remembered under the pair's lock and logged after it. */
+struct connect_failure {
+    struct relay_route *route; /* NULL: none */
+    size_t upstream;
+    struct addr addr;
+    enum err err;
+    unsigned tries;
+    bool last;  /* no further try follows */
+    bool loops; /* it would lead back to this relay once more; the rest is without meaning */
+};
+
+struct worker {
+    struct relay *relay;
+    unsigned number;
+    uint64_t now_ms; /* monotonic, of this turn */
+    struct buffer_cache cache;
+    struct connect_failure connect_failure;
+    struct hello_refusal hello_refusal;
+    const char *hello_why; /* of the refusal that is about to be noted; NULL: none */
+    bool parks;            /* at the end of this turn, for a standstill */
+    struct os_thread *thread;
+};
+
+/* Starts the thread of a worker whose relay and number are set. */
+enum err worker_start(struct worker *worker);
+void worker_join(struct worker *worker);
+
+/* One turn: waits for up to wait_ms, as port_wait(), takes what has finished, then what is due.
+ * True when the worker has to end. By the worker's thread. */
+bool worker_turn(struct worker *worker, int wait_ms);
+
+/* Hands one finished operation to its owner. */
+void worker_dispatch(struct worker *worker, struct op *op);
+
+#endif

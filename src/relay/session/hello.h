@@ -1,0 +1,75 @@
+/* hello.h - the beginning of a session behind other proxies: the PROXY header that says who the
+ * client really is.
+ *
+ * A peer on proxy_trust may speak for others. Where the header is `required`, everybody else is
+ * turned away and a trusted peer without one as well; where it is `optional`, others are clients
+ * themselves, and so is a trusted peer that sends none, or nothing within proxy_timeout. Bytes
+ * that came behind the header, or instead of it, are kept for the upstream.
+ *
+ * A connection whose header is slow counts as a session for up to proxy_timeout. So that these do
+ * not take the places of all others, no more than a quarter of the route's max_sessions may wait
+ * for their header at a time; one whose header has come with it passes all the same.
+ *
+ * Threads: workers, with the pair's lock held.
+ */
+#ifndef PAIRPORT_RELAY_SESSION_HELLO_H
+#define PAIRPORT_RELAY_SESSION_HELLO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/reason.h"
+#include "relay/guard/guard.h"
+
+struct conf_route;
+struct pair;
+struct relay_route;
+struct worker;
+
+enum hello_state {
+    HELLO_WAITS,  /* a READ is in flight */
+    HELLO_DONE,   /* the client is known, its session goes on */
+    HELLO_REFUSED /* it goes no further; `reason` says why, also that the client itself left */
+};
+
+struct hello_step {
+    enum hello_state state;
+    enum reason reason;
+};
+
+/* The client was accepted. */
+struct hello_step hello_begin(struct pair *pair, struct worker *worker);
+
+/* The READ came out. */
+struct hello_step hello_on_done(struct pair *pair, struct worker *worker);
+
+/* proxy_timeout is over. */
+struct hello_step hello_late(struct pair *pair, struct worker *worker);
+
+/* A client that was refused, remembered under the pair's lock and logged after it. */
+struct hello_refusal {
+    struct relay_route *route; /* NULL: none */
+    struct addr client;
+    enum reason reason;
+    const char *why;           /* a constant, or NULL */
+    struct guard_answer guard; /* what the guard said of it; .reason NONE: nothing */
+};
+/* Logs what was noted, and has what the guard found followed. Without the lock. */
+void hello_log(struct worker *worker);
+
+/* True for a peer that may speak for others: who the client is its header tells. */
+bool hello_is_proxy(const struct conf_route *conf, const struct addr *peer);
+
+/* The peer whose header spoke for the client, and where that said the client went; ADDR_NONE:
+ * nobody did. */
+struct addr hello_via(const struct pair *pair);
+struct addr hello_destination(const struct pair *pair);
+
+/* How many sessions of the route may wait for their header at a time. */
+uint32_t hello_most(const struct conf_route *conf);
+
+/* Gives back what the hello holds. Any number of times. */
+void hello_end(struct pair *pair);
+
+#endif

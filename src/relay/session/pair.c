@@ -1,0 +1,231 @@
+#include "relay/session/pair.h"
+
+#include <assert.h>
+
+#include "relay/core/worker.h"
+#include "relay/guard/refuse.h"
+#include "relay/relay.h"
+#include "relay/session/connecting.h"
+#include "relay/session/hello.h"
+#include "relay/session/pair_private.h"
+#include "relay/session/waiting.h"
+
+/* ---- what follows from the state ---- */
+
+/* Every event ends here. True when the pair was released. */
+static bool review(struct pair *pair, struct worker *worker)
+{
+    if (!pair->closing && (pair->client.reset || pair->upstream.reset))
+        pair_pass_reset_on(pair, worker);
+    if (!pair->closing && pair->up.state == FLOW_SHUT && pair->down.state == FLOW_SHUT)
+        pair_begin_closing(pair, worker);
+    if (!pair->closing)
+        return false;
+    if (pair->in_flight == 0) {
+        pair_release(pair, worker);
+        return true;
+    }
+    pair_arm(pair, worker, LOOK_CLOSE_MS);
+    return false;
+}
+
+/* Unlocks after an event and does what must not be done under the lock. */
+static void leave(struct pair *pair, struct worker *worker, bool released)
+{
+    os_mutex_unlock(&pair->lock);
+    connecting_log(worker);
+    hello_log(worker);
+    if (released)
+        pair_bury(pair, worker);
+}
+
+void pair_leave(struct pair *pair, struct worker *worker)
+{
+    leave(pair, worker, review(pair, worker));
+}
+
+/* ---- events ---- */
+
+static void begin_ending(struct pair *pair, struct worker *worker)
+{
+    if (pair->ending_ms == 0)
+        pair->ending_ms = worker->now_ms;
+}
+
+static enum reason failure_reason(bool client, enum err err)
+{
+    switch (err) {
+    case ERR_RESET:
+    case ERR_ABORTED:
+    case ERR_CLOSED: return client ? REASON_CLIENT_RESET : REASON_UPSTREAM_RESET;
+    case ERR_TIMEDOUT:
+    case ERR_UNREACHABLE: return client ? REASON_CLIENT_LOST : REASON_UPSTREAM_LOST;
+    case ERR_NOMEM: return REASON_SESSION_NO_MEMORY;
+    default: return client ? REASON_CLIENT_ERROR : REASON_UPSTREAM_ERROR;
+    }
+}
+
+/* The peer is gone, and this machine works. */
+static bool is_of_the_peer(enum reason reason)
+{
+    return reason == REASON_CLIENT_RESET || reason == REASON_UPSTREAM_RESET ||
+           reason == REASON_CLIENT_LOST || reason == REASON_UPSTREAM_LOST;
+}
+
+void pair_side_failed(struct pair *pair, struct worker *worker, struct side *side, enum err err)
+{
+    if (side->reset)
+        return;
+    enum reason reason = failure_reason(side == &pair->client, err);
+    if (!is_of_the_peer(reason)) {
+        pair_cut(pair, worker, reason); /* both peers live, and nothing can be passed on */
+        return;
+    }
+    pair_note_reason(pair, reason);
+    side->reset = true;
+    pair_other_side(pair, side)->abort = true;
+    begin_ending(pair, worker);
+    pair_flow_from(pair, side)->source_broken = true;
+    /* Nobody is left to take what flows towards it. */
+    flow_kill(pair_flow_from(pair, pair_other_side(pair, side)), worker);
+}
+
+static void on_finished(struct pair *pair, struct worker *worker, const struct flow *flow)
+{
+    pair_note_reason(pair, flow == &pair->up ? REASON_CLIENT_FIN : REASON_UPSTREAM_FIN);
+    pair->phase = PHASE_HALF_CLOSED;
+    begin_ending(pair, worker);
+    pair_arm(pair, worker, LOOK_SOON_MS);
+}
+
+static void start_flows(struct pair *pair, struct worker *worker)
+{
+    pair->phase = PHASE_DATA;
+    pair->last_byte_ms = worker->now_ms;
+    flow_start(&pair->down, pair->upstream.sock, pair->client.sock, worker);
+    flow_start(&pair->up, pair->client.sock, pair->upstream.sock, worker);
+    if (pair->up.park != FLOW_NOT_PARKED || pair->down.park != FLOW_NOT_PARKED)
+        pair_arm_parked(pair, worker);
+}
+
+void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_step step)
+{
+    switch (step.state) {
+    case CONNECT_RUNS:
+    case CONNECT_HELD: break; /* its completion, its turn or the timer goes on */
+    case CONNECT_STANDS: start_flows(pair, worker); break;
+    case CONNECT_FAILED: pair_cut(pair, worker, step.reason); break;
+    }
+}
+
+void pair_flow_event(struct pair *pair, struct worker *worker, struct flow *flow,
+                     enum flow_event event)
+{
+    bool up = flow == &pair->up;
+    switch (event) {
+    case FLOW_GOES_ON:
+    case FLOW_ENDED: break; /* review() sees what that means for the pair */
+    case FLOW_STALLS: pair_arm_stalled(pair, worker); break;
+    case FLOW_PARKED: pair_arm_parked(pair, worker); break;
+    case FLOW_FINISHED: on_finished(pair, worker, flow); break;
+    case FLOW_SOURCE_FAILED:
+        pair_side_failed(pair, worker, up ? &pair->client : &pair->upstream, flow->err);
+        break;
+    case FLOW_SINK_FAILED:
+        pair_side_failed(pair, worker, up ? &pair->upstream : &pair->client, flow->err);
+        break;
+    }
+}
+
+void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step step)
+{
+    switch (step.state) {
+    case HELLO_WAITS: break; /* its READ or the timer goes on */
+    case HELLO_DONE:
+        pair_connect_step(pair, worker, connecting_first(pair, worker));
+        pair_arm_waiting(pair, worker);
+        break;
+    case HELLO_REFUSED:
+        /* Else the client itself has left, or the guard has noted it. */
+        if (reason_is_refusal(step.reason) && !reason_is_of_guard(step.reason))
+            worker->hello_refusal = (struct hello_refusal){
+                .route = pair->route,
+                .client = pair->client.peer,
+                .reason = step.reason,
+                .why = worker->hello_why,
+            };
+        pair_cut(pair, worker, step.reason);
+        if (refuse_is_fin(pair->route->conf, step.reason))
+            pair->client.abort = false;
+        break;
+    }
+    worker->hello_why = NULL;
+}
+
+static void on_waiting_done(struct pair *pair, struct worker *worker)
+{
+    switch (waiting_on_done(pair, worker)) {
+    case WAITING_GOES_ON: break;
+    case WAITING_LEFT:
+        pair_note_reason(pair, REASON_CLIENT_FIN);
+        pair_begin_closing(pair, worker);
+        break;
+    case WAITING_FAILED: pair_side_failed(pair, worker, &pair->client, pair->up.err); break;
+    }
+}
+
+static void on_flow_done(struct pair *pair, struct worker *worker, struct flow *flow)
+{
+    bool begins = pair->phase == PHASE_HELD || pair->phase == PHASE_CONNECT;
+    if (begins && flow->state == FLOW_NEW)
+        on_waiting_done(pair, worker);
+    else if (pair->phase != PHASE_ACCEPT)
+        pair_flow_event(pair, worker, flow, flow_on_done(flow, worker));
+    else if (!pair->closing)
+        pair_hello_step(pair, worker, hello_on_done(pair, worker));
+}
+
+void pair_on_done(struct worker *worker, struct flow *flow)
+{
+    struct pair *pair = flow->pair;
+    os_mutex_lock(&pair->lock);
+    assert(!pair->released && pair->in_flight > 0);
+    pair->in_flight--;
+    if (flow->op.kind == OP_CONNECT) {
+        if (!pair->closing)
+            pair_connect_step(pair, worker, connecting_on_done(pair, worker));
+    } else {
+        on_flow_done(pair, worker, flow);
+    }
+    leave(pair, worker, review(pair, worker));
+}
+
+enum reason pair_first_step(struct pair *pair, struct worker *worker)
+{
+    os_mutex_lock(&pair->lock);
+    table_add(&worker->relay->table, pair);
+    pair_hello_step(pair, worker, hello_begin(pair, worker));
+    if (!pair->closing && pair->phase == PHASE_ACCEPT)
+        pair_arm_hello(pair, worker);
+    enum reason reason = pair->reason;
+    leave(pair, worker, review(pair, worker));
+    return reason;
+}
+
+bool pair_serve(struct pair *pair, struct worker *worker)
+{
+    os_mutex_lock(&pair->lock);
+    if (pair->released || pair->closing || pair->phase != PHASE_HELD) {
+        os_mutex_unlock(&pair->lock);
+        return true;
+    }
+    struct connect_step step = connecting_serve(pair, worker);
+    bool taken = step.state != CONNECT_HELD;
+    pair_connect_step(pair, worker, step);
+    /* One that waits on keeps its timer, or many turns in vain would put its looks off for
+     * ever. */
+    if (taken)
+        pair_arm_waiting(pair, worker);
+    leave(pair, worker, review(pair, worker));
+    return taken;
+}

@@ -1,0 +1,210 @@
+/* How a pair ends; see pair.h. */
+#include <assert.h>
+
+#include "base/log.h"
+#include "relay/core/elapsed.h"
+#include "relay/core/sessions.h"
+#include "relay/core/worker.h"
+#include "relay/relay.h"
+#include "relay/session/connecting.h"
+#include "relay/session/hello.h"
+#include "relay/session/pair.h"
+#include "relay/session/pair_private.h"
+
+/* Later a silent client may have run into a time limit of the server. */
+#define EARLY_RESET_MS 1000
+
+void pair_note_reason(struct pair *pair, enum reason reason)
+{
+    if (pair->reason != REASON_NONE && pair->reason != REASON_CLIENT_FIN &&
+        pair->reason != REASON_UPSTREAM_FIN)
+        return;
+    if (pair->reason != REASON_NONE &&
+        (reason == REASON_CLIENT_FIN || reason == REASON_UPSTREAM_FIN))
+        return;
+    pair->reason = reason;
+    pair->reason_phase = pair->phase;
+}
+
+void pair_begin_closing(struct pair *pair, struct worker *worker)
+{
+    pair->closing = true;
+    if (pair->phase == PHASE_HELD)
+        held_remove(&pair->route->held, pair);
+    flow_kill(&pair->up, worker);
+    flow_kill(&pair->down, worker);
+    if (pair->in_flight > 0) {
+        port_cancel(worker->relay->port, pair->client.sock);
+        if (pair->upstream.sock != SOCK_NONE)
+            port_cancel(worker->relay->port, pair->upstream.sock);
+    }
+}
+
+void pair_cut(struct pair *pair, struct worker *worker, enum reason reason)
+{
+    pair_note_reason(pair, reason);
+    if (pair->phase == PHASE_HALF_CLOSED)
+        pair_look_at_delivery(pair, worker);
+    pair->client.abort |= !pair_ends_in_order(pair, &pair->client, reason);
+    pair->upstream.abort |= !pair_ends_in_order(pair, &pair->upstream, reason);
+    pair_begin_closing(pair, worker);
+}
+
+static enum sock_close_how how_to_close(const struct side *side, const struct flow *from)
+{
+    if (side->abort)
+        return SOCK_CLOSE_ABORT;
+    /* After its FIN nothing can be left unread. */
+    return from->state == FLOW_SHUT ? SOCK_CLOSE_NORMAL : SOCK_CLOSE_DISCARD;
+}
+
+static void close_side(struct relay *relay, struct side *side, const struct flow *from)
+{
+    if (side->sock == SOCK_NONE)
+        return;
+    port_close_socket(relay->port, side->sock, how_to_close(side, from));
+    side->sock = SOCK_NONE;
+}
+
+static void log_end(const struct pair *pair, uint64_t now_ms)
+{
+    if (!log_on(LOG_INFO))
+        return;
+    char client[ADDR_TEXT_MAX], upstream[ADDR_TEXT_MAX], via[ADDR_TEXT_MAX];
+    struct addr via_addr = hello_via(pair);
+    bool proxied = via_addr.family != ADDR_NONE;
+    log_info("session %llu ended: route='%s' client=%s%s%s upstream=%s reason=%s phase=%s "
+             "bytes_up=%llu bytes_down=%llu duration_ms=%llu connect_us=%llu tries=%u",
+             (unsigned long long)pair->id, pair->route->conf->name,
+             addr_format(&pair->client.peer, client), proxied ? " via=" : "",
+             proxied ? addr_format(&via_addr, via) : "",
+             addr_format(&pair->upstream.peer, upstream), reason_word(pair->reason),
+             phase_word(pair->reason_phase), (unsigned long long)pair->up.bytes,
+             (unsigned long long)pair->down.bytes,
+             (unsigned long long)elapsed_ms(now_ms, pair->started_ms),
+             (unsigned long long)pair->connect_us, pair_tries(pair));
+}
+
+static void log_no_memory(const struct pair *pair)
+{
+    log_limited(&pair->relay->memory_log, LOG_ERROR, "route '%s': session %llu ended: %s",
+                pair->route->conf->name, (unsigned long long)pair->id,
+                reason_sentence(pair->reason));
+}
+
+void pair_release(struct pair *pair, struct worker *worker)
+{
+    assert(pair->closing && pair->in_flight == 0 && !pair->released);
+    assert(pair->up.buffer.bytes == NULL && pair->down.buffer.bytes == NULL);
+    close_side(worker->relay, &pair->client, &pair->up);
+    close_side(worker->relay, &pair->upstream, &pair->down);
+    pair->released = true;
+}
+
+/* The server reset the session at once, and no client can have brought it about: nothing of the
+ * client was passed on before that, neither bytes nor its FIN. */
+static bool speaks_against_server(const struct pair *pair, uint64_t now_ms)
+{
+    const struct flow *up = &pair->up;
+    bool passed_on = up->bytes > 0 || up->op.kind == OP_WRITE; /* a WRITE that failed, maybe
+                                                                  after a part of it */
+    return pair->reason == REASON_UPSTREAM_RESET && pair->reason_phase == PHASE_DATA &&
+           !passed_on && elapsed_ms(now_ms, pair->connected_ms) < EARLY_RESET_MS;
+}
+
+void pair_bury(struct pair *pair, struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+    struct relay_route *route = pair->route;
+    uint64_t length_ms = elapsed_ms(worker->now_ms, pair->started_ms);
+
+    table_remove(&relay->table, pair);
+    timers_disarm(&relay->timers, &pair->timer);
+    log_end(pair, worker->now_ms);
+    if (pair->reason == REASON_SESSION_NO_MEMORY)
+        log_no_memory(pair);
+
+    stat_add_reason(relay->stat, worker->number, route->scope, pair->reason);
+    if (!reason_is_refusal(pair->reason)) {
+        /* One that ended before its PROXY header had come was not counted until now. */
+        pair_count_session(pair, worker);
+        histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
+    }
+    if (pair->counted_upstream) {
+        struct relay_upstream *upstream = route->upstreams.each[pair->upstream_index];
+        if (speaks_against_server(pair, worker->now_ms))
+            upstreams_failed(pair, ERR_OK, worker->now_ms);
+        stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
+        histogram_record(stat_length_ms(relay->stat, upstream->scope), length_ms);
+        quota_give(&upstream->quota);
+    }
+    clients_leave(relay->guard.clients, pair->client_entry, worker->now_ms);
+    loop_forget(&relay->loops, pair->loop);
+    connecting_end(pair);
+    hello_end(pair);
+    quota_give(&route->quota);
+    quota_give(&relay->quota);
+    pair_unhold(pair);
+    lifecycle_part_ended(relay);
+}
+
+/* With the lock held. */
+static bool ask_for_end(struct pair *pair, enum reason reason)
+{
+    if (pair->closing || pair->end_wanted)
+        return false;
+    pair_note_reason(pair, reason);
+    pair->end_wanted = true;
+    timers_arm(&pair->relay->timers, &pair->timer, 0);
+    return true;
+}
+
+bool pair_end(struct pair *pair, enum reason reason)
+{
+    os_mutex_lock(&pair->lock);
+    bool asked = ask_for_end(pair, reason);
+    os_mutex_unlock(&pair->lock);
+    return asked;
+}
+
+static bool is_at(const struct pair *pair, const struct session_filter *filter)
+{
+    if (!pair->has_place || pair->upstream_index != filter->upstream)
+        return false;
+    return !filter->at_server ||
+           (pair->phase >= PHASE_DATA && pair->server_index == filter->server);
+}
+
+/* With the lock held. */
+static bool matches(const struct pair *pair, const struct session_filter *filter,
+                    uint64_t now_ms)
+{
+    if (pair->released || (filter->route != NULL && pair->route != filter->route))
+        return false;
+    if (filter->at_upstream && !is_at(pair, filter))
+        return false;
+    if (filter->net != NULL && !addr_net_has(filter->net, &pair->client.peer))
+        return false;
+    if (filter->not_exempt && guard_is_exempt(pair->route->conf, &pair->client.peer))
+        return false;
+    if (filter->banned && !guard_has_banned(pair->route, &pair->client.peer))
+        return false;
+    return elapsed_ms(now_ms, pair->started_ms) >= filter->older_ms;
+}
+
+bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_t now_ms,
+                 enum reason reason)
+{
+    os_mutex_lock(&pair->lock);
+    bool asked = matches(pair, filter, now_ms) && ask_for_end(pair, reason);
+    os_mutex_unlock(&pair->lock);
+    return asked;
+}
+
+bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms)
+{
+    os_mutex_lock(&pair->lock);
+    bool is_one = !pair->closing && !pair->end_wanted && matches(pair, filter, now_ms);
+    os_mutex_unlock(&pair->lock);
+    return is_one;
+}

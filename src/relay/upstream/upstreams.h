@@ -1,0 +1,126 @@
+/* upstreams.h - the upstreams of a route as the relay uses them: the logic of route/ under its
+ * lock, and what follows from it.
+ *
+ * Whatever happens to a route (a connect fails, a check ends, an operator acts, addresses
+ * change) is told to its logic at once; what follows is done a moment later by a timer, without
+ * any lock: changes of state are logged, sessions of a server that went down are ended where
+ * on_down says so, clients that are held get their turn, health checks begin.
+ *
+ * Threads: as each function says; upstreams_pick(), _give() and _failed() with the lock of the
+ * pair they are about, all others without any.
+ */
+#ifndef PAIRPORT_RELAY_UPSTREAM_UPSTREAMS_H
+#define PAIRPORT_RELAY_UPSTREAM_UPSTREAMS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "os/os.h"
+#include "policy/quota.h"
+#include "relay/core/timers.h"
+#include "relay/queue/drain.h"
+#include "route/route.h"
+
+struct pair;
+struct relay;
+struct relay_route;
+struct worker;
+
+/* How many connections there are from one local address to one upstream. */
+struct source_use {
+    _Atomic uint32_t used;
+    struct log_limit log; /* few ports are left */
+};
+
+struct relay_upstream {
+    size_t scope;                 /* in the statistics */
+    struct quota quota;           /* sessions connected to it; without a limit */
+    struct log_limit connect_log; /* failed connects */
+    struct drain drain;           /* see server_drain_upstream() */
+    struct source_use *sources;   /* owned; upstreams_source_count() of them */
+};
+
+struct upstreams {
+    struct os_mutex lock; /* guards `route` */
+    struct route *route;  /* owned */
+    struct timer timer;   /* what follows, see above */
+    _Atomic uint32_t stirs;
+    struct relay_upstream **each; /* owned, one for each of the route's conf->upstreams; stays
+                                     where it is as long as its slot has the same upstream */
+    size_t count;
+    _Atomic uint32_t next_source;
+};
+
+/* An upstream of its own, with room for so many sources. ERR_NOMEM leaves nothing. */
+enum err upstream_open(struct relay_upstream **out, struct relay *relay, size_t source_count);
+void upstream_close(struct relay_upstream *upstream, struct relay *relay);
+
+/* By the owner, before the workers start and after they ended, or at a standstill. ERR_NOMEM leaves nothing. */
+enum err upstreams_open(struct relay_route *route);
+void upstreams_close(struct relay_route *route);
+
+/* What another configuration needs of memory, before anything of it is carried out. */
+struct upstreams_plan {
+    struct route_plan *route;
+    struct relay_upstream **each; /* for every slot: the one there is, or a new one */
+    struct source_use **sources;  /* for every slot, where the sources are others; else NULL */
+    size_t count;                 /* slots that are filled */
+};
+
+/* The upstreams of a route become those of `conf`, whose slots were arranged, see slots.h. All
+ * three at a standstill. ERR_NOMEM leaves nothing; carrying it out can't fail, and makes `conf`
+ * the route's. */
+enum err upstreams_prepare(struct relay_route *route, const struct conf_route *conf,
+                           struct upstreams_plan *plan);
+void upstreams_reconfigure(struct relay_route *route, const struct conf_route *conf,
+                           struct upstreams_plan *plan, uint64_t now_ms);
+void upstreams_plan_free(struct relay_route *route, struct upstreams_plan *plan);
+
+/* See route_pick(). */
+enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,
+                                  struct route_target *target);
+
+/* The pair's place at its upstream is free again; none is fine. */
+void upstreams_give(struct pair *pair);
+
+/* The server failed this pair in a way that no client can bring about: it counts for its
+ * ejection. `err` is what the connect failed with, ERR_OK when it was a reset later on. By whoever
+ * holds a place there. */
+void upstreams_failed(struct pair *pair, enum err err, uint64_t now_ms);
+
+/* The pair is connected, where pair->server_fails says that this is news. */
+void upstreams_connected(struct pair *pair, uint64_t now_ms);
+
+/* Something has happened to the route: a worker sees to it soon. Any thread, any locks but the
+ * timers'. */
+void upstreams_stir(struct relay_route *route);
+
+/* Tells the gate of the route whether one of its upstreams is up. By a worker. */
+void upstreams_see_gate(struct relay_route *route, struct worker *worker);
+
+/* Once a second, by a worker. */
+void upstreams_tick(struct relay_route *route, struct worker *worker);
+
+/* How many local addresses are told apart: those of the configuration, or the system's choice. */
+static inline size_t upstreams_source_count(const struct conf_route *conf)
+{
+    return conf->source_count > 0 ? conf->source_count : 1;
+}
+
+/* The local address for the next connection to `to`, and its number; false: the system
+ * chooses, and the number is 0. */
+bool upstreams_next_source(struct relay_route *route, const struct addr *to,
+                           struct addr *source, unsigned *number);
+
+/* A connection from that address to the upstream begins; is over. */
+void upstreams_source_begins(struct relay_route *route, size_t upstream, unsigned number);
+void upstreams_source_ended(struct relay_route *route, size_t upstream, unsigned number);
+
+/* Ports there are for connections from one address to the upstream; 0: unknown. Any thread. */
+uint32_t upstreams_source_limit(struct relay_route *route, size_t upstream);
+
+#endif
