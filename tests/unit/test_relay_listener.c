@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "config/listen.h"
+#include "config/value/listen.h"
 #include "os/holder.h"
 #include "relay/accept/listener.h"
 #include "relay_fixture.h"
