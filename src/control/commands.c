@@ -200,7 +200,8 @@ const struct command commands[] = {
             "keep          open sessions go on\n"
             "reason TEXT   is shown and logged; with blanks it goes in \"quotes\"\n"
             "force         also for a network shorter than /8 (IPv6: /16), which holds very\n"
-            "              many clients\n"
+            "              many clients, or that has the address from which you are connected\n"
+            "              by SSH (not known behind sudo)\n"
             "\n"
             "Clients on guard_exempt of a route can't be banned there, and a route with\n"
             "`guard = dry_run` lets banned clients in. Bans survive a reload, and a restart\n"
@@ -240,7 +241,8 @@ const struct command commands[] = {
         .help = "ends all sessions of an address or a network",
         .details = "Ends the open sessions of the client, an IP address or a network such as\n"
                    "192.0.2.0/24 or 2001:db8::/64, on all routes. It may come back at once. A\n"
-                   "network shorter than /8 (IPv6: /16) holds very many: it wants `force`.\n",
+                   "network shorter than /8 (IPv6: /16) holds very many: it wants `force`, as\n"
+                   "does one that has the address from which you are connected by SSH.\n",
         .run = command_kill_client,
     },
     {

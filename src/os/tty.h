@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/addr.h"
 #include "base/err.h"
 
 /* stdin is a terminal that can be switched to raw; false for a background job of a shell, which
@@ -34,5 +35,8 @@ unsigned tty_columns(void);                    /* width of the screen, 80 when u
 /* What tables on stdout should keep to: the width of the screen; where stdout is no terminal that
  * of the environment's COLUMNS, as `watch` sets it; 0: no limit. */
 unsigned tty_columns_wanted(void);
+/* The address from which this program is used by SSH, as sshd says in the environment. False: it
+ * says nothing; sudo leaves that away, too. */
+bool tty_remote(struct addr *out);
 
 #endif

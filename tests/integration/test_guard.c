@@ -574,6 +574,37 @@ static void a_flood_bans_itself(void **state)
     echo_run_stop(&echo);
 }
 
+/* The console's own word for it is what sshd leaves in its environment. */
+static void a_ban_of_the_operators_own_address_is_asked_about(void **state)
+{
+    static char ssh[] = "SSH_CONNECTION=127.0.7.7 50022 127.0.0.1 22",
+                none[] = "SSH_CONNECTION=";
+    struct addr upstream, from;
+    sock_t listener = upstream_listen(ADDR_IPV4, &upstream);
+    struct relay_run *relay = relay_start_to(state, &upstream);
+    struct session session;
+    assert_int_equal(addr_parse_ip("127.0.7.7", &from), ERR_OK);
+    assert_int_equal(net_connect_from(&from, &relay->addr, NET_PATIENCE_MS, &session.client),
+                     ERR_OK);
+    assert_int_equal(net_accept(listener, NET_PATIENCE_MS, &session.upstream), ERR_OK);
+    assert_int_equal(putenv(ssh), 0);
+    tell(
+        relay, "kill client 127.0.7.0/24", 1,
+        "127.0.7.0/24 includes you: you are connected by SSH from 127.0.7.7; if that is meant, "
+        "add `force`, as in `kill client 127.0.7.0/24 force`\n");
+    tell(relay, "ban 127.0.7.7 for 1h", 1,
+         "127.0.7.7 includes you: you are connected by SSH from 127.0.7.7; if that is meant, "
+         "add `force`, as in `ban 127.0.7.7 force`\n");
+    tell(relay, "kill client 127.0.8.0/24", 0, "0 sessions of client 127.0.8.0/24 ended\n");
+    session_check(&session);
+    tell(relay, "kill client 127.0.7.0/24 force", 0,
+         "1 session of client 127.0.7.0/24 ended\n");
+    session_expect_reset(&session);
+    assert_int_equal(putenv(none), 0);
+    relay_end(relay);
+    net_close(listener);
+}
+
 int main(void)
 {
     os_init();
@@ -599,6 +630,7 @@ int main(void)
         TEST(bans_go_to_the_relay_that_takes_over),
         TEST(a_flood_from_one_address_does_not_touch_others),
         TEST(a_flood_bans_itself),
+        TEST(a_ban_of_the_operators_own_address_is_asked_about),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,6 +279,25 @@ static void wait_until_running(unsigned count)
     os_mutex_unlock(&gate.lock);
 }
 
+static void from_where_the_operator_comes_holds_for_the_connection(void **state)
+{
+    (void)state;
+    struct caller caller, other;
+    call(&caller);
+    call(&other);
+    assert_asks(&caller, "caller 192.0.2.7", WIRE_OK, "");
+    assert_asks(
+        &caller, "kill client 192.0.2.0/24", WIRE_ERROR,
+        "192.0.2.0/24 includes you: you are connected by SSH from 192.0.2.7; if that is "
+        "meant, add `force`, as in `kill client 192.0.2.0/24 force`\n");
+    assert_asks(&other, "kill client 192.0.2.0/24", WIRE_OK,
+                "1 session of client 192.0.2.0/24 ended\n");
+    assert_asks(&other, "caller nobody", WIRE_ERROR,
+                "unknown command 'caller'; `help` lists the commands\n");
+    hang_up(&caller);
+    hang_up(&other);
+}
+
 static void shut_down(struct caller *caller)
 {
     call(caller);
@@ -566,6 +585,7 @@ int main(void)
         TEST(bytes_that_are_no_text_are_refused_and_the_connection_goes_on),
         TEST(the_longest_line_is_taken_and_a_longer_one_ends_the_connection),
         TEST(the_width_of_tables_is_one_of_the_connection),
+        TEST(from_where_the_operator_comes_holds_for_the_connection),
         TEST(a_long_answer_arrives_whole),
         TEST(the_client_that_was_idle_for_longest_makes_room_for_the_next),
         TEST(silent_clients_lock_nobody_out),

@@ -115,6 +115,23 @@ static void a_network_that_holds_very_many_wants_a_word_more(void **state)
                  "`force`, as in `kill client ::/0 force`\n");
 }
 
+static void a_network_with_the_operators_own_address_wants_a_word_more(void **state)
+{
+    (void)state;
+    assert_int_equal(addr_parse_ip("192.0.2.7", &session.caller), ERR_OK);
+    assert_fails("ban 192.0.2.0/24",
+                 "192.0.2.0/24 includes you: you are connected by SSH from 192.0.2.7; if that "
+                 "is meant, add `force`, as in `ban 192.0.2.0/24 force`\n");
+    assert_int_equal(server->ban_calls, 0);
+    assert_fails("kill client 192.0.2.7",
+                 "192.0.2.7 includes you: you are connected by SSH from 192.0.2.7; if that is "
+                 "meant, add `force`, as in `kill client 192.0.2.7 force`\n");
+    assert_shows(0, "ban 192.0.3.0/24", "192.0.3.0/24 is banned for ever; 0 sessions ended\n");
+    assert_shows(0, "ban 192.0.2.0/24 force",
+                 "192.0.2.0/24 is banned for ever; 0 sessions ended\n");
+    assert_int_equal(server->ban_calls, 2);
+}
+
 static void a_ban_that_finds_no_place_says_so(void **state)
 {
     (void)state;
@@ -437,6 +454,7 @@ int main(void)
         TEST(a_ban_says_for_how_long_and_how_many_sessions_ended),
         TEST(a_ban_says_whom_it_does_not_reach),
         TEST(a_network_that_holds_very_many_wants_a_word_more),
+        TEST(a_network_with_the_operators_own_address_wants_a_word_more),
         TEST(a_ban_that_finds_no_place_says_so),
         TEST(words_that_are_no_network_are_told_what_is_wrong),
         TEST(a_mapped_network_with_host_bits_is_explained_as_it_stands),

@@ -220,6 +220,17 @@ static void a_ban_is_theirs_too(void **state)
     assert_int_equal(old->ban_calls, 1);
 }
 
+static void what_wants_force_here_is_not_done_there(void **state)
+{
+    (void)state;
+    assert_int_equal(addr_parse_ip("192.0.2.7", &session.caller), ERR_OK);
+    run("ban 192.0.2.0/24");
+    assert_true(result.failed);
+    assert_int_equal(old->ban_calls, 0);
+    run("ban 192.0.2.0/24 force");
+    assert_int_equal(old->ban_calls, 1);
+}
+
 static void what_is_about_this_relay_is_not_asked_there(void **state)
 {
     (void)state;
@@ -317,6 +328,7 @@ int main(void)
         TEST(one_of_their_sessions_is_killed),
         TEST(what_ends_many_ends_theirs_too),
         TEST(a_ban_is_theirs_too),
+        TEST(what_wants_force_here_is_not_done_there),
         TEST(what_is_about_this_relay_is_not_asked_there),
         TEST(one_that_has_ended_is_forgotten),
         TEST(another_process_at_its_place_is_not_believed),

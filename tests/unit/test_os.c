@@ -76,6 +76,30 @@ static void without_a_terminal_tables_are_as_wide_as_the_environment_says(void *
     assert_int_equal(tty_columns_wanted(), 0);
 }
 
+static void ssh_says_from_where_the_terminal_is_used(void **state)
+{
+    (void)state;
+    static char none[] = "SSH_CONNECTION=",
+                four[] = "SSH_CONNECTION=192.0.2.7 50022 10.0.0.1 22",
+                wrong[] = "SSH_CONNECTION=somewhere 1",
+                no_client[] = "SSH_CLIENT=", client[] = "SSH_CLIENT=::ffff:192.0.2.8 50022 22";
+    struct addr addr;
+    char text[ADDR_TEXT_MAX];
+    assert_int_equal(putenv(none), 0);
+    assert_int_equal(putenv(no_client), 0);
+    assert_false(tty_remote(&addr));
+    assert_int_equal(putenv(four), 0);
+    assert_true(tty_remote(&addr));
+    assert_string_equal(addr_format_ip(&addr, text), "192.0.2.7");
+    assert_int_equal(putenv(wrong), 0);
+    assert_false(tty_remote(&addr));
+    assert_int_equal(putenv(client), 0);
+    assert_true(tty_remote(&addr));
+    assert_string_equal(addr_format_ip(&addr, text), "192.0.2.8");
+    assert_int_equal(putenv(none), 0);
+    assert_int_equal(putenv(no_client), 0);
+}
+
 /* ---- threads ---- */
 
 enum { THREADS = 4, ROUNDS = 20000 };
@@ -429,6 +453,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_terminal_tables_are_as_wide_as_the_environment_says),
+        cmocka_unit_test(ssh_says_from_where_the_terminal_is_used),
         cmocka_unit_test(the_monotonic_clocks_agree_and_never_go_back),
         cmocka_unit_test(time_that_is_left_out_counts_no_more),
         cmocka_unit_test(sleeping_takes_at_least_its_time),

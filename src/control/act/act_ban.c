@@ -34,17 +34,24 @@ static void add_limits(const struct server_ban_result *ban, struct str *out)
 #define WIDE_IPV4 8
 #define WIDE_IPV6 16
 
-bool command_allows_width(const char *words, const struct command_args *args,
-                          struct command_result *result)
+bool command_allows_net(struct command_session *session, const char *words,
+                        const struct command_args *args, struct command_result *result)
 {
     unsigned least = args->net.addr.family == ADDR_IPV4 ? WIDE_IPV4 : WIDE_IPV6;
-    char net[ADDR_NET_TEXT_MAX];
-    if (args->force || args->net.bits >= least)
+    char net[ADDR_NET_TEXT_MAX], own[ADDR_TEXT_MAX], why[ADDR_TEXT_MAX + 64];
+    if (args->force)
         return true;
-    command_fail(result,
-                 "%s is wider than /%u and holds very many clients; if that is meant, add "
-                 "`force`, as in `%s %s force`",
-                 addr_net_format(&args->net, net), least, words, net);
+    if (args->net.bits < least)
+        str_format(why, sizeof why, "is wider than /%u and holds very many clients", least);
+    else if (session->caller.family != ADDR_NONE && addr_net_has(&args->net, &session->caller))
+        str_format(why, sizeof why, "includes you: you are connected by SSH from %s",
+                   addr_format_ip(&session->caller, own));
+    else
+        return true;
+    addr_net_format_short(&args->net, net);
+    command_fail(result, "%s %s; if that is meant, add `force`, as in `%s %s force`", net, why,
+                 words, net);
+    session->ran = NULL; /* so that no predecessor does it, either */
     return false;
 }
 
@@ -54,7 +61,7 @@ void command_ban(struct command_session *session, const struct command_args *arg
     struct server_ban_result ban;
     char net[ADDR_NET_TEXT_MAX], lasts[STR_HUMAN_MAX];
     addr_net_format_short(&args->net, net);
-    if (!command_allows_width("ban", args, result))
+    if (!command_allows_net(session, "ban", args, result))
         return;
     enum err err = server_ban(session->console->server, &args->net, args->duration_ms,
                               args->reason, args->keep, &ban);

@@ -72,7 +72,7 @@ void command_kill_client(struct command_session *session, const struct command_a
 {
     struct server_filter filter = all;
     char net[ADDR_NET_TEXT_MAX], which[ADDR_NET_TEXT_MAX + 16];
-    if (!command_allows_width("kill client", args, result))
+    if (!command_allows_net(session, "kill client", args, result))
         return;
     filter.net = &args->net;
     str_format(which, sizeof which, "of client %s", addr_net_format_short(&args->net, net));

@@ -56,6 +56,7 @@ struct command_session {
     const struct console *console;
     bool at_relay;             /* the relay's own prompt, which `quit` cannot leave */
     unsigned columns;          /* width that tables should keep to; 0: as wide as they are */
+    struct addr caller;        /* where the operator is, beyond SSH; ADDR_NONE: not known */
     const struct command *ran; /* by the line run last; NULL: it was none */
 };
 

@@ -149,10 +149,10 @@ bool command_get_routes(const struct command_session *session,
                         struct server_route_info **routes, size_t *count,
                         struct command_result *result);
 
-/* Refuses a network so wide that it was hardly meant, unless `force` was given. `words` are those
- * of the command. */
-bool command_allows_width(const char *words, const struct command_args *args,
-                          struct command_result *result);
+/* Refuses a network that was hardly meant, unless `force` was given: one that is very wide, or that
+ * has the operator's own address. `words` are those of the command. */
+bool command_allows_net(struct command_session *session, const char *words,
+                        const struct command_args *args, struct command_result *result);
 
 /* Who acts, for the log and for what is shown: "console", or "prompt" for the relay's own. */
 const char *command_by(const struct command_session *session);

@@ -72,6 +72,17 @@ static bool is_stranger(struct local_conn *conn)
     return true;
 }
 
+/* What a console says before a command for which it matters. */
+static bool is_caller(const char *line, size_t len, struct addr *out)
+{
+    struct addr addr;
+    if (strlen(line) != len || strncmp(line, WIRE_CALLER, sizeof WIRE_CALLER - 1) != 0 ||
+        addr_parse_ip(line + sizeof WIRE_CALLER - 1, &addr) != ERR_OK)
+        return false;
+    *out = addr;
+    return true;
+}
+
 /* Runs a line. False: the connection ends. */
 static bool serve_line(struct client *client, struct local_conn *conn, struct wire_input *input,
                        struct command_session *session, const char *line, size_t len,
@@ -91,6 +102,8 @@ static bool serve_line(struct client *client, struct local_conn *conn, struct wi
         takeover_give(conn, input, session->console, line);
         return false;
     }
+    if (is_caller(line, len, &session->caller))
+        len = 0; /* an empty line, and answered as one */
     command_run(session, line, len, result);
     enum wire_status status = result->failed ? WIRE_ERROR : result->quit ? WIRE_BYE : WIRE_OK;
     set_state(client, CLIENT_TAKES);

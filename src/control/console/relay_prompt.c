@@ -97,6 +97,7 @@ enum err relay_prompt_start(struct relay_prompt **out, const struct console *con
     if (prompt == NULL)
         return ERR_NOMEM;
     prompt->session = (struct command_session){.console = console, .at_relay = true};
+    (void)tty_remote(&prompt->session.caller);
     prompt->on_gone = on_gone;
     prompt->ctx = ctx;
     const struct prompt_host host = {.ctx = prompt,

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "control/command/command.h"
+#include "control/command/match.h"
 #include "control/command/names.h"
 #include "control/console/prompt.h"
 #include "control/console/wire.h"
@@ -22,6 +23,7 @@ struct remote {
     struct wire_input input;
     bool lost;          /* the relay is gone or talks nonsense; nothing more can be asked */
     unsigned columns;   /* as the relay was told */
+    struct addr caller; /* where the operator is; ADDR_NONE: not known */
     struct names names; /* for completion; those that are known */
 };
 
@@ -42,6 +44,7 @@ static void print_other(void *ctx, const char *path, const struct local_peer *pe
 static bool open_remote(struct remote *remote, const char *path)
 {
     *remote = (struct remote){.path = path};
+    (void)tty_remote(&remote->caller);
     enum err err = wire_connect(path, &remote->conn);
     if (err == ERR_OK)
         return true;
@@ -88,6 +91,31 @@ static enum err exchange(struct remote *remote, const char *line, size_t len,
     return err != ERR_OK && sent != ERR_OK ? sent : err;
 }
 
+/* The relay asks back before operators shut themselves out. */
+static bool can_shut_out(const char *line, size_t len)
+{
+    size_t at = 0;
+    while (at < len && (line[at] == ' ' || line[at] == '\t'))
+        at++;
+    return len - at > 4 && (match_begins(line + at, "ban") || match_begins(line + at, "kill"));
+}
+
+/* As exchange(), with what the relay has to know before. */
+static enum err exchange_told(struct remote *remote, const char *line, size_t len,
+                              enum wire_status *status, struct str *answer, bool *unheard)
+{
+    if (remote->caller.family != ADDR_NONE && can_shut_out(line, len)) {
+        char text[ADDR_TEXT_MAX], told[ADDR_TEXT_MAX + sizeof WIRE_CALLER];
+        size_t told_len = str_format(told, sizeof told, WIRE_CALLER "%s",
+                                     addr_format_ip(&remote->caller, text));
+        enum err err = exchange(remote, told, told_len, status, answer, unheard);
+        if (err != ERR_OK)
+            return err;
+        str_clear(answer); /* an older relay does not know that, and goes on */
+    }
+    return exchange(remote, line, len, status, answer, unheard);
+}
+
 static size_t write_columns(unsigned columns, char line[48])
 {
     /* Very narrow and very wide terminals count as the nearest width that can be set. */
@@ -121,11 +149,11 @@ static void ask(struct remote *remote, const char *line, size_t len,
 {
     enum wire_status status = WIRE_ERROR;
     bool unheard;
-    enum err err = exchange(remote, line, len, &status, &result->text, &unheard);
+    enum err err = exchange_told(remote, line, len, &status, &result->text, &unheard);
     if (unheard && connect_again(remote)) {
         fputs("pairport: the relay had closed the connection; connected again\n", stderr);
         fflush(stderr); /* Windows buffers it when it is no terminal */
-        err = exchange(remote, line, len, &status, &result->text, &unheard);
+        err = exchange_told(remote, line, len, &status, &result->text, &unheard);
     }
     if (err == ERR_RANGE) {
         str_clear(&result->text);

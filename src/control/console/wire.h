@@ -9,7 +9,8 @@
  *
  * LEN is decimal. Any number of requests follow each other; each is answered before the next is
  * read. A client that is refused gets one `error` and is closed. The commands are those of
- * command.h; `set columns N` holds for the connection. Anything that can write a line to a
+ * command.h; `set columns N` holds for the connection, as does `caller IP`, by which a console
+ * says from where its operator came by SSH. Anything that can write a line to a
  * Unix socket or a named pipe can talk to the relay.
  *
  * Threads: a connection belongs to one thread.
@@ -26,6 +27,7 @@
 #include "control/command/parse_line.h"
 #include "os/local.h"
 
+#define WIRE_CALLER     "caller "
 #define WIRE_LINE_MAX   PARSE_LINE_MAX
 #define WIRE_BODY_MAX   (UINT64_C(256) << 20) /* what a client takes from a relay */
 #define WIRE_TIMEOUT_MS 10000                 /* for the rest of something that has begun */
