@@ -1,5 +1,4 @@
 /* From a line to the function of a command. */
-#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -11,28 +10,6 @@
 #include "control/command/refer.h"
 #include "control/command/text_width.h"
 #include "control/takeover/predecessors.h"
-
-void command_result_init(struct command_result *result)
-{
-    *result = (struct command_result){.failed = false};
-    str_init(&result->text);
-}
-
-void command_result_free(struct command_result *result)
-{
-    str_free(&result->text);
-}
-
-void command_fail(struct command_result *result, const char *format, ...)
-{
-    str_clear(&result->text);
-    va_list args;
-    va_start(args, format);
-    str_vaddf(&result->text, format, args);
-    va_end(args);
-    str_add_char(&result->text, '\n');
-    result->failed = true;
-}
 
 /* ---- words ---- */
 
@@ -129,11 +106,6 @@ bool command_is_first_word(const char *word)
             return true;
     }
     return false;
-}
-
-const char *command_by(const struct command_session *session)
-{
-    return session->at_relay ? "prompt" : "console";
 }
 
 /* ---- errors that name the word and what would be right ---- */
