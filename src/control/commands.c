@@ -5,20 +5,6 @@
 
 #include "control/command/command_table.h"
 
-const char *const session_sort_words[SORT_COUNT + 1] = {
-    [SORT_RATE] = "rate",     [SORT_AGE] = "age",         [SORT_IDLE] = "idle",
-    [SORT_BYTES] = "bytes",   [SORT_WAITING] = "waiting", [SORT_ID] = "id",
-    [SORT_CLIENT] = "client", [SORT_ROUTE] = "route",     [SORT_NEWEST] = "newest",
-    [SORT_COUNT] = NULL,
-};
-
-void command_level_words(const char *words[COMMAND_LEVELS + 1])
-{
-    for (int level = 0; level < COMMAND_LEVELS; level++)
-        words[level] = log_level_word((enum log_level)level);
-    words[COMMAND_LEVELS] = NULL;
-}
-
 #define JSON_HERE                                                                              \
     {                                                                                          \
         "json", ARG_FLAG, false                                                                \

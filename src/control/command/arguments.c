@@ -9,6 +9,20 @@
 #include "control/command/read_word.h"
 #include "control/command/refer.h"
 
+const char *const session_sort_words[SORT_COUNT + 1] = {
+    [SORT_RATE] = "rate",     [SORT_AGE] = "age",         [SORT_IDLE] = "idle",
+    [SORT_BYTES] = "bytes",   [SORT_WAITING] = "waiting", [SORT_ID] = "id",
+    [SORT_CLIENT] = "client", [SORT_ROUTE] = "route",     [SORT_NEWEST] = "newest",
+    [SORT_COUNT] = NULL,
+};
+
+void command_level_words(const char *words[COMMAND_LEVELS + 1])
+{
+    for (int level = 0; level < COMMAND_LEVELS; level++)
+        words[level] = log_level_word((enum log_level)level);
+    words[COMMAND_LEVELS] = NULL;
+}
+
 bool command_arg_is_end(const struct command_arg *arg)
 {
     return arg->keyword == NULL && arg->kind == ARG_FLAG;
