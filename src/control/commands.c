@@ -1,9 +1,7 @@
-/* The table of commands. What stands here is all there is: dispatch, help, completion and
- * suggestions read it. */
+#include "control/commands.h"
+
 #include <assert.h>
 #include <stddef.h>
-
-#include "control/command/command_table.h"
 
 #define JSON_HERE                                                                              \
     {                                                                                          \
@@ -14,7 +12,7 @@
     "Of NAME, as `show upstreams` has it, the host or an unambiguous beginning is\n"           \
     "enough: `lobby/10.0.0.5`.\n"
 
-const struct command commands[] = {
+static const struct command all[] = {
     {
         .words = "help",
         .args = {{NULL, ARG_TOPIC, false}},
@@ -444,6 +442,7 @@ const struct command commands[] = {
     },
 };
 
-const size_t command_count = sizeof commands / sizeof commands[0];
-static_assert(sizeof commands / sizeof commands[0] <= COMMAND_LIMIT,
+static_assert(sizeof all / sizeof all[0] <= COMMAND_LIMIT,
               "arrays of COMMAND_LIMIT hold one entry a command");
+
+const struct command_table commands = {.all = all, .count = sizeof all / sizeof all[0]};

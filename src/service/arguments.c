@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "control/command/command.h"
+#include "control/commands.h"
 
 enum option { OPTION_CONFIG = 1, OPTION_NAME = 2, OPTION_LISTEN = 4, OPTION_TAKEOVER = 8 };
 
@@ -95,7 +95,7 @@ bool arguments_find_verb(const char *word, enum verb *verb)
 /* `pairport show routes` is `pairport console show routes`: its words are all the rest. */
 static bool is_console_command(const char *word)
 {
-    return command_is_first_word(word);
+    return command_is_first_word(&commands, word);
 }
 
 static bool is_one_of(const char *word, const char *const words[])

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "control/act/reload.h"
-#include "control/command/command.h"
+#include "control/commands.h"
 #include "control/console/endpoint.h"
 #include "control/console/relay_prompt.h"
 #include "control/takeover/predecessors.h"
@@ -592,6 +592,7 @@ static void run_server(struct server *server, struct door *door, const char *gre
         os_full_path(path, log_path, sizeof log_path);
     }
     const struct console console = {
+        .commands = &commands,
         .server = server,
         .version = PAIRPORT_VERSION,
         .backend = port_backend_name(),

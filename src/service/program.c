@@ -6,9 +6,9 @@
 #include "base/str.h"
 #include "config/keys.h"
 #include "config/read/file.h"
-#include "control/command/command.h"
 #include "control/command/parse_line.h"
 #include "control/command/text_width.h"
+#include "control/commands.h"
 #include "control/console/remote.h"
 #include "os/local.h"
 #include "os/os.h"
@@ -57,7 +57,7 @@ static int help(const struct arguments *arguments)
     if (arguments->rest_count > 1 ||
         (arguments->rest_count == 1 && !arguments_find_verb(arguments->rest[0], &verb))) {
         const char *word = arguments->rest[0];
-        if (command_is_first_word(word))
+        if (command_is_first_word(&commands, word))
             fprintf(stderr,
                     "pairport: '%s' is a command of the console: 'pairport console help %s' "
                     "explains it\n",
@@ -142,11 +142,11 @@ static int console(const struct arguments *arguments)
         return 1;
     }
     if (arguments->rest_count == 0)
-        return remote_run(path, name, NULL);
+        return remote_run(&commands, path, name, NULL);
     struct str line;
     str_init(&line);
     join(arguments->rest_count, arguments->rest, &line);
-    int code = line.failed ? 1 : remote_run(path, name, line.data);
+    int code = line.failed ? 1 : remote_run(&commands, path, name, line.data);
     str_free(&line);
     return code;
 }

@@ -10,9 +10,9 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "control/command/command.h"
 #include "control/command/names.h"
 #include "control/command/parse_line.h"
+#include "control/commands.h"
 #include "control/console/line_editor.h"
 #include "fake_server.h"
 #include "fuzz.h"
@@ -80,7 +80,7 @@ static void check_completion(const char *line, size_t cursor)
 {
     struct completion completion;
     completion_init(&completion);
-    command_complete(line, cursor, &names, &completion);
+    command_complete(&commands, line, cursor, &names, &completion);
     const struct str *insert = &completion.insert;
     check_text(&completion.candidates);
     assert(parse_printable_prefix(insert->data, insert->len) == insert->len);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "control/commands.h"
 #include "os/listening.h"
 
 static const char config[] = "[relay]\n"
@@ -585,6 +586,7 @@ static enum err on_reopen(void *ctx)
 struct console fake_server_console(struct server *server)
 {
     return (struct console){
+        .commands = &commands,
         .server = server,
         .version = "9.9.9",
         .backend = "fake",

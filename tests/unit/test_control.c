@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "config/value/words.h"
 #include "control/command/command.h"
-#include "control/command/command_table.h"
+#include "control/commands.h"
 #include "fake_server.h"
 #include "kept_log.h"
 
@@ -72,8 +72,8 @@ static void every_command_has_help_that_fits_80_columns(void **state)
     const char *list = result.text.data;
     for (const char *at = list; *at != '\0'; at += strcspn(at, "\n") + 1)
         assert_true(strcspn(at, "\n") <= 80);
-    for (size_t i = 0; i < command_count; i++) {
-        const struct command *command = &commands[i];
+    for (size_t i = 0; i < commands.count; i++) {
+        const struct command *command = &commands.all[i];
         assert_non_null(strstr(list, command->help));
         size_t len = strlen(command->details);
         assert_true(len > 0 && command->details[len - 1] == '\n');
@@ -85,30 +85,30 @@ static void every_command_has_help_that_fits_80_columns(void **state)
 static void every_show_takes_json_and_keywords_begin_with_letters_of_their_own(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < command_count; i++) {
+    for (size_t i = 0; i < commands.count; i++) {
         bool json = false, letters[256] = {false};
-        for (const struct command_arg *arg = commands[i].args; !command_arg_is_end(arg);
+        for (const struct command_arg *arg = commands.all[i].args; !command_arg_is_end(arg);
              arg++) {
             if (arg->keyword == NULL)
                 continue;
             json = json || strcmp(arg->keyword, "json") == 0;
-            assert_false(letters[(unsigned char)arg->keyword[0]] && !commands[i].whole);
+            assert_false(letters[(unsigned char)arg->keyword[0]] && !commands.all[i].whole);
             letters[(unsigned char)arg->keyword[0]] = true;
         }
-        assert_int_equal(json, strncmp(commands[i].words, "show ", 5) == 0 ||
-                                   strncmp(commands[i].words, "reload", 6) == 0);
+        assert_int_equal(json, strncmp(commands.all[i].words, "show ", 5) == 0 ||
+                                   strncmp(commands.all[i].words, "reload", 6) == 0);
     }
 }
 
 static void what_ends_sessions_is_never_shortened(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < command_count; i++) {
-        bool ends = strncmp(commands[i].words, "kill", 4) == 0 ||
-                    strncmp(commands[i].words, "drain", 5) == 0 ||
-                    strcmp(commands[i].words, "ban") == 0 ||
-                    strncmp(commands[i].words, "shutdown", 8) == 0;
-        assert_int_equal(commands[i].whole, ends);
+    for (size_t i = 0; i < commands.count; i++) {
+        bool ends = strncmp(commands.all[i].words, "kill", 4) == 0 ||
+                    strncmp(commands.all[i].words, "drain", 5) == 0 ||
+                    strcmp(commands.all[i].words, "ban") == 0 ||
+                    strncmp(commands.all[i].words, "shutdown", 8) == 0;
+        assert_int_equal(commands.all[i].whole, ends);
     }
     run("shut now");
     assert_true(result.failed);
@@ -132,15 +132,16 @@ static void no_route_has_the_name_of_a_word_that_may_stand_in_its_place(void **s
     assert_true(words_is_reserved("all"));
     assert_true(words_is_reserved("All"));
     assert_false(words_is_reserved("lobby"));
-    for (size_t i = 0; i < command_count; i++) {
+    for (size_t i = 0; i < commands.count; i++) {
         bool route = false;
-        for (const struct command_arg *arg = commands[i].args; !command_arg_is_end(arg); arg++)
+        for (const struct command_arg *arg = commands.all[i].args; !command_arg_is_end(arg);
+             arg++)
             route = route || arg->kind == ARG_ROUTE || arg->kind == ARG_ROUTES;
-        for (const struct command_arg *arg = commands[i].args;
+        for (const struct command_arg *arg = commands.all[i].args;
              route && !command_arg_is_end(arg); arg++)
             if (arg->keyword != NULL && !words_is_reserved(arg->keyword))
                 fail_msg("[route %s] is allowed, and `%s` has that word", arg->keyword,
-                         commands[i].words);
+                         commands.all[i].words);
     }
 }
 
@@ -412,11 +413,11 @@ static void help_keeps_to_the_width_of_the_console(void **state)
 {
     (void)state;
     static const unsigned widths[] = {40, 60, 72};
-    for (size_t i = 0; i < 3 * command_count; i++) {
+    for (size_t i = 0; i < 3 * commands.count; i++) {
         char line[64];
         struct command_result wide;
         command_result_init(&wide);
-        size_t len = str_format(line, sizeof line, "help %s", commands[i / 3].words);
+        size_t len = str_format(line, sizeof line, "help %s", commands.all[i / 3].words);
         session.columns = 0;
         command_run(&session, line, len, &wide);
         session.columns = widths[i % 3];

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "control/command/command.h"
 #include "control/command/names.h"
+#include "control/commands.h"
 #include "fake_server.h"
 
 static struct names names;
@@ -37,7 +37,7 @@ static int tear_down(void **state)
 
 static void assert_completes(const char *line, const char *insert, const char *candidates)
 {
-    command_complete(line, strlen(line), &names, &completion);
+    command_complete(&commands, line, strlen(line), &names, &completion);
     assert_string_equal(completion.insert.data, insert);
     assert_string_equal(completion.candidates.data, candidates);
 }
@@ -127,7 +127,7 @@ static void nothing_is_made_of_what_fits_nothing(void **state)
 static void only_what_stands_before_the_cursor_counts(void **state)
 {
     (void)state;
-    command_complete("show inxx", 7, &names, &completion);
+    command_complete(&commands, "show inxx", 7, &names, &completion);
     assert_string_equal(completion.insert.data, "fo ");
 }
 

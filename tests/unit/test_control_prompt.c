@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "control/command/command.h"
+#include "control/commands.h"
 #include "control/console/prompt.h"
 #include "control/console/relay_prompt.h"
 #include "fake_server.h"
@@ -154,7 +154,7 @@ static void complete(void *ctx, const char *line, size_t cursor, struct completi
     static char lobby[] = "lobby", world[] = "world";
     static char *routes[] = {lobby, world};
     static const struct names names = {.routes = {routes, 2}};
-    command_complete(line, cursor, &names, completion);
+    command_complete(&commands, line, cursor, &names, completion);
 }
 
 static void interrupt(void *ctx, unsigned times, struct command_result *result)

@@ -1,7 +1,7 @@
 /* command.h - what an operator can say to the relay.
  *
- * One table (commands.c) names every command with its arguments and its help. Dispatch, `help`,
- * tab completion and suggestions are made from it, and the relay's own prompt, the local
+ * One table (control/commands.h) names every command with its arguments and its help. Dispatch,
+ * `help`, tab completion and suggestions are made from it, and the relay's own prompt, the local
  * endpoint and the tests all run a line through command_run(): one line in, one text out.
  *
  * Words may be shortened as long as they fit one command (`sh sess`). For a command that changes
@@ -24,6 +24,7 @@
 #include "relay/server.h"
 
 struct command;
+struct command_table;
 struct predecessors;
 
 /* How the relay is taken over. Until the last step it accepts clients as before. */
@@ -36,12 +37,13 @@ enum hand_over {
 
 /* What all consoles of a program share. Not changed after the first console is open. */
 struct console {
-    struct server *server;   /* not owned; outlives the consoles */
-    const char *version;     /* "0.1.0" */
-    const char *backend;     /* "epoll" */
-    const char *config_path; /* absolute; "" when there is no file */
-    const char *log_path;    /* absolute; "" for stderr */
-    void *ctx;               /* for the two functions */
+    const struct command_table *commands; /* control/commands.h */
+    struct server *server;                /* not owned; outlives the consoles */
+    const char *version;                  /* "0.1.0" */
+    const char *backend;                  /* "epoll" */
+    const char *config_path;              /* absolute; "" when there is no file */
+    const char *log_path;                 /* absolute; "" for stderr */
+    void *ctx;                            /* for the two functions */
     /* Begins the end and returns; `over_ms` not 0: sessions are ended evenly over that time. */
     void (*shutdown)(void *ctx, bool now, uint64_t over_ms);
     enum err (*reopen)(void *ctx); /* opens the log file again */
@@ -75,7 +77,7 @@ void command_run(struct command_session *session, const char *line, size_t len,
                  struct command_result *result);
 
 /* True when a line may begin with the word, written in full; also one of alias.h. */
-bool command_is_first_word(const char *word);
+bool command_is_first_word(const struct command_table *table, const char *word);
 
 /* What Tab makes of the line up to the cursor. */
 struct completion {
@@ -87,7 +89,7 @@ void completion_init(struct completion *completion);
 void completion_free(struct completion *completion);
 
 /* `names` are offered where a route or an upstream is wanted. */
-void command_complete(const char *line, size_t cursor, const struct names *names,
-                      struct completion *completion);
+void command_complete(const struct command_table *table, const char *line, size_t cursor,
+                      const struct names *names, struct completion *completion);
 
 #endif

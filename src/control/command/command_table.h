@@ -102,8 +102,10 @@ struct command {
 };
 
 #define COMMAND_LIMIT 64 /* the table is not longer */
-extern const struct command commands[];
-extern const size_t command_count;
+struct command_table {
+    const struct command *all;
+    size_t count;
+};
 
 /* True for the entry behind the last argument. */
 bool command_arg_is_end(const struct command_arg *arg);
@@ -121,10 +123,17 @@ enum command_fit {
     FIT_FULL     /* all words of the command are there */
 };
 
-/* Marks in fits[command_count] which commands the words fit. A word written in full beats
+struct command_fits {
+    const struct command *commands; /* those of the table */
+    size_t count;
+    enum command_fit each[COMMAND_LIMIT]; /* one a command */
+};
+
+/* Marks in `fits` which commands of the table the words fit. A word written in full beats
  * shortened ones, so that "show session" is not also a short "show sessions". Returns how many
  * words fit some command (== count, or the index of the first that fits none). */
-size_t command_find(const char *const words[], size_t count, enum command_fit fits[]);
+size_t command_find(const struct command_table *table, const char *const words[], size_t count,
+                    struct command_fits *fits);
 
 size_t command_word_count(const struct command *command);
 /* Copies word `index` of the command. */
@@ -142,7 +151,11 @@ void command_fail(struct command_result *result, const char *format, ...) STR_PR
 /* The same for a line whose word `index` fits no command (see command_find()): names the word
  * and what would be right. */
 void command_fail_unknown(const char *const words[], size_t index,
-                          const enum command_fit fits[], struct command_result *result);
+                          const struct command_fits *fits, struct command_result *result);
+
+/* The same for a line whose `count` words begin commands only. */
+void command_fail_incomplete(const struct command_fits *fits, size_t count,
+                             struct command_result *result);
 
 /* The routes, for server_free_routes(). False: `result` says why not. */
 bool command_get_routes(const struct command_session *session,

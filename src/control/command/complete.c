@@ -129,22 +129,22 @@ static const struct names no_names;
 
 /* Offers the next words of all commands that begin with `words`, and the arguments of those
  * that are complete. */
-static void offer_words(struct choice *choice, const char *const words[], size_t count,
-                        const struct names *names)
+static void offer_words(const struct command_table *table, struct choice *choice,
+                        const char *const words[], size_t count, const struct names *names)
 {
-    enum command_fit fits[COMMAND_LIMIT];
-    if (command_find(words, count, fits) < count)
+    struct command_fits fits;
+    if (command_find(table, words, count, &fits) < count)
         return;
-    for (size_t i = 0; i < command_count; i++) {
-        const struct command *command = &commands[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct command *command = &table->all[i];
         size_t own = command_word_count(command);
-        if (fits[i] == FIT_PARTIAL) {
+        if (fits.each[i] == FIT_PARTIAL) {
             char word[COMMAND_WORD_MAX];
             command_word(command, count, word);
             offer(choice, word);
-        } else if (fits[i] == FIT_FULL && command->args[0].kind == ARG_TOPIC) {
-            offer_words(choice, words + own, count - own, &no_names);
-        } else if (fits[i] == FIT_FULL) {
+        } else if (fits.each[i] == FIT_FULL && command->args[0].kind == ARG_TOPIC) {
+            offer_words(table, choice, words + own, count - own, &no_names);
+        } else if (fits.each[i] == FIT_FULL) {
             offer_args(choice, command, words + own, count - own, names);
         }
     }
@@ -165,8 +165,8 @@ static size_t common_prefix(const struct choice *choice)
     return common;
 }
 
-void command_complete(const char *line, size_t cursor, const struct names *names,
-                      struct completion *completion)
+void command_complete(const struct command_table *table, const char *line, size_t cursor,
+                      const struct names *names, struct completion *completion)
 {
     str_clear(&completion->insert);
     str_clear(&completion->candidates);
@@ -180,7 +180,7 @@ void command_complete(const char *line, size_t cursor, const struct names *names
     if (strlen(choice.typed) != cursor - parsed.starts[last])
         return;
     str_init(&choice.names);
-    offer_words(&choice, parsed.words, last, names);
+    offer_words(table, &choice, parsed.words, last, names);
 
     size_t typed = strlen(choice.typed);
     if (choice.count == 1) {

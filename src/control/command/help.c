@@ -2,19 +2,20 @@
 #include "control/command/command_table.h"
 #include "control/command/grid.h"
 
-static void list_commands(const enum command_fit fits[], unsigned columns, struct str *out)
+/* Those that fit, at least in part. */
+static void list_commands(const struct command_fits *fits, unsigned columns, struct str *out)
 {
     static const struct grid_column layout[2] = {{.title = NULL}};
     struct grid grid;
     grid_init(&grid, layout, 2);
-    for (size_t i = 0; i < command_count; i++) {
-        if (fits != NULL && fits[i] == FIT_NONE)
+    for (size_t i = 0; i < fits->count; i++) {
+        if (fits->each[i] == FIT_NONE)
             continue;
         struct str call;
         str_init(&call);
-        command_add_call(&commands[i], &call);
+        command_add_call(&fits->commands[i], &call);
         grid_cell(&grid, "%s", call.data);
-        grid_cell(&grid, "%s", commands[i].help);
+        grid_cell(&grid, "%s", fits->commands[i].help);
         str_free(&call);
     }
     grid_write(&grid, 0, columns, out, NULL);
@@ -22,44 +23,45 @@ static void list_commands(const enum command_fit fits[], unsigned columns, struc
 }
 
 /* Explains a command and names the longer ones that begin with its words. */
-static void explain(const struct command *command, const enum command_fit fits[],
+static void explain(const struct command *command, const struct command_fits *fits,
                     struct str *out)
 {
     str_add(out, "usage: ");
     command_add_usage(command, out);
     str_addf(out, "\n\n%s", command->details);
-    for (size_t i = 0; i < command_count; i++) {
-        if (fits[i] == FIT_PARTIAL)
-            str_addf(out, "\nSee also `help %s`.\n", commands[i].words);
+    for (size_t i = 0; i < fits->count; i++) {
+        if (fits->each[i] == FIT_PARTIAL)
+            str_addf(out, "\nSee also `help %s`.\n", fits->commands[i].words);
     }
 }
 
 void command_help(struct command_session *session, const struct command_args *args,
                   struct command_result *result)
 {
+    struct command_fits fits;
+    size_t known =
+        command_find(session->console->commands, args->topic, args->topic_words, &fits);
     if (args->topic_words == 0) {
-        list_commands(NULL, session->columns, &result->text);
+        list_commands(&fits, session->columns, &result->text);
         str_add(
             &result->text,
             "\n`help COMMAND` explains one with all its arguments. `json` behind any `show`\n"
             "gives JSON. Words may be shortened (`sh sess`), Tab completes.\n");
         return;
     }
-    enum command_fit fits[COMMAND_LIMIT];
-    size_t known = command_find(args->topic, args->topic_words, fits);
     if (known < args->topic_words) {
-        command_fail_unknown(args->topic, known, fits, result);
+        command_fail_unknown(args->topic, known, &fits, result);
         return;
     }
     size_t full = 0;
     const struct command *command = NULL;
-    for (size_t i = 0; i < command_count; i++) {
-        full += fits[i] == FIT_FULL;
-        if (fits[i] == FIT_FULL)
-            command = &commands[i];
+    for (size_t i = 0; i < fits.count; i++) {
+        full += fits.each[i] == FIT_FULL;
+        if (fits.each[i] == FIT_FULL)
+            command = &fits.commands[i];
     }
     if (full == 1)
-        explain(command, fits, &result->text);
+        explain(command, &fits, &result->text);
     else
-        list_commands(fits, session->columns, &result->text);
+        list_commands(&fits, session->columns, &result->text);
 }

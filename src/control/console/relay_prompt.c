@@ -52,7 +52,7 @@ static void complete(void *ctx, const char *line, size_t cursor, struct completi
     enum err err = names_add_conf(&names, server_conf(server)); /* a reload may change them */
     server_release(server);
     if (err == ERR_OK)
-        command_complete(line, cursor, &names, completion);
+        command_complete(prompt->session.console->commands, line, cursor, &names, completion);
     names_free(&names);
 }
 

@@ -18,6 +18,7 @@
 #include "relay/json_read.h"
 
 struct remote {
+    const struct command_table *commands;
     const char *path;
     struct local_conn *conn;
     struct wire_input input;
@@ -41,9 +42,10 @@ static void print_other(void *ctx, const char *path, const struct local_peer *pe
     str_free(&line);
 }
 
-static bool open_remote(struct remote *remote, const char *path)
+static bool open_remote(struct remote *remote, const struct command_table *commands,
+                        const char *path)
 {
-    *remote = (struct remote){.path = path};
+    *remote = (struct remote){.commands = commands, .path = path};
     (void)tty_remote(&remote->caller);
     enum err err = wire_connect(path, &remote->conn);
     if (err == ERR_OK)
@@ -316,7 +318,7 @@ static void run(void *ctx, const char *line, size_t len, unsigned columns,
 static void complete(void *ctx, const char *line, size_t cursor, struct completion *completion)
 {
     struct remote *remote = ctx;
-    command_complete(line, cursor, &remote->names, completion);
+    command_complete(remote->commands, line, cursor, &remote->names, completion);
 }
 
 static void interrupt(void *ctx, unsigned times, struct command_result *result)
@@ -360,10 +362,11 @@ static int run_interactive(struct remote *remote, const char *name)
     return remote->lost ? 1 : 0;
 }
 
-int remote_run(const char *path, const char *name, const char *line)
+int remote_run(const struct command_table *commands, const char *path, const char *name,
+               const char *line)
 {
     struct remote remote;
-    if (!open_remote(&remote, path))
+    if (!open_remote(&remote, commands, path))
         return 1;
     int code;
     if (line != NULL)
