@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/keys.h"
 #include "config/read/access.h"
 #include "config/read/draft.h"
 #include "config/read/file.h"
 #include "config/read/parse.h"
+#include "config/value/keys.h"
 #include "config/value/mistakes.h"
 #include "config/value/value_list.h"
 

@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 
 enum diff_kind {
     DIFF_ROUTE_ADDED,

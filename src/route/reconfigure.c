@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/keys.h"
-#include "config/read/slots.h"
+#include "config/slots.h"
+#include "config/value/keys.h"
 #include "config/value/value.h"
 #include "route/mix.h"
 #include "route/route_private.h"

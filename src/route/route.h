@@ -71,7 +71,7 @@ void route_close(struct route *route); /* NULL is fine; no place is taken any mo
 /* A route goes on with the upstreams of another configuration in two steps, so that several
  * routes can change together or not at all: what needs memory is prepared, then carried out.
  *
- * The upstreams of `conf` stand in the slots of the old configuration (see config/read/slots.h). One
+ * The upstreams of `conf` stand in the slots of the old configuration (see config/slots.h). One
  * of the same name keeps its servers, their states and sessions, and whatever the operator has
  * set, unless the file's own value of that key is another one now. One that is marked as removed
  * takes no new sessions and is not checked; what it has goes on. Others begin as at the start,

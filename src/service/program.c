@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "config/keys.h"
 #include "config/read/file.h"
+#include "config/value/keys.h"
 #include "control/command/parse_line.h"
 #include "control/command/text_width.h"
 #include "control/commands.h"

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 #include "config_text.h"
 
 static void a_minimal_file_gets_every_default(void **state)

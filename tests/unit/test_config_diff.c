@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "config/conf.h"
 #include "config/diff.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 #include "config/value/value.h"
 #include "config_text.h"
 

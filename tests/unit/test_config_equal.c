@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 #include "config/value/value.h"
 #include "config_text.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 
 static struct conf *load_file(const char *name)
 {

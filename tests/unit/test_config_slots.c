@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "config/read/slots.h"
+#include "config/slots.h"
 #include "support/random.h"
 
 /* A route with upstreams of one letter each; a capital is one that was removed. */

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/str.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 #include "config_text.h"
 
 static const struct {

@@ -16,7 +16,7 @@
 #include "base/addr_net.h"
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 #include "config/value/mistakes.h"
 
 #define ACCESS_FILES_MAX      64                  /* of one section */

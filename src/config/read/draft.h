@@ -13,8 +13,8 @@
 
 #include "base/err.h"
 #include "config/conf.h"
-#include "config/keys.h"
 #include "config/read/access.h"
+#include "config/value/keys.h"
 #include "config/value/mistakes.h"
 
 /* More than anybody needs, so few that comparing each with each takes no time. */

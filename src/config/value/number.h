@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 
 /* Reads `text` into the key->size bytes of `field`. On false `field` is untouched and `why` has
  * got "what is wrong; what would be right". */

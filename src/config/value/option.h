@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "base/str.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 
 #define OPTIONS_MAX 16
 

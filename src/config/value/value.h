@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/keys.h"
+#include "config/value/keys.h"
 
 /* The struct that a key's field is in, its `owner`, is a struct conf_route for keys of KEY_ROUTE
  * and a struct conf for all others. */

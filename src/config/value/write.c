@@ -2,8 +2,8 @@
 
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/keys.h"
 #include "config/read/access.h"
+#include "config/value/keys.h"
 #include "config/value/listen.h"
 #include "config/value/upstream.h"
 #include "config/value/value.h"

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/addr_net.h"
-#include "config/keys.h"
 #include "config/read/access.h"
 #include "config/value/bytes.h"
+#include "config/value/keys.h"
 #include "config/value/number.h"
 #include "config/value/value.h"
 #include "control/command/json_build.h"

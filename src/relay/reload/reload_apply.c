@@ -2,8 +2,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "config/keys.h"
-#include "config/read/slots.h"
+#include "config/slots.h"
+#include "config/value/keys.h"
 #include "config/value/value.h"
 #include "relay/accept/listener.h"
 #include "relay/queue/pace.h"

@@ -1,7 +1,7 @@
 /* The upstreams of a route become those of another configuration; see upstreams.h. */
 #include <stdlib.h>
 
-#include "config/read/slots.h"
+#include "config/slots.h"
 #include "relay/relay.h"
 #include "relay/session/pair.h"
 #include "relay/upstream/upstreams.h"

@@ -6,8 +6,8 @@
  *
  * Threads: those of the owner of `next`.
  */
-#ifndef PAIRPORT_CONFIG_READ_SLOTS_H
-#define PAIRPORT_CONFIG_READ_SLOTS_H
+#ifndef PAIRPORT_CONFIG_SLOTS_H
+#define PAIRPORT_CONFIG_SLOTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "config/keys.h"
+#include "config/value/keys.h"
 
 #include <assert.h>
 #include <string.h>

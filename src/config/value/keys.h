@@ -5,8 +5,8 @@
  *
  * Threads: any; constant.
  */
-#ifndef PAIRPORT_CONFIG_KEYS_H
-#define PAIRPORT_CONFIG_KEYS_H
+#ifndef PAIRPORT_CONFIG_VALUE_KEYS_H
+#define PAIRPORT_CONFIG_VALUE_KEYS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "config/read/slots.h"
+#include "config/slots.h"
 
 #include <stdlib.h>
 #include <string.h>
