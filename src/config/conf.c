@@ -1,16 +1,14 @@
 #include "config/conf.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "config/read/access.h"
+#include "config/check/check.h"
 #include "config/read/draft.h"
 #include "config/read/file.h"
 #include "config/read/parse.h"
 #include "config/value/keys.h"
 #include "config/value/mistakes.h"
-#include "config/value/value_list.h"
 
 #define FILE_BYTES_MAX (1024u * 1024u)
 
@@ -49,7 +47,7 @@ static enum err load(const char *name, const char *text, size_t len, bool on_dis
     if (parse_text(&draft, text, len)) {
         draft_apply_defaults(&draft);
         draft_fill_auto(&draft);
-        draft_check(&draft);
+        check_draft(&draft);
         draft_drop_unused(&draft);
         draft.conf->log_level_given =
             draft.relay.lines[key_find(KEY_RELAY, "log_level") - keys] != 0;
@@ -184,26 +182,4 @@ enum err conf_read_console(const char *path, struct conf_console_place *out)
     str_free(&text);
     mistakes_free(&mistakes);
     return err;
-}
-
-void conf_free(struct conf *conf)
-{
-    if (conf == NULL)
-        return;
-    for (size_t i = 0; i < conf->route_count; ++i) {
-        free(conf->routes[i].listens);
-        free(conf->routes[i].upstreams);
-        access_free_route(&conf->routes[i]);
-        value_free_lists(&conf->routes[i]);
-    }
-    free(conf->routes);
-    free(conf);
-}
-
-const struct conf_route *conf_find_route(const struct conf *conf, const char *name)
-{
-    for (size_t i = 0; i < conf->route_count; ++i)
-        if (strcmp(conf->routes[i].name, name) == 0)
-            return &conf->routes[i];
-    return NULL;
 }

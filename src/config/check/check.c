@@ -4,16 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-unsigned check_line_of(const struct draft_section *section, const char *name)
-{
-    return section->lines[key_find(KEY_ROUTE, name) - keys];
-}
-
-bool check_is_bad(const struct draft_section *section, const char *name)
-{
-    return section->bad[key_find(KEY_ROUTE, name) - keys];
-}
-
 /* A limit that somebody wrote and that can't be reached is probably not what was wanted. */
 static void check_limit(const struct draft *draft, unsigned line, const char *label,
                         uint32_t limit)
@@ -26,7 +16,7 @@ static void check_limit(const struct draft *draft, unsigned line, const char *la
                       label, (unsigned)limit, (unsigned)all);
 }
 
-void draft_check(const struct draft *draft)
+void check_draft(const struct draft *draft)
 {
     const struct conf *conf = draft->conf;
     char label[DRAFT_LABEL_MAX];
@@ -36,7 +26,7 @@ void draft_check(const struct draft *draft)
                      "there is no route; add a section [route NAME] with a listen and an "
                      "upstream line");
 
-    check_limit(draft, check_line_of(&draft->default_section, "max_sessions"), "[defaults]",
+    check_limit(draft, draft_line_of(&draft->default_section, "max_sessions"), "[defaults]",
                 draft->defaults.max_sessions);
     check_defaults(draft);
     check_relay(draft);
@@ -44,10 +34,10 @@ void draft_check(const struct draft *draft)
         const struct conf_route *route = &conf->routes[i];
         const struct draft_section *section = &draft->route_sections[i];
         draft_route_label(route, label);
-        if (check_line_of(section, "listen") == 0)
+        if (draft_line_of(section, "listen") == 0)
             mistakes_add(draft->mistakes, route->line,
                          "%s has no listen; add a line such as 'listen = *:7777'", label);
-        if (check_line_of(section, "upstream") == 0)
+        if (draft_line_of(section, "upstream") == 0)
             mistakes_add(draft->mistakes, route->line,
                          "%s has no upstream; add a line such as 'upstream = 10.0.0.5:7000'",
                          label);
@@ -55,7 +45,7 @@ void draft_check(const struct draft *draft)
         check_upstreams(draft, i);
         check_combinations(draft, i);
         check_guard(draft, i);
-        check_limit(draft, check_line_of(section, "max_sessions"), label, route->max_sessions);
+        check_limit(draft, draft_line_of(section, "max_sessions"), label, route->max_sessions);
     }
     check_circles(draft);
 }

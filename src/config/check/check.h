@@ -13,11 +13,8 @@
 
 #include "config/read/draft.h"
 
-/* The line of a route's key in `section`, 0 if it is not there. */
-unsigned check_line_of(const struct draft_section *section, const char *name);
-
-/* True when a value of that key there was refused: nothing follows from the field. */
-bool check_is_bad(const struct draft_section *section, const char *name);
+/* All of the checks below. */
+void check_draft(const struct draft *draft);
 
 /* The listeners of route number `r`, with each other and those of the routes before. */
 void check_listens(const struct draft *draft, size_t r);

@@ -19,9 +19,9 @@ struct place {
 static bool is_bad(const struct draft *draft, size_t r, const char *name)
 {
     const struct draft_section *section = &draft->route_sections[r];
-    if (check_line_of(section, name) == 0)
+    if (draft_line_of(section, name) == 0)
         section = &draft->default_section;
-    return check_is_bad(section, name);
+    return draft_is_bad(section, name);
 }
 
 /* False when there is nothing to report, since one of the values was refused. */
@@ -34,7 +34,7 @@ static bool find_place(const struct draft *draft, size_t r, const char *const na
                                               &draft->default_section};
     for (size_t i = 0; i < 4; ++i) {
         place->key = names[i % 2];
-        place->line = check_line_of(sections[i / 2], place->key);
+        place->line = draft_line_of(sections[i / 2], place->key);
         if (place->line == 0)
             continue;
         if (i < 2)
@@ -65,7 +65,7 @@ static void check_trusts(const struct draft *draft, size_t r)
 {
     static const char *const names[] = {"proxy_protocol_in", "proxy_trust"};
     const struct conf_route *route = &draft->conf->routes[r];
-    unsigned line = check_line_of(&draft->route_sections[r], "proxy_trust");
+    unsigned line = draft_line_of(&draft->route_sections[r], "proxy_trust");
     char label[DRAFT_LABEL_MAX];
     struct place place;
 
@@ -99,7 +99,7 @@ static bool may_reach(const struct conf_route *route, uint8_t family)
 static void check_sources(const struct draft *draft, size_t r)
 {
     const struct conf_route *route = &draft->conf->routes[r];
-    unsigned line = check_line_of(&draft->route_sections[r], "source");
+    unsigned line = draft_line_of(&draft->route_sections[r], "source");
     char label[DRAFT_LABEL_MAX];
     char text[ADDR_TEXT_MAX];
     if (line == 0 || route->upstream_count == 0 || is_bad(draft, r, "source") ||
@@ -128,13 +128,13 @@ void check_combinations(const struct draft *draft, size_t r)
 void check_defaults(const struct draft *draft)
 {
     const struct draft_section *defaults = &draft->default_section;
-    if (draft->defaults.trust_count == 0 || check_is_bad(defaults, "proxy_trust") ||
-        check_is_bad(defaults, "proxy_protocol_in"))
+    if (draft->defaults.trust_count == 0 || draft_is_bad(defaults, "proxy_trust") ||
+        draft_is_bad(defaults, "proxy_protocol_in"))
         return;
     for (size_t r = 0; r < draft->conf->route_count; ++r)
         if (draft->conf->routes[r].proxy_in != CONF_PROXY_IN_OFF)
             return;
-    mistakes_warn(draft->mistakes, check_line_of(&draft->default_section, "proxy_trust"),
+    mistakes_warn(draft->mistakes, draft_line_of(&draft->default_section, "proxy_trust"),
                   "[defaults] proxy_trust: it has no effect while proxy_protocol_in is off; "
                   "write proxy_protocol_in = required, or remove it");
 }

@@ -137,10 +137,10 @@ void check_relay(const struct draft *draft)
 static unsigned find_line(const struct draft *draft, size_t r, const char *name,
                           char label[DRAFT_LABEL_MAX])
 {
-    unsigned line = check_line_of(&draft->route_sections[r], name);
+    unsigned line = draft_line_of(&draft->route_sections[r], name);
     draft_route_label(&draft->conf->routes[r], label);
     if (line == 0) {
-        line = check_line_of(&draft->default_section, name);
+        line = draft_line_of(&draft->default_section, name);
         str_format(label, DRAFT_LABEL_MAX, "[defaults]");
     }
     return line;
@@ -208,7 +208,7 @@ static void check_per_client(const struct draft *draft, size_t r)
 {
     static const char name[] = "max_sessions_per_client";
     const struct conf_route *route = &draft->conf->routes[r];
-    unsigned line = check_line_of(&draft->route_sections[r], name);
+    unsigned line = draft_line_of(&draft->route_sections[r], name);
     char label[DRAFT_LABEL_MAX];
     if (line != 0 && route->max_sessions_per_client > route->max_sessions)
         mistakes_warn(draft->mistakes, line,

@@ -77,6 +77,6 @@ void check_upstreams(const struct draft *draft, size_t r)
         check_length(draft, route, upstream);
         check_limit(draft, route, upstream);
     }
-    if (!check_is_bad(&draft->route_sections[r], "upstream"))
+    if (!draft_is_bad(&draft->route_sections[r], "upstream"))
         check_any_enabled(draft, route);
 }

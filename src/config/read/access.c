@@ -23,13 +23,6 @@ struct source {
     unsigned file_line;
 };
 
-bool access_is_allow(const struct key *key)
-{
-    return strcmp(key->name, "allow") == 0;
-}
-
-/* ---- reading ---- */
-
 static bool add(struct access_list *list, const struct source *source,
                 const struct addr_net *net, struct str *why)
 {

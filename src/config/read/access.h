@@ -1,4 +1,4 @@
-/* access.h - the allow and deny lines of one section, in the making and in a route.
+/* access.h - the allow and deny lines of one section, in the making.
  *
  * Each line adds networks, its own or those of a file, which is read at once. When the section is
  * complete its networks are sorted and each is kept once; one that is both allowed and denied is
@@ -16,7 +16,6 @@
 #include "base/addr_net.h"
 #include "base/str.h"
 #include "config/conf.h"
-#include "config/value/keys.h"
 #include "config/value/mistakes.h"
 
 #define ACCESS_FILES_MAX      64                  /* of one section */
@@ -49,9 +48,6 @@ struct access_line {
     bool allow;
 };
 
-/* Which of the two keys of a list it is. */
-bool access_is_allow(const struct key *key);
-
 /* Adds what `text` names: "10.0.0.0/8, ::1", "all", "@PATH" or nothing. False when some of it is
  * wrong; then either `why` has got "what is wrong; what would be right", or `mistakes` has what
  * is wrong in the file. What is right is added all the same. */
@@ -64,17 +60,5 @@ void access_settle(struct access_list *list, const char *conf, const char *label
                    struct conf_route *route, struct mistakes *mistakes);
 
 void access_free(struct access_list *list); /* and makes it empty */
-
-/* Frees the lists of a route, unless they are another's, and makes them empty. */
-void access_free_route(struct conf_route *route);
-
-/* Writes what a route allows, or denies: "@players.txt, 10.0.0.0/8". */
-void access_write_short(const struct conf_route *route, bool allow, struct str *out);
-
-/* Writes what a route allows, or denies, as it would be given: files, then networks that stand in
- * none of them. Each line begins with `start` and ends with a newline; all of it has at least one
- * line. */
-void access_write(const struct conf_route *route, bool allow, const char *start,
-                  struct str *out);
 
 #endif

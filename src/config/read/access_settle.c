@@ -1,13 +1,10 @@
-/* access_settle.c - access lists when all their lines are read: sorted, without repetitions, and
- * written again. */
+/* access_settle.c - access lists when all their lines are read: sorted, without repetitions. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/addr_net.h"
 #include "config/read/access.h"
 #include "config/read/file.h"
-
-#define COLUMNS 96 /* of a line with networks, as far as they fit */
 
 /* ---- order ---- */
 
@@ -134,67 +131,4 @@ void access_free(struct access_list *list)
     free(list->entries);
     free(list->files);
     memset(list, 0, sizeof *list);
-}
-
-void access_free_route(struct conf_route *route)
-{
-    if (!route->access_shared) {
-        free(route->access);
-        free(route->access_files);
-    }
-    route->access = NULL;
-    route->access_count = 0;
-    route->access_files = NULL;
-    route->access_file_count = 0;
-    route->access_shared = false;
-}
-
-/* ---- writing ---- */
-
-void access_write_short(const struct conf_route *route, bool allow, struct str *out)
-{
-    size_t start = out->len;
-    for (size_t i = 0; i < route->access_file_count; ++i)
-        if (route->access_files[i].allow == allow)
-            str_addf(out, "%s@%s", out->len > start ? ", " : "", route->access_files[i].path);
-    for (size_t i = 0; i < route->access_count; ++i) {
-        const struct conf_access *access = &route->access[i];
-        char text[ADDR_NET_TEXT_MAX];
-        if (access->allow == allow && !access->from_file)
-            str_addf(out, "%s%s", out->len > start ? ", " : "",
-                     addr_net_format(&access->net, text));
-    }
-}
-
-void access_write(const struct conf_route *route, bool allow, const char *start,
-                  struct str *out)
-{
-    bool is_written = false;
-    for (size_t i = 0; i < route->access_file_count; ++i) {
-        const struct conf_access_file *file = &route->access_files[i];
-        if (file->allow != allow)
-            continue;
-        str_addf(out, "%s @%s\n", start, file->path);
-        is_written = true;
-    }
-    size_t columns = 0; /* of the line that is being written, 0: none is */
-    for (size_t i = 0; i < route->access_count; ++i) {
-        const struct conf_access *access = &route->access[i];
-        char text[ADDR_NET_TEXT_MAX];
-        if (access->allow != allow || access->from_file)
-            continue;
-        size_t len = strlen(addr_net_format(&access->net, text));
-        if (columns > 0 && columns + 2 + len <= COLUMNS) {
-            str_addf(out, ", %s", text);
-            columns += 2 + len;
-        } else {
-            str_addf(out, "%s%s %s", columns > 0 ? "\n" : "", start, text);
-            columns = strlen(start) + 1 + len;
-        }
-        is_written = true;
-    }
-    if (columns > 0)
-        str_add_char(out, '\n');
-    if (!is_written)
-        str_addf(out, "%s\n", start);
 }

@@ -29,7 +29,6 @@ void draft_free(struct draft *draft)
         access_free(&draft->route_sections[i].access);
     conf_free(draft->conf);
     access_free(&draft->default_section.access);
-    access_free_route(&draft->defaults);
     value_free_lists(&draft->defaults);
     free(draft->route_sections);
     draft->conf = NULL;
@@ -237,4 +236,14 @@ const char *draft_route_label(const struct conf_route *route, char buf[DRAFT_LAB
 {
     str_format(buf, DRAFT_LABEL_MAX, "[route %s]", route->name);
     return buf;
+}
+
+unsigned draft_line_of(const struct draft_section *section, const char *name)
+{
+    return section->lines[key_find(KEY_ROUTE, name) - keys];
+}
+
+bool draft_is_bad(const struct draft_section *section, const char *name)
+{
+    return section->bad[key_find(KEY_ROUTE, name) - keys];
 }

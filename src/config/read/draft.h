@@ -68,11 +68,14 @@ void draft_apply_defaults(struct draft *draft);
 /* Gives every key of a route that is `auto` the number it stands for. After the defaults. */
 void draft_fill_auto(struct draft *draft);
 
-/* Reports what is wrong between several lines, see check.h. */
-void draft_check(const struct draft *draft);
-
 /* Takes out what a route has got and has no use for. */
 void draft_drop_unused(struct draft *draft);
+
+/* The line of a route's key in `section`, 0 if it is not there. */
+unsigned draft_line_of(const struct draft_section *section, const char *name);
+
+/* True when a value of that key there was refused: nothing follows from the field. */
+bool draft_is_bad(const struct draft_section *section, const char *name);
 
 /* "[route lobby]". */
 #define DRAFT_LABEL_MAX (CONF_NAME_MAX + sizeof "[route ]")

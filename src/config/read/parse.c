@@ -11,6 +11,7 @@
 #include "config/value/listen.h"
 #include "config/value/upstream.h"
 #include "config/value/value.h"
+#include "config/value/value_access.h"
 #include "config/value/words.h"
 
 enum place {
@@ -303,7 +304,7 @@ static bool add_access(struct parse *parse, const struct key *key, const char *v
     const struct access_line line = {.conf = parse->draft->name,
                                      .label = parse->label,
                                      .number = parse->lines.number,
-                                     .allow = access_is_allow(key)};
+                                     .allow = value_is_allow(key)};
     return access_read(&parse->section->access, &line, value, why, parse->draft->mistakes);
 }
 

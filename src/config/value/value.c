@@ -7,9 +7,9 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "config/read/access.h"
 #include "config/value/mistakes.h"
 #include "config/value/number.h"
+#include "config/value/value_access.h"
 #include "config/value/value_eject.h"
 #include "config/value/value_list.h"
 #include "config/value/value_rate.h"
@@ -163,7 +163,7 @@ void value_write(const struct key *key, const void *owner, struct str *out)
     case KEY_SOURCE: value_write_sources(owner, out); return;
     case KEY_TRUST: value_write_trusts(owner, out); return;
     case KEY_EXEMPT: value_write_exempts(owner, out); return;
-    case KEY_ACCESS: access_write_short(owner, access_is_allow(key), out); return;
+    case KEY_ACCESS: value_write_access(owner, value_is_allow(key), out); return;
     case KEY_BYTES:
     case KEY_LISTEN:
     case KEY_UPSTREAM: break;

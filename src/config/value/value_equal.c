@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/addr_net.h"
-#include "config/read/access.h"
 #include "config/value/number.h"
 #include "config/value/value.h"
+#include "config/value/value_access.h"
 
 static bool same_bytes(const struct conf_bytes *a, const struct conf_bytes *b)
 {
@@ -149,7 +149,7 @@ bool value_equal(const struct key *key, const void *a, const void *b)
     case KEY_EXEMPT:
         return same_nets(route->exempts, route->exempt_count, other->exempts,
                          other->exempt_count);
-    case KEY_ACCESS: return same_access(route, other, access_is_allow(key));
+    case KEY_ACCESS: return same_access(route, other, value_is_allow(key));
     case KEY_BYTES: return same_bytes(left, right);
     case KEY_LISTEN: return same_listens(route, other);
     case KEY_UPSTREAM: return same_upstreams(route, other);

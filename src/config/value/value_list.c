@@ -5,6 +5,7 @@
 
 #include "base/addr_net.h"
 #include "config/value/mistakes.h"
+#include "config/value/value_access.h"
 #include "config/value/words.h"
 
 /* ---- any list ---- */
@@ -289,4 +290,5 @@ void value_free_lists(struct conf_route *route)
     value_free_sources(route);
     value_free_trusts(route);
     value_free_exempts(route);
+    value_free_access(route);
 }

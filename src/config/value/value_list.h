@@ -34,7 +34,7 @@ bool value_copy_exempts(const struct conf_route *from, struct conf_route *to);
 void value_free_sources(struct conf_route *route);
 void value_free_trusts(struct conf_route *route);
 void value_free_exempts(struct conf_route *route);
-void value_free_lists(struct conf_route *route); /* all three */
+void value_free_lists(struct conf_route *route); /* all three, and those of value_access.h */
 
 /* ---- for lists that are kept elsewhere ---- */
 

@@ -3,11 +3,11 @@
 #include <string.h>
 
 #include "base/addr_net.h"
-#include "config/read/access.h"
 #include "config/value/bytes.h"
 #include "config/value/keys.h"
 #include "config/value/number.h"
 #include "config/value/value.h"
+#include "config/value/value_access.h"
 #include "control/command/json_build.h"
 
 /* ---- what has more than one value ---- */
@@ -300,7 +300,7 @@ static void put_key(struct json_build *build, json_t *section, const struct key 
     case KEY_EXEMPT: put_nets(build, section, key, route->exempts, route->exempt_count); break;
     case KEY_ACCESS:
         json_build_put(build, section, key->name,
-                       access_as_json(build, owner, access_is_allow(key)));
+                       access_as_json(build, owner, value_is_allow(key)));
         break;
     case KEY_LISTEN:
         json_build_put(build, section, key->name, listens_as_json(build, owner));
