@@ -63,7 +63,7 @@ static enum err report(enum err err, const char *name, struct mistakes *mistakes
 {
     if (err != ERR_NOMEM) /* what was found wrong may follow from that alone */
         mistakes_write(mistakes, name, messages);
-    if (messages->failed) {
+    if (messages->failed || mistakes->failed) {
         conf_free(*conf);
         *conf = NULL;
         err = ERR_NOMEM;

@@ -358,11 +358,16 @@ static void report_failures(const struct str *why, bool also_stderr)
             struct str shown; /* another relay's words may be among them */
             str_init(&shown);
             str_add_escaped(&shown, line, len);
-            fprintf(stderr, "pairport: %s\n", shown.data);
+            fprintf(stderr, "pairport: %s\n", shown.failed ? err_text(ERR_NOMEM) : shown.data);
             str_free(&shown);
         }
         line += len + (line[len] == '\n');
     }
+    if (!why->failed)
+        return;
+    log_error("%s", err_text(ERR_NOMEM)); /* so there was none to say more */
+    if (also_stderr)
+        fprintf(stderr, "pairport: %s\n", err_text(ERR_NOMEM));
 }
 
 /* False: a stop was asked for. */

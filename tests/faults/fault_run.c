@@ -101,6 +101,11 @@ static uint32_t wanted_positions(void)
     return text == NULL ? 0 : (uint32_t)strtoul(text, NULL, 10);
 }
 
+bool fault_walks_all(void)
+{
+    return wanted_positions() > 0;
+}
+
 void fault_walk_begin(struct fault_walk *walk, enum fault_kind kind, uint32_t every,
                       uint32_t stride)
 {
@@ -118,14 +123,16 @@ bool fault_walk_next(struct fault_walk *walk)
     walk->position += walk->position < walk->every || walk->stride == 0
                           ? 1
                           : (uint32_t)random_between(&walk->random, 1, walk->stride);
-    return walk->complaints < COMPLAINTS_MAX;
+    return walk->complaints < COMPLAINTS_MAX &&
+           (wanted_positions() == 0 || walk->position <= wanted_positions());
 }
 
 void fault_walk_end(struct fault_walk *walk, uint32_t least)
 {
     fault_disarm();
-    print_message("%s: %" PRIu32 " positions tried, the last one %" PRIu32 "\n",
-                  fault_name(walk->kind), walk->tried, walk->position);
+    print_message("%s%s: %" PRIu32 " positions tried, the last one %" PRIu32 "\n",
+                  fault_name(walk->kind), walk->lasts ? ", lasting" : "", walk->tried,
+                  walk->position);
     assert_int_equal(walk->complaints, 0);
     assert_true(walk->tried >= least);
 }
@@ -134,7 +141,7 @@ void fault_arm(const struct fault_walk *walk)
 {
     fault_disarm();
     all.fault->first = walk->position;
-    all.fault->count = 1;
+    all.fault->count = walk->lasts ? UINT32_MAX : 1;
     all.fault->code = code_at(walk);
     all.fault->frames[0] = 0;
     atomic_store(&all.fault->calls, 0);
@@ -175,8 +182,9 @@ void fault_complain(struct fault_walk *walk, const struct relay_run *relay, cons
     str_vaddf(&text, format, args);
     va_end(args);
     int code = code_at(walk);
-    print_message("call '%s' number %" PRIu32 " failed (%s): %s\n", fault_name(walk->kind),
-                  walk->position, strerror(code), text.data);
+    print_message("call '%s' number %" PRIu32 "%s failed (%s): %s\n", fault_name(walk->kind),
+                  walk->position, walk->lasts ? " and all after it" : "", strerror(code),
+                  text.data);
     str_free(&text);
     show_caller();
     fflush(stderr);
@@ -195,7 +203,8 @@ bool fault_is_named(const struct fault_walk *walk, const char *text)
         err = ERR_NOMEM;
     return strstr(text, err_text(err)) != NULL || strstr(text, err_word(err)) != NULL ||
            strstr(text, strerror(code)) != NULL ||
-           (err == ERR_NOMEM && strstr(text, "memory") != NULL);
+           (err == ERR_NOMEM && strstr(text, "memory") != NULL) ||
+           (err == ERR_ACCESS && strstr(text, "does not allow it") != NULL);
 }
 
 /* ---- the relay ---- */

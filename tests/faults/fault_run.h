@@ -24,6 +24,7 @@ struct fault_walk {
     uint32_t stride;   /* the longest step after them */
     uint32_t tried;
     uint32_t complaints;
+    bool lasts; /* all calls from the position on fail, until fault_disarm() */
     struct random random;
 };
 
@@ -37,7 +38,9 @@ const char *fault_name(enum fault_kind kind);
 /* `every` and `stride` hold unless the environment says otherwise. */
 void fault_walk_begin(struct fault_walk *walk, enum fault_kind kind, uint32_t every,
                       uint32_t stride);
-/* Goes on to the next position. False: there are complaints enough. */
+/* PAIRPORT_FAULTS is set. */
+bool fault_walks_all(void);
+/* Goes on to the next position. False: that is more than wanted, or there are complaints enough. */
 bool fault_walk_next(struct fault_walk *walk);
 /* Fails the test if there was a complaint, or the walk tried fewer than `least` positions. */
 void fault_walk_end(struct fault_walk *walk, uint32_t least);

@@ -16,11 +16,13 @@
 #include "os/os.h"
 #include "support/net.h"
 
-#define EVERY     12 /* positions tried one by one */
-#define STRIDE    40
-#define STEADY    3           /* sessions that say a number at a time */
-#define BULK      (96 * 1024) /* bytes at a time, of one more */
-#define CHECKS_MS 110         /* a check of each upstream comes in that time */
+#define EVERY          12 /* positions tried one by one */
+#define STRIDE         40
+#define STEADY         3           /* sessions that say a number at a time */
+#define BULK           (96 * 1024) /* bytes at a time, of one more */
+#define LASTING        3           /* positions from which on all calls fail */
+#define LASTING_STRIDE 6
+#define CHECKS_MS      110 /* a check of each upstream comes in that time */
 
 /* ---- sessions that are open all the time ---- */
 
@@ -213,18 +215,101 @@ static void do_work(const struct fault_walk *walk)
         os_sleep_ms(1);
 }
 
+/* ---- the same while a lack lasts ----
+ * Clients and commands may have to wait until it is over. */
+
+#define CONSOLES 4
+#define CLIENTS  3
+
+struct meanwhile {
+    struct process *consoles[CONSOLES];
+    sock_t clients[CLIENTS];
+};
+
+static struct process *begin_command(unsigned number, const char *command)
+{
+    char name[16], text[64];
+    const char *args[8] = {"console", "-c", rig.relay->config};
+    size_t count = 3;
+    str_format(name, sizeof name, "console-%u", number);
+    str_format(text, sizeof text, "%s", command);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " "))
+        args[count++] = word;
+    return start_pairport(rig.relay->dir, name, args, false);
+}
+
+/* False: it has no answer. */
+static bool finish_command(struct process *process)
+{
+    int code = -1;
+    bool ended = process_wait(process, NET_PATIENCE_MS, &code);
+    if (!ended || code != 0) {
+        char *output = process_output(process), *errors = process_errors(process);
+        str_addf(&rig.said, "a command gave %d: %s%s\n", code, output, errors);
+        rig.hit++;
+        rig.what = "a command";
+        free(output);
+        free(errors);
+    }
+    process_free(process);
+    return ended;
+}
+
+/* What was begun while the lack lasted comes to its end. False: a command has no answer. */
+static bool finish_work(struct meanwhile *meanwhile)
+{
+    char got[5];
+    bool answered = true;
+    for (unsigned i = 0; i < CONSOLES; i++)
+        answered &= finish_command(meanwhile->consoles[i]);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        if (net_receive_all(meanwhile->clients[i], got, 5, NET_PATIENCE_MS) != ERR_OK ||
+            memcmp(got, "hello", 5) != 0) {
+            rig.hit++;
+            rig.what = "a client";
+        }
+        net_close(meanwhile->clients[i]);
+    }
+    return answered;
+}
+
+static sock_t begin_client(const struct addr *to)
+{
+    sock_t sock;
+    assert_int_equal(net_connect(to, NET_PATIENCE_MS, &sock), ERR_OK);
+    (void)net_send(sock, "hello", 5, NET_PATIENCE_MS, NULL); /* it may be reset already */
+    return sock;
+}
+
+static void begin_work(struct meanwhile *meanwhile)
+{
+    static const char *const commands[CONSOLES] = {"show info json", "show sessions",
+                                                   "kill client 192.0.2.1", "reload"};
+    struct addr second = net_loopback(ADDR_IPV4, rig.relay->port2);
+    str_clear(&rig.said);
+    rig.hit = 0;
+    rig.what = "";
+    assert_int_equal(test_write_file(rig.relay->config, rig.configs[1]), ERR_OK);
+    for (unsigned i = 0; i < CONSOLES; i++)
+        meanwhile->consoles[i] = begin_command(i, commands[i]);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        meanwhile->clients[i] = begin_client(i == 1 ? &second : &rig.relay->addr);
+    process_hang_up(rig.relay->process);
+    os_sleep_ms(CHECKS_MS);
+}
+
 /* ---- one position ---- */
 
 /* A lack of this machine says nothing of a server; on a busy one a check may be late. */
-static bool is_down_for_nothing(const struct fault_walk *walk)
+static bool is_down_for_nothing(const struct fault_walk *walk, const char *log)
 {
     char line[512];
-    const char *at = rig.said.data;
+    const char *at = log;
     while ((at = strstr(at, " is DOWN")) != NULL) {
         str_format(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
         at += strlen(line);
         bool unresolved = strncmp(line, " is DOWN (resolution)", 21) == 0;
-        if (unresolved ? !fault_is_named(walk, rig.said.data) : strstr(line, "L4TOUT") == NULL)
+        if (unresolved ? !fault_is_named(walk, log) : strstr(line, "L4TOUT") == NULL)
             return true;
     }
     return false;
@@ -248,23 +333,10 @@ static const char *find_lasting_lack(void)
     return rig.hit > 0 ? "a reload fails afterwards" : NULL;
 }
 
-/* False: the walk is over. */
-static bool try_position(struct fault_walk *walk)
+/* What must hold after the work. False: the walk is over. */
+static bool check_after(struct fault_walk *walk, const char *log)
 {
-    char *before = fault_read_log(rig.relay);
-    size_t before_len = strlen(before);
-    free(before);
-    uint64_t begun = os_mono_ms();
-    fault_arm(walk);
-    do_work(walk);
-    if (os_mono_ms() - begun > NET_PATIENCE_MS)
-        fault_complain(walk, rig.relay, "it has held the work up, for %" PRIu64 " ms",
-                       os_mono_ms() - begun);
-    bool failed = fault_disarm();
     bool goes_on = steady_goes_on();
-    char *log = fault_read_log(rig.relay);
-    str_addf(&rig.said, "%s", strlen(log) > before_len ? log + before_len : log);
-    free(log);
     if (!goes_on)
         fault_complain(walk, rig.relay, "session %" PRIu32 " that was open lost something",
                        atomic_load(&steady.failed));
@@ -272,15 +344,55 @@ static bool try_position(struct fault_walk *walk)
         fault_complain(walk, rig.relay, "the relay has ended");
         return false;
     }
-    if (rig.hit > 0 && !fault_is_named(walk, rig.said.data))
+    if (rig.hit > 0 && !fault_is_named(walk, rig.said.data) && !fault_is_named(walk, log))
         fault_complain(walk, rig.relay, "'%s' was hit and nobody says why; what was said: %s",
                        rig.what, rig.said.data);
-    if (is_down_for_nothing(walk))
+    if (is_down_for_nothing(walk, log))
         fault_complain(walk, rig.relay, "it takes an upstream to be down: %s", rig.said.data);
     const char *lack = find_lasting_lack();
     if (lack != NULL)
         fault_complain(walk, rig.relay, "%s: %s", lack, rig.said.data);
+    return goes_on;
+}
+
+static size_t log_length(void)
+{
+    char *log = fault_read_log(rig.relay);
+    size_t len = strlen(log);
+    free(log);
+    return len;
+}
+
+/* False: the walk is over. */
+static bool try_position(struct fault_walk *walk)
+{
+    size_t before = log_length();
+    uint64_t begun = os_mono_ms();
+    fault_arm(walk);
+    do_work(walk);
+    bool failed = fault_disarm();
+    if (os_mono_ms() - begun > NET_PATIENCE_MS)
+        fault_complain(walk, rig.relay, "it has held the work up, for %" PRIu64 " ms",
+                       os_mono_ms() - begun);
+    char *log = fault_read_log(rig.relay);
+    bool goes_on = check_after(walk, log + (strlen(log) > before ? before : 0));
+    free(log);
     return failed && goes_on;
+}
+
+/* Likewise. Lines of the log are limited, so the cause may have been named before. */
+static bool try_lasting(struct fault_walk *walk)
+{
+    struct meanwhile meanwhile;
+    fault_arm(walk);
+    begin_work(&meanwhile);
+    bool failed = fault_disarm(), answered = finish_work(&meanwhile);
+    if (!answered)
+        fault_complain(walk, rig.relay, "a command has no answer: %s", rig.said.data);
+    char *log = fault_read_log(rig.relay);
+    bool goes_on = check_after(walk, log);
+    free(log);
+    return failed && goes_on && answered;
 }
 
 /* ---- the walk ---- */
@@ -364,9 +476,16 @@ static void walk_load(void **state)
         fail_msg("'%s' fails by itself: %s", rig.what, rig.said.data);
     while (try_position(&walk) && fault_walk_next(&walk))
         continue;
-    if (!process_wait(rig.relay->process, 0, NULL))
-        end(&walk, descriptors);
     fault_walk_end(&walk, 1);
+    fault_walk_begin(&walk, kind, 1, LASTING_STRIDE);
+    walk.lasts = true;
+    uint32_t most = fault_walks_all() ? 60 : LASTING;
+    if (kind == FAULT_CONNECT)
+        most = 0; /* then no server can be reached, which is what checks are for */
+    while (walk.tried < most && try_lasting(&walk) && fault_walk_next(&walk))
+        continue;
+    end(&walk, descriptors);
+    fault_walk_end(&walk, 0);
 }
 
 /* ---- main ---- */

@@ -98,6 +98,8 @@ static void log_lines(enum log_level level, const char *lines)
 static void log_failure(const struct attempt *attempt)
 {
     log_lines(LOG_ERROR, attempt->messages.data);
+    if (attempt->messages.failed)
+        log_error("reload: %s", err_text(ERR_NOMEM));
     log_error("reload: nothing was changed");
 }
 
