@@ -90,6 +90,23 @@ struct command_args {
 typedef void command_function(struct command_session *session, const struct command_args *args,
                               struct command_result *result);
 
+/* How an answer keeps to the width of a console. JSON is left as it is anyway. */
+enum command_lines {
+    LINES_WRAP = 0, /* each of its lines for itself, see text_wrap() */
+    LINES_FLOW,     /* as paragraphs */
+    LINES_KEEP      /* not at all: programs read it, too */
+};
+
+/* What relays that this one has taken over from do with a command that ran here. */
+enum command_follow {
+    FOLLOW_NOT = 0,   /* nothing: it is about this process */
+    FOLLOW_SESSIONS,  /* a list of sessions: theirs, too */
+    FOLLOW_INFO,      /* who they are, and what they wait for */
+    FOLLOW_ROUTES,    /* how many sessions they have on each */
+    FOLLOW_OTHERWISE, /* one session: theirs, if it is not ours */
+    FOLLOW_ALL        /* done by all */
+};
+
 #define COMMAND_ARGS_MAX 6
 struct command {
     const char *words;                         /* "show sessions" */
@@ -99,12 +116,18 @@ struct command {
     const char *help;    /* one line, without a dot at its end */
     const char *details; /* for `help COMMAND`; lines of up to 80 bytes */
     command_function *run;
+    enum command_lines lines;
+    enum command_follow follow;
 };
 
 #define COMMAND_LIMIT 64 /* the table is not longer */
 struct command_table {
     const struct command *all;
     size_t count;
+    /* Called after a command has run, outside of server_hold(): has the predecessors do what its
+     * `follow` says, with the same line, and adds what they say to the result. */
+    void (*follow)(const struct command_session *session, const char *line, size_t len,
+                   struct command_result *result);
 };
 
 /* True for the entry behind the last argument. */

@@ -9,7 +9,6 @@
 #include "control/command/parse_line.h"
 #include "control/command/refer.h"
 #include "control/command/text_width.h"
-#include "control/takeover/predecessors.h"
 
 static void fail_ambiguous(const struct parsed_line *line, const struct command_fits *fits,
                            struct command_result *result)
@@ -229,13 +228,11 @@ static void run_parsed(struct command_session *session, struct parsed_line *pars
     str_free(&problem);
 }
 
-/* Without those of a file or of JSON: these are read by programs, too. */
 static void break_lines(const struct command_session *session, struct command_result *result)
 {
-    const struct command *ran = session->ran;
-    if (result->text.data[0] == '{' || (ran != NULL && ran->run == command_show_config))
-        return;
-    text_wrap(&result->text, session->columns, ran != NULL && ran->run == command_help);
+    enum command_lines lines = session->ran == NULL ? LINES_WRAP : session->ran->lines;
+    if (lines != LINES_KEEP && result->text.data[0] != '{')
+        text_wrap(&result->text, session->columns, lines == LINES_FLOW);
 }
 
 void command_run(struct command_session *session, const char *line, size_t len,
@@ -258,7 +255,8 @@ void command_run(struct command_session *session, const char *line, size_t len,
     server_hold(session->console->server);
     run_parsed(session, &parsed, result);
     server_release(session->console->server);
-    predecessors_follow(session, line, len, result);
+    if (session->ran != NULL)
+        session->console->commands->follow(session, line, len, result);
     break_lines(session, result);
     if (result->text.failed) {
         /* The answer is cut somewhere: better none than half of one. */

@@ -41,8 +41,8 @@ void predecessors_write(struct predecessors *predecessors, struct str *out);
 void predecessors_add(struct predecessors *predecessors, uint64_t pid, const char *path);
 void predecessors_clear(struct predecessors *predecessors); /* a successor has them now */
 
-/* The line was run here, by session->ran, with this result: has the predecessors run it, if that
- * is of use, and puts what they say into the result. Not within server_hold(). */
+/* The line was run here, by session->ran, with this result: has the predecessors run it, if its
+ * `follow` says so, and puts what they say into the result. Not within server_hold(). */
 void predecessors_follow(const struct command_session *session, const char *line, size_t len,
                          struct command_result *result);
 

@@ -13,41 +13,6 @@
 #define ONE_MIN_MS 50   /* one predecessor's answer is waited for so long at least */
 #define ONE_MAX_MS 3000 /* and at most: `reopen` may take 2 s there */
 
-/* What to do with a command. */
-enum follow {
-    FOLLOW_NOT,       /* it is about this process */
-    FOLLOW_SESSIONS,  /* a list of sessions: theirs, too */
-    FOLLOW_INFO,      /* who they are, and what they wait for */
-    FOLLOW_ROUTES,    /* how many sessions they have on each */
-    FOLLOW_OTHERWISE, /* one session: theirs, if it is not ours */
-    FOLLOW_ALL,       /* done by all */
-};
-
-static enum follow how_to_follow(const struct command *command)
-{
-    static const struct {
-        command_function *run;
-        enum follow follow;
-    } all[] = {
-        {command_show_sessions, FOLLOW_SESSIONS},
-        {command_show_info, FOLLOW_INFO},
-        {command_show_routes, FOLLOW_ROUTES},
-        {command_show_session, FOLLOW_OTHERWISE},
-        {command_kill, FOLLOW_OTHERWISE},
-        {command_kill_client, FOLLOW_ALL},
-        {command_kill_route, FOLLOW_ALL},
-        {command_kill_upstream, FOLLOW_ALL},
-        {command_kill_older, FOLLOW_ALL},
-        {command_ban, FOLLOW_ALL},
-        {command_unban, FOLLOW_ALL},
-        {command_reopen, FOLLOW_ALL},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i].run == command->run)
-            return all[i].follow;
-    return FOLLOW_NOT;
-}
-
 /* One answer of a predecessor that goes into a result. */
 struct part {
     const struct predecessor *of;
@@ -114,7 +79,7 @@ static void join_routes(json_t *root, const struct part *part)
     }
 }
 
-static void join_json(enum follow follow, json_t *root, const struct part *part)
+static void join_json(enum command_follow follow, json_t *root, const struct part *part)
 {
     switch (follow) {
     case FOLLOW_SESSIONS: join_sessions(root, part); break;
@@ -197,7 +162,7 @@ static void add_lines(const struct part *part, struct str *out)
 
 struct answer {
     const struct command_session *session;
-    enum follow follow;
+    enum command_follow follow;
     bool json; /* the operator wants it, and `root` is it */
     json_t *root;
     size_t parts; /* that were joined */
@@ -280,7 +245,7 @@ static void ask_one(struct answer *answer, const struct predecessor *one, const 
 }
 
 /* Their numbers are wanted, also where ours are shown as text. */
-static const char *line_for(enum follow follow, const char *line, size_t *len)
+static const char *line_for(enum command_follow follow, const char *line, size_t *len)
 {
     static const char info[] = "show info json", routes[] = "show routes json";
     if (follow == FOLLOW_INFO) {
@@ -294,7 +259,7 @@ static const char *line_for(enum follow follow, const char *line, size_t *len)
     return line;
 }
 
-static bool is_list(enum follow follow)
+static bool is_list(enum command_follow follow)
 {
     return follow == FOLLOW_SESSIONS || follow == FOLLOW_INFO || follow == FOLLOW_ROUTES;
 }
@@ -305,12 +270,12 @@ void predecessors_follow(const struct command_session *session, const char *line
     struct predecessor each[PREDECESSORS_MAX];
     struct answer answer = {.session = session, .result = result};
     struct predecessors *predecessors = session->console->predecessors;
-    if (session->ran == NULL || predecessors == NULL)
+    if (predecessors == NULL)
         return;
     size_t count = predecessors_copy(predecessors, each);
     if (count == 0)
         return;
-    answer.follow = how_to_follow(session->ran);
+    answer.follow = session->ran->follow;
     if (answer.follow == FOLLOW_NOT || (is_list(answer.follow) && result->failed) ||
         (answer.follow == FOLLOW_OTHERWISE && !result->failed))
         return;
