@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "control/takeover/predecessors.h"
+#include "control/takeover/takeover.h"
 
 #define JSON_HERE                                                                              \
     {                                                                                          \
@@ -465,4 +466,5 @@ const struct command_table commands = {
     .all = all,
     .count = sizeof all / sizeof all[0],
     .follow = predecessors_follow,
+    .serve_takeover = takeover_give,
 };

@@ -14,6 +14,9 @@
 #include "control/command/command.h"
 #include "control/command/parse_line.h"
 
+struct local_conn;
+struct wire_input;
+
 enum arg_kind {
     ARG_FLAG,     /* a keyword without a value */
     ARG_ROUTE,    /* the name of a route */
@@ -128,6 +131,10 @@ struct command_table {
      * `follow` says, with the same line, and adds what they say to the result. */
     void (*follow)(const struct command_session *session, const char *line, size_t len,
                    struct command_result *result);
+    /* Called for a line of the endpoint that begins a takeover (wire.h): answers it and what
+     * follows, to the end of the takeover; the connection is to be closed then. */
+    void (*serve_takeover)(struct local_conn *conn, struct wire_input *input,
+                           const struct console *console, const char *line);
 };
 
 /* True for the entry behind the last argument. */

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/command/command_table.h"
 #include "control/console/endpoint_private.h"
 #include "control/console/wire.h"
-#include "control/takeover/takeover.h"
 #include "os/local.h"
 #include "os/os.h"
 
@@ -89,7 +89,7 @@ static bool serve_line(struct client *client, struct local_conn *conn, struct wi
                        struct command_result *result)
 {
     struct endpoint *endpoint = client->endpoint;
-    bool takeover = takeover_is_request(line, len);
+    bool takeover = strncmp(line, WIRE_TAKEOVER, sizeof WIRE_TAKEOVER - 1) == 0;
     os_mutex_lock(&endpoint->lock);
     const char *refusal = endpoint_refusal(client, line, takeover);
     client->gives = takeover && refusal == NULL;
@@ -99,7 +99,7 @@ static bool serve_line(struct client *client, struct local_conn *conn, struct wi
         return false;
     }
     if (takeover) {
-        takeover_give(conn, input, session->console, line);
+        session->console->commands->serve_takeover(conn, input, session->console, line);
         return false;
     }
     if (is_caller(line, len, &session->caller))

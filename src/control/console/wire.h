@@ -28,6 +28,7 @@
 #include "os/local.h"
 
 #define WIRE_CALLER     "caller "
+#define WIRE_TAKEOVER   "takeover " /* PROTOCOL PID; what follows is in takeover.h */
 #define WIRE_LINE_MAX   PARSE_LINE_MAX
 #define WIRE_BODY_MAX   (UINT64_C(256) << 20) /* what a client takes from a relay */
 #define WIRE_TIMEOUT_MS 10000                 /* for the rest of something that has begun */

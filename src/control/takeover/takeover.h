@@ -45,10 +45,8 @@
 
 /* ---- the giving side ---- */
 
-/* True when the line begins a takeover. */
-bool takeover_is_request(const char *line, size_t len);
-
-/* Answers it and what follows, to the end of the takeover; the connection is to be closed then. */
+/* Answers `line`, which begins with WIRE_TAKEOVER, and what follows, to the end of the takeover;
+ * the connection is to be closed then. */
 void takeover_give(struct local_conn *conn, struct wire_input *input,
                    const struct console *console, const char *line);
 

@@ -18,13 +18,6 @@ struct gift {
     uint64_t pid; /* who asks */
 };
 
-static const char request[] = "takeover ";
-
-bool takeover_is_request(const char *line, size_t len)
-{
-    return len >= sizeof request - 1 && memcmp(line, request, sizeof request - 1) == 0;
-}
-
 /* Reads "A B", two numbers with one blank between. */
 static bool read_pair(const char *text, uint64_t *a, uint64_t *b)
 {
@@ -90,7 +83,7 @@ static bool begin(struct gift *gift, const char *line)
 {
     char why[128];
     uint64_t protocol;
-    if (!read_pair(line + sizeof request - 1, &protocol, &gift->pid)) {
+    if (!read_pair(line + sizeof WIRE_TAKEOVER - 1, &protocol, &gift->pid)) {
         refuse(gift, "a takeover begins with `takeover VERSION PID`");
         return false;
     }

@@ -48,7 +48,8 @@ static enum err get_offer(struct local_conn *conn, struct wire_input *input,
     struct str body;
     str_init(&body);
     enum wire_status status = WIRE_ERROR;
-    str_format(line, sizeof line, "takeover %d %" PRIu64, TAKEOVER_PROTOCOL, os_process_id());
+    str_format(line, sizeof line, WIRE_TAKEOVER "%d %" PRIu64, TAKEOVER_PROTOCOL,
+               os_process_id());
     enum err err = ask(conn, input, line, &status, &body);
     if (err == ERR_OK && status == WIRE_OK)
         err = takeover_read_offer(body.data, body.len, offer);
