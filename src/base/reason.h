@@ -51,7 +51,8 @@
     X(REASON_UPSTREAM_DOWN, "upstream_down", "relay", "kill",                                  \
       "the upstream's server went down, and on_down says kill")                                \
     X(REASON_LIMIT_HEADERS, "limit_headers", "relay", "limit",                                 \
-      "a quarter of the route's max_sessions waited for their PROXY header already")           \
+      "a quarter of the route's max_sessions waited for their PROXY header, and this one for " \
+      "longest")                                                                               \
     X(REASON_PROXY_UNTRUSTED, "proxy_untrusted", "relay", "refused",                           \
       "a PROXY header is required, and the peer is not on proxy_trust")                        \
     X(REASON_PROXY_INVALID, "proxy_invalid", "relay", "refused",                               \

@@ -44,6 +44,7 @@ enum err relay_route_open(struct relay_route **out, struct relay *relay,
     route->scope = SIZE_MAX;
     route->quota.limit = conf->max_sessions;
     route->headers.limit = hello_most(conf);
+    list_init(&route->awaiting);
     held_init(&route->held);
     size_t ports = count_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));

@@ -65,6 +65,9 @@ struct relay_route {
     struct drain drain;   /* while it is on, new clients are turned away */
     struct quota quota;   /* sessions, limited by the route's max_sessions */
     struct quota headers; /* of these, those that wait for their PROXY header; see hello.h */
+    struct os_mutex awaiting_lock; /* guards the next; a leaf, taken with a pair's lock held */
+    struct list awaiting; /* those pairs by in_held, the one that waits for longest first; each
+                             has a hold */
     struct guard_route guard;
     struct listener *
         *listeners;        /* owned, one for each port of each of conf->listens, in order */

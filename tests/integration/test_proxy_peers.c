@@ -361,6 +361,66 @@ static void nginx_takes_a_health_check_by_version_2(void **state)
 
 #define test(name) cmocka_unit_test_teardown(name, teardown)
 
+#define SLOW_MOST 10u /* a quarter of max_sessions */
+
+/* A client that a trusted proxy speaks for. */
+static struct session session_through_proxy(const struct addr *relay, sock_t listener,
+                                            const char *header)
+{
+    struct session session = {.client = connect_client(relay)};
+    size_t sent;
+    assert_int_equal(net_send(session.client, header, strlen(header), NET_PATIENCE_MS, &sent),
+                     ERR_OK);
+    assert_int_equal(sent, strlen(header));
+    assert_int_equal(net_accept(listener, NET_PATIENCE_MS, &session.upstream), ERR_OK);
+    return session;
+}
+
+static void connections_without_a_header_leave_room_for_clients_with_one(void **state)
+{
+    static const char header[] = "PROXY TCP4 192.0.2.7 192.0.2.1 4000 7000\r\n";
+    struct addr server;
+    sock_t listener = upstream_listen(ADDR_IPV4, &server), slow[SLOW_MOST + 5];
+    const struct relay_setup setup = {.upstreams = &server,
+                                      .upstream_count = 1,
+                                      .route_keys = "max_sessions = 40\n"
+                                                    "proxy_protocol_in = required\n"
+                                                    "proxy_trust = 127.0.0.1\n"
+                                                    "proxy_timeout = 1m\n"};
+    struct relay_run *relay = relay_start(state, &setup);
+    for (unsigned i = 0; i < SLOW_MOST; i++)
+        slow[i] = connect_client(&relay->addr);
+    assert_true(relay_wait_info(relay, "sessions_open", SLOW_MOST));
+    for (unsigned i = SLOW_MOST; i < SLOW_MOST + 5; i++)
+        slow[i] = connect_client(&relay->addr);
+    assert_true(relay_wait_stat(relay, "sessions_refused_by_reason_total.limit_headers", 5));
+    json_t *routes = relay_json(relay, "show routes");
+    const json_t *route = json_array_get(json_object_get(routes, "routes"), 0);
+    assert_int_equal(json_number_at(route, "headers_awaited", 0), SLOW_MOST);
+    assert_int_equal(json_number_at(route, "headers_awaited_max", 0), SLOW_MOST);
+    json_decref(routes);
+    expect_log(relay, " refused: a quarter of the route's max_sessions waited for their PROXY "
+                      "header, and this one for longest\n");
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct session session = session_through_proxy(&relay->addr, listener, header);
+        session_check(&session);
+        json_t *sessions = relay_json(relay, "show sessions sort newest");
+        const json_t *newest = json_array_get(json_object_get(sessions, "sessions"), 0);
+        assert_string_equal(json_text(newest, "client_addr"), "192.0.2.7:4000");
+        json_decref(sessions);
+        session_end(&session);
+    }
+    /* One whose header was not there yet when it was accepted took another's place. */
+    uint64_t refused = relay_stat(relay, "sessions_refused_by_reason_total.limit_headers");
+    assert_in_range(refused, 5, 5 + 3);
+    for (unsigned i = 0; i < SLOW_MOST + 5; i++)
+        net_close(slow[i]);
+    relay_wait_nothing_left(relay);
+    relay_end(relay);
+    net_close(listener);
+}
+
 int main(void)
 {
     os_init();
@@ -383,6 +443,7 @@ int main(void)
         test(what_follows_a_slow_header_reaches_the_upstream),
         test(who_sends_no_header_in_time_is_refused_or_is_the_client),
         test(who_sends_nothing_but_a_fin_is_a_client_where_a_header_is_optional),
+        test(connections_without_a_header_leave_room_for_clients_with_one),
         test(haproxy_takes_a_health_check_by_version_1),
         test(haproxy_takes_a_health_check_by_version_2),
         test(nginx_takes_a_health_check_by_version_1),

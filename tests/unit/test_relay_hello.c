@@ -341,12 +341,17 @@ static void connections_without_a_header_take_a_quarter_of_the_routes_places(voi
     assert_int_equal(route->headers.limit, 25); /* of 100 sessions */
     for (unsigned i = 0; i < 25; i++)
         slow[i] = fixture_accept(fix);
-    assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
+    sock_t late = fixture_accept(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(slow[0]),
+                     FAKE_SOCK_ABORTED); /* it has waited for longest */
     assert_int_equal(fixture_reasons(fix, REASON_LIMIT_HEADERS), 1);
     assert_int_equal(atomic_load(&route->quota.used), 25);
+    assert_int_equal(atomic_load(&route->headers.used), 25);
 
     /* A header that comes makes room for another one. */
-    fixture_arrive_bytes(fix, slow[3], headers[0].bytes, headers[0].len);
+    fixture_arrive_bytes(fix, late, headers[0].bytes, headers[0].len);
     fixture_connect(fix);
     assert_int_equal(atomic_load(&route->headers.used), 24);
     assert_int_equal(fake_sock(fixture_accept(fix))->state, FAKE_SOCK_IS_OPEN);
@@ -354,6 +359,36 @@ static void connections_without_a_header_take_a_quarter_of_the_routes_places(voi
     fixture_pass(fix, PROXY_TIMEOUT_MS + WHEEL_SLOT_MS);
     fixture_cancelled(fix);
     assert_int_equal(atomic_load(&route->headers.used), 0);
+    assert_int_equal(fixture_reasons(fix, REASON_LIMIT_HEADERS), 1);
+}
+
+static void a_header_that_comes_just_when_its_place_is_taken_counts(void **state)
+{
+    struct fixture *fix = *state;
+    expect_headers(fix, CONF_PROXY_IN_REQUIRED, true);
+    struct relay_route *route = fix->relay.routes[0];
+    sock_t first = fixture_accept(fix);
+    for (unsigned i = 0; i < 25; i++)
+        fixture_accept(fix);
+    fixture_arrive_bytes(fix, first, headers[0].bytes, headers[0].len);
+    fixture_connect(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    assert_int_equal(fake_sock(first)->state, FAKE_SOCK_IS_OPEN);
+    assert_int_equal(fixture_reasons(fix, REASON_LIMIT_HEADERS), 0);
+    assert_int_equal(atomic_load(&route->headers.used), 25);
+}
+
+static void who_may_come_without_a_header_loses_the_place_all_the_same(void **state)
+{
+    struct fixture *fix = *state;
+    expect_headers(fix, CONF_PROXY_IN_OPTIONAL, true);
+    sock_t first = fixture_accept(fix);
+    for (unsigned i = 0; i < 25; i++)
+        fixture_accept(fix);
+    fixture_pass(fix, WHEEL_SLOT_MS);
+    fixture_cancelled(fix);
+    assert_int_equal(fixture_closed(first), FAKE_SOCK_ABORTED);
+    assert_int_equal(fixture_reasons(fix, REASON_LIMIT_HEADERS), 1);
 }
 
 static void one_whose_header_came_with_it_passes_however_many_wait(void **state)
@@ -396,6 +431,8 @@ int main(void)
         test(a_header_that_ends_too_early_is_logged_as_such),
         test(a_client_that_resets_before_its_header_was_not_refused),
         test(connections_without_a_header_take_a_quarter_of_the_routes_places),
+        test(a_header_that_comes_just_when_its_place_is_taken_counts),
+        test(who_may_come_without_a_header_loses_the_place_all_the_same),
         test(one_whose_header_came_with_it_passes_however_many_wait),
         test(a_session_that_is_killed_while_its_header_is_slow_counts_no_more),
         test(source_hash_takes_the_client_that_the_header_tells),

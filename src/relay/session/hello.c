@@ -17,6 +17,7 @@
 struct hello {
     struct addr via; /* the peer, when it spoke for another one */
     bool late;       /* the header was not whole in time; the READ was cancelled */
+    bool displaced;  /* since another one has got its place */
     struct proxyproto_parser parser;
 };
 
@@ -71,17 +72,48 @@ uint32_t hello_most(const struct conf_route *conf)
     return conf->max_sessions >= 8 ? conf->max_sessions / 4 : 2;
 }
 
-/* It waits no more, whatever has come. */
-static void stop_waiting(struct pair *pair)
+/* Takes a place among those that wait; where there is none, that of the one that has waited for
+ * longest. That one may be in the hands of another worker, so its timer sees to its end. */
+static void begin_waiting(struct pair *pair)
 {
-    if (pair->awaits_header)
-        quota_give(&pair->route->headers);
+    struct relay_route *route = pair->route;
+    struct pair *oldest = NULL;
+    os_mutex_lock(&route->awaiting_lock);
+    if (!quota_take(&route->headers)) {
+        oldest = list_owner(route->awaiting.next, struct pair, in_held);
+        list_remove(&oldest->in_held);
+        atomic_store(&oldest->displaced, true);
+        timers_arm(&pair->relay->timers, &oldest->timer, 0);
+    }
+    pair_hold(pair);
+    list_push(&route->awaiting, &pair->in_held);
+    pair->awaits_header = true;
+    os_mutex_unlock(&route->awaiting_lock);
+    if (oldest != NULL)
+        pair_unhold(oldest);
+}
+
+void hello_stop_waiting(struct pair *pair)
+{
+    struct relay_route *route = pair->route;
+    if (!pair->awaits_header)
+        return;
     pair->awaits_header = false;
+    os_mutex_lock(&route->awaiting_lock);
+    bool was = !list_empty(&pair->in_held);
+    if (was) {
+        list_remove(&pair->in_held);
+        quota_give(&route->headers);
+    }
+    atomic_store(&pair->displaced, false);
+    os_mutex_unlock(&route->awaiting_lock);
+    if (was)
+        pair_unhold(
+            pair); /* not the last: the caller has the pair's lock, and a hold with it */
 }
 
 void hello_end(struct pair *pair)
 {
-    stop_waiting(pair);
     free(pair->hello);
     pair->hello = NULL;
 }
@@ -109,7 +141,7 @@ static struct hello_step keep(struct pair *pair, struct worker *worker,
                               const unsigned char *before, size_t before_len,
                               const unsigned char *bytes, size_t len)
 {
-    stop_waiting(pair);
+    hello_stop_waiting(pair);
     if (before_len + len > 0 &&
         !flow_keep_early(&pair->up, worker, before, before_len, bytes, len))
         return refused(REASON_NO_MEMORY);
@@ -204,12 +236,14 @@ struct hello_step hello_begin(struct pair *pair, struct worker *worker)
     if (pair->hello == NULL)
         return refused(REASON_NO_MEMORY);
     pair->connect_due_ms = worker->now_ms + conf->proxy_timeout_ms;
-    pair->awaits_header = quota_take(&pair->route->headers);
-    if (pair->awaits_header)
-        return wait_for_bytes(pair, worker);
-    /* Too many wait already. One whose header is there has no need to. */
-    struct hello_step step = receive(pair, worker);
-    return step.state == HELLO_WAITS ? refused(REASON_LIMIT_HEADERS) : step;
+    /* Where many wait already, one whose header is there has no need to. */
+    if (atomic_load(&pair->route->headers.used) >= pair->route->headers.limit) {
+        struct hello_step step = receive(pair, worker);
+        if (step.state != HELLO_WAITS)
+            return step;
+    }
+    begin_waiting(pair);
+    return wait_for_bytes(pair, worker);
 }
 
 struct hello_step hello_on_done(struct pair *pair, struct worker *worker)
@@ -224,11 +258,14 @@ struct hello_step hello_on_done(struct pair *pair, struct worker *worker)
 
 struct hello_step hello_late(struct pair *pair, struct worker *worker)
 {
+    if (atomic_exchange(&pair->displaced, false))
+        pair->hello->displaced = true;
     /* The READ comes out first: only then may the session go on. */
     if (flow_reads(&pair->up)) {
         pair->hello->late = true;
         port_cancel(worker->relay->port, pair->client.sock);
         return waits;
     }
-    return at_end(pair, worker, REASON_PROXY_TIMEOUT);
+    return pair->hello->displaced ? refused(REASON_LIMIT_HEADERS)
+                                  : at_end(pair, worker, REASON_PROXY_TIMEOUT);
 }

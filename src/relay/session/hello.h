@@ -8,7 +8,8 @@
  *
  * A connection whose header is slow counts as a session for up to proxy_timeout. So that these do
  * not take the places of all others, no more than a quarter of the route's max_sessions may wait
- * for their header at a time; one whose header has come with it passes all the same.
+ * for their header at a time. For one more the one that has waited for longest is refused, so that
+ * clients whose header comes at once pass, however many send none.
  *
  * Threads: workers, with the pair's lock held.
  */
@@ -44,7 +45,7 @@ struct hello_step hello_begin(struct pair *pair, struct worker *worker);
 /* The READ came out. */
 struct hello_step hello_on_done(struct pair *pair, struct worker *worker);
 
-/* proxy_timeout is over. */
+/* proxy_timeout is over, or another one has got its place. */
 struct hello_step hello_late(struct pair *pair, struct worker *worker);
 
 /* A client that was refused, remembered under the pair's lock and logged after it. */
@@ -69,7 +70,11 @@ struct addr hello_destination(const struct pair *pair);
 /* How many sessions of the route may wait for their header at a time. */
 uint32_t hello_most(const struct conf_route *conf);
 
-/* Gives back what the hello holds. Any number of times. */
+/* Its header is awaited no more, whatever has come: its place is another one's. Any number of
+ * times; before the pair is buried. */
+void hello_stop_waiting(struct pair *pair);
+
+/* Frees what the hello holds. Any number of times. */
 void hello_end(struct pair *pair);
 
 #endif

@@ -31,6 +31,7 @@ void pair_begin_closing(struct pair *pair, struct worker *worker)
     pair->closing = true;
     if (pair->phase == PHASE_HELD)
         held_remove(&pair->route->held, pair);
+    hello_stop_waiting(pair);
     flow_kill(&pair->up, worker);
     flow_kill(&pair->down, worker);
     if (pair->in_flight > 0) {

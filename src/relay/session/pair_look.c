@@ -109,7 +109,7 @@ static void look_at_connecting(struct pair *pair, struct worker *worker)
 
 static void look_at_hello(struct pair *pair, struct worker *worker)
 {
-    if (worker->now_ms < pair->connect_due_ms) {
+    if (worker->now_ms < pair->connect_due_ms && !atomic_load(&pair->displaced)) {
         pair_arm_hello(pair, worker);
         return;
     }
