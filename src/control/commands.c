@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "control/act/act.h"
+#include "control/show/show.h"
 #include "control/takeover/predecessors.h"
 #include "control/takeover/takeover.h"
 

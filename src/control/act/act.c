@@ -3,8 +3,8 @@
 
 #include "base/log.h"
 #include "config/conf.h"
+#include "control/act/act.h"
 #include "control/act/reload.h"
-#include "control/command/command_table.h"
 
 void command_set_log_level(struct command_session *session, const struct command_args *args,
                            struct command_result *result)

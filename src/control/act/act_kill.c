@@ -4,7 +4,7 @@
 #include "base/addr_net.h"
 #include "base/log.h"
 #include "config/conf.h"
-#include "control/command/command_table.h"
+#include "control/act/act.h"
 
 void command_kill(struct command_session *session, const struct command_args *args,
                   struct command_result *result)

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "config/conf.h"
-#include "control/command/command_table.h"
+#include "control/act/act.h"
 #include "control/show/drain_text.h"
 
 /* Calls for the route that is meant, or for all. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "config/conf.h"
-#include "control/command/command_table.h"
+#include "control/act/act.h"
 #include "control/show/drain_text.h"
 #include "control/show/upstream_text.h"
 #include "os/os.h"

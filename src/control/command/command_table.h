@@ -187,52 +187,9 @@ void command_fail_unknown(const char *const words[], size_t index,
 void command_fail_incomplete(const struct command_fits *fits, size_t count,
                              struct command_result *result);
 
-/* The routes, for server_free_routes(). False: `result` says why not. */
-bool command_get_routes(const struct command_session *session,
-                        struct server_route_info **routes, size_t *count,
-                        struct command_result *result);
-
-/* Refuses a network that was hardly meant, unless `force` was given: one that is very wide, or that
- * has the operator's own address. `words` are those of the command. */
-bool command_allows_net(struct command_session *session, const char *words,
-                        const struct command_args *args, struct command_result *result);
-
 /* Who acts, for the log and for what is shown: "console", or "prompt" for the relay's own. */
 const char *command_by(const struct command_session *session);
 
-/* The functions behind the table. */
 command_function command_help;
-command_function command_show_info;
-command_function command_show_routes;
-command_function command_show_upstreams;
-command_function command_show_sessions;
-command_function command_show_session;
-command_function command_show_stats;
-command_function command_show_config;
-command_function command_show_bans;
-command_function command_show_clients;
-command_function command_ban;
-command_function command_unban;
-command_function command_kill;
-command_function command_kill_client;
-command_function command_kill_route;
-command_function command_kill_upstream;
-command_function command_kill_older;
-command_function command_pause;
-command_function command_resume;
-command_function command_drain_route;
-command_function command_enable_upstream;
-command_function command_disable_upstream;
-command_function command_drain_upstream;
-command_function command_set_weight;
-command_function command_set_max_sessions;
-command_function command_resolve;
-command_function command_set_log_level;
-command_function command_set_columns;
-command_function command_reload;
-command_function command_reload_plan;
-command_function command_reopen;
-command_function command_shutdown;
-command_function command_quit;
 
 #endif

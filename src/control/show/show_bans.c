@@ -2,9 +2,9 @@
 #include <inttypes.h>
 
 #include "base/log.h"
-#include "control/command/command_table.h"
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
+#include "control/show/show.h"
 #include "os/os.h"
 
 /* "2026-11-23 17:04:05", UTC as in the log. */

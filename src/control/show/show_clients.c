@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
+#include "control/show/show.h"
 
 static int down_order(uint64_t a, uint64_t b)
 {

@@ -3,11 +3,11 @@
 
 #include "base/log.h"
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
 #include "control/command/units.h"
 #include "control/show/config_json.h"
+#include "control/show/show.h"
 #include "os/os.h"
 #include "port/op.h"
 #include "port/port.h"

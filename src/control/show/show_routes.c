@@ -4,11 +4,11 @@
 
 #include "base/addr.h"
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
 #include "control/command/units.h"
 #include "control/show/drain_text.h"
+#include "control/show/show.h"
 #include "control/show/totals.h"
 
 bool command_get_routes(const struct command_session *session,

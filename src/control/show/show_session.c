@@ -3,11 +3,11 @@
 
 #include "base/addr.h"
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
 #include "control/command/units.h"
 #include "control/show/session_json.h"
+#include "control/show/show.h"
 
 /* What the two phases wait for in which nothing moves. */
 static const char *phase_hint(enum phase phase)

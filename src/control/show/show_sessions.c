@@ -5,10 +5,10 @@
 
 #include "base/addr.h"
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
 #include "control/show/session_json.h"
+#include "control/show/show.h"
 
 /* ---- sorting ---- */
 

@@ -1,7 +1,7 @@
 /* `show stats`: in all and by route. */
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/json_build.h"
+#include "control/show/show.h"
 #include "control/show/totals.h"
 
 static void stats_as_text(const struct server_totals *all,

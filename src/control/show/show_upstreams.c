@@ -4,10 +4,10 @@
 
 #include "base/addr.h"
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
 #include "control/command/units.h"
+#include "control/show/show.h"
 #include "control/show/upstream_json.h"
 #include "control/show/upstream_text.h"
 #include "os/os.h"
