@@ -34,6 +34,8 @@
 #define BIND_PATIENCE_MS 10000 /* for an address that is in use, at the start */
 
 static struct {
+    struct os_mutex reload_lock; /* of the console; never taken within `lock` */
+
     struct os_mutex lock; /* guards all below */
     struct os_cond changed;
     struct server *server; /* NULL before it runs and after it has stopped */
@@ -47,7 +49,6 @@ static struct {
     struct os_thread *hangup_thread; /* does them, or has; NULL: there was none */
     bool hanging_up;                 /* it has not come to its end */
     bool ended;                      /* nothing is left to be waited for */
-    const char *config_path;         /* absolute; "": there is no file */
     const struct console *console;   /* while it runs */
     char console_name[CONF_HOST_MAX];
     struct endpoint *private_endpoint; /* of one that was taken over; NULL: none */
@@ -200,24 +201,23 @@ static enum err reopen(void *ctx)
 }
 
 /* Before the relay runs there is nothing to reload. */
-static struct server *begin_reload(void)
+static bool begin_reload(void)
 {
     os_mutex_lock(&relay.lock);
-    struct server *server = relay.server;
-    relay.reloading = server != NULL;
+    relay.reloading = relay.server != NULL;
+    bool runs = relay.reloading;
     os_mutex_unlock(&relay.lock);
-    return server;
+    return runs;
 }
 
 static void reload_by_signal(void)
 {
-    struct server *server = begin_reload();
-    if (server == NULL)
+    if (!begin_reload())
         return;
-    if (relay.config_path[0] != '\0') {
+    if (relay.console->config_path[0] != '\0') {
         struct str said; /* the log has it, too */
         str_init(&said);
-        reload_now(server, relay.config_path, false, &said);
+        reload_now(relay.console, false, &said);
         str_free(&said);
     }
     os_mutex_lock(&relay.lock);
@@ -606,10 +606,10 @@ static void run_server(struct server *server, struct door *door, const char *gre
         .shutdown = on_shutdown,
         .reopen = reopen,
         .hand_over = on_hand_over,
+        .reload_lock = &relay.reload_lock,
         .predecessors = predecessors,
     };
 
-    relay.config_path = config_path;
     relay.console = &console;
     str_format(relay.console_name, sizeof relay.console_name, "%s", conf->console_name);
     publish(server);

@@ -9,6 +9,7 @@
 
 #include "control/commands.h"
 #include "os/listening.h"
+#include "os/os.h"
 
 static const char config[] = "[relay]\n"
                              "workers = 2\n"
@@ -585,6 +586,7 @@ static enum err on_reopen(void *ctx)
 
 struct console fake_server_console(struct server *server)
 {
+    static struct os_mutex reload_lock;
     return (struct console){
         .commands = &commands,
         .server = server,
@@ -595,5 +597,6 @@ struct console fake_server_console(struct server *server)
         .ctx = server,
         .shutdown = on_shutdown,
         .reopen = on_reopen,
+        .reload_lock = &reload_lock,
     };
 }

@@ -178,10 +178,10 @@ static void a_port_that_cannot_be_had_is_told(void **state)
     struct str said;
     str_init(&said);
     server->reload_fails = ERR_IN_USE;
-    assert_false(reload_plan(server, path, false, &said)); /* foresees it */
+    assert_false(reload_plan(&console, false, &said)); /* foresees it */
     assert_non_null(strstr(said.data, "route 'lobby': listen *:7777: "));
     str_free(&said);
-    assert_false(reload_now(server, path, false, &said));
+    assert_false(reload_now(&console, false, &said));
     assert_string_equal(said.data,
                         "route 'lobby': listen *:7777: the address or name is already in use\n"
                         "nothing was changed\n");

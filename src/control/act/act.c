@@ -48,8 +48,7 @@ void command_reopen(struct command_session *session, const struct command_args *
 
 /* A reload waits until nobody looks at the configuration, and the command does. */
 static void reload_with(struct command_session *session, const struct command_args *args,
-                        bool (*run)(struct server *server, const char *path, bool json,
-                                    struct str *out),
+                        bool (*run)(const struct console *console, bool json, struct str *out),
                         struct command_result *result)
 {
     const struct console *console = session->console;
@@ -58,7 +57,7 @@ static void reload_with(struct command_session *session, const struct command_ar
         return;
     }
     server_release(console->server);
-    result->failed = !run(console->server, console->config_path, args->json, &result->text);
+    result->failed = !run(console, args->json, &result->text);
     server_hold(console->server);
 }
 

@@ -10,12 +10,9 @@
 #include "os/os.h"
 #include "os/sock.h"
 
-static struct os_mutex one_at_a_time;
-
 /* What is known of a reload, planned or done. */
 struct attempt {
-    struct server *server;
-    const char *path;
+    const struct console *console;
     struct conf *conf;   /* owned until the server has it; NULL: the file has mistakes */
     struct str messages; /* mistakes and warnings, a line each */
     struct diff diff;
@@ -33,20 +30,22 @@ static void free_attempt(struct attempt *attempt)
 /* Compares with what is in effect, and counts. */
 static enum err compare(struct attempt *attempt)
 {
-    server_hold(attempt->server);
-    enum err err = diff_make(&attempt->diff, server_conf(attempt->server), attempt->conf);
+    struct server *server = attempt->console->server;
+    server_hold(server);
+    enum err err = diff_make(&attempt->diff, server_conf(server), attempt->conf);
     if (err == ERR_OK)
-        err = reload_counts_make(&attempt->counts, attempt->server, &attempt->diff);
-    server_release(attempt->server);
+        err = reload_counts_make(&attempt->counts, server, &attempt->diff);
+    server_release(server);
     if (err != ERR_OK)
         str_addf(&attempt->messages, "the configurations can't be compared: %s\n",
                  err_text(err));
     return err;
 }
 
-static bool load(struct attempt *attempt, struct server *server, const char *path)
+static bool load(struct attempt *attempt, const struct console *console)
 {
-    *attempt = (struct attempt){.server = server, .path = path};
+    const char *path = console->config_path;
+    *attempt = (struct attempt){.console = console};
     str_init(&attempt->messages);
     if (!file_is_plain(path)) { /* reading it could wait for ever */
         str_addf(&attempt->messages, "%s: this is a pipe or a device; a reload needs a file\n",
@@ -63,24 +62,24 @@ static void write_attempt(const struct attempt *attempt, enum reload_tense tense
                           struct str *out)
 {
     if (json)
-        reload_as_json(&attempt->diff, attempt->counts, attempt->path, tense,
+        reload_as_json(&attempt->diff, attempt->counts, attempt->console->config_path, tense,
                        attempt->messages.data, out);
     else
-        reload_as_text(&attempt->diff, attempt->counts, attempt->path, tense,
+        reload_as_text(&attempt->diff, attempt->counts, attempt->console->config_path, tense,
                        attempt->messages.data, out);
 }
 
 /* ---- plan ---- */
 
-bool reload_plan(struct server *server, const char *path, bool json, struct str *out)
+bool reload_plan(const struct console *console, bool json, struct str *out)
 {
     struct attempt attempt;
-    os_mutex_lock(&one_at_a_time);
-    bool good = load(&attempt, server, path) &&
-                server_try_listens(server, attempt.conf, &attempt.messages) == ERR_OK;
+    os_mutex_lock(console->reload_lock);
+    bool good = load(&attempt, console) &&
+                server_try_listens(console->server, attempt.conf, &attempt.messages) == ERR_OK;
     write_attempt(&attempt, good ? RELOAD_WOULD : RELOAD_CANNOT, json, out);
     free_attempt(&attempt);
-    os_mutex_unlock(&one_at_a_time);
+    os_mutex_unlock(console->reload_lock);
     return good;
 }
 
@@ -112,9 +111,11 @@ static bool carry_out(struct attempt *attempt, bool json, struct str *out)
     struct str logged;
     str_init(&logged);
     write_attempt(attempt, RELOAD_DID, json, &done);
-    reload_as_text(&attempt->diff, attempt->counts, attempt->path, RELOAD_DID, "", &logged);
+    reload_as_text(&attempt->diff, attempt->counts, attempt->console->config_path, RELOAD_DID,
+                   "", &logged);
     size_t told = attempt->messages.len;
-    bool good = server_reload(attempt->server, attempt->conf, &attempt->messages) == ERR_OK;
+    bool good =
+        server_reload(attempt->console->server, attempt->conf, &attempt->messages) == ERR_OK;
     if (good) {
         attempt->conf = NULL;
         if (json)
@@ -130,17 +131,17 @@ static bool carry_out(struct attempt *attempt, bool json, struct str *out)
     return good;
 }
 
-bool reload_now(struct server *server, const char *path, bool json, struct str *out)
+bool reload_now(const struct console *console, bool json, struct str *out)
 {
     struct attempt attempt;
-    os_mutex_lock(&one_at_a_time);
-    bool good = load(&attempt, server, path) && carry_out(&attempt, json, out);
+    os_mutex_lock(console->reload_lock);
+    bool good = load(&attempt, console) && carry_out(&attempt, json, out);
     if (!good) {
         diff_free(&attempt.diff); /* nothing of it has happened */
         write_attempt(&attempt, RELOAD_CANNOT, json, out);
         log_failure(&attempt);
     }
     free_attempt(&attempt);
-    os_mutex_unlock(&one_at_a_time);
+    os_mutex_unlock(console->reload_lock);
     return good;
 }

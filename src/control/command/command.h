@@ -25,6 +25,7 @@
 
 struct command;
 struct command_table;
+struct os_mutex;
 struct predecessors;
 
 /* How the relay is taken over. Until the last step it accepts clients as before. */
@@ -50,6 +51,7 @@ struct console {
     /* Process `pid`, which has copies of the listening sockets, takes over; NULL: cannot be. DONE
      * adds to `list` this relay's predecessors and itself, see predecessors_write(). */
     enum err (*hand_over)(void *ctx, enum hand_over step, uint64_t pid, struct str *list);
+    struct os_mutex *reload_lock;      /* not owned; held while one reloads */
     struct predecessors *predecessors; /* not owned; NULL: none are asked */
 };
 
