@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "config/value/words.h"
+#include "control/command/arguments.h"
 #include "control/command/command.h"
 #include "control/commands.h"
 #include "fake_server.h"

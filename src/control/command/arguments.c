@@ -1,10 +1,10 @@
-/* The words behind a command's own words become values. */
+#include "control/command/arguments.h"
+
 #include <stdint.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "config/conf.h"
-#include "control/command/command_table.h"
 #include "control/command/match.h"
 #include "control/command/read_word.h"
 #include "control/command/refer.h"
@@ -345,15 +345,19 @@ static bool check_required(const struct command *command, const struct conf *con
     return true;
 }
 
+static const struct command_args none_given = {
+    .route = SIZE_MAX,
+    .upstream = SIZE_MAX,
+    .limit = COMMAND_ROWS_DEFAULT,
+    .sort = SORT_RATE,
+    .reason = "",
+};
+
 bool command_read_args(const struct command *command, const struct conf *conf,
                        const char *const words[], size_t count, struct command_args *args,
                        struct str *why)
 {
-    *args = (struct command_args){.route = SIZE_MAX,
-                                  .upstream = SIZE_MAX,
-                                  .limit = COMMAND_ROWS_DEFAULT,
-                                  .sort = SORT_RATE,
-                                  .reason = ""};
+    *args = none_given;
     bool given[COMMAND_ARGS_MAX] = {false};
     for (size_t at = 0; at < count; at++) {
         size_t index = find_arg(command, words[at], given);

@@ -1,6 +1,9 @@
-/* command_table.h - the table of commands, for the files of control/ that read it.
+/* command_table.h - what a command is, and the table of all of them.
  *
- * Threads: any; the table is constant.
+ * A command is its words, its arguments, its help and the function that runs it. The table itself
+ * is made in control/commands.c, above all rooms that it names, and is passed down.
+ *
+ * Threads: any; a table is constant.
  */
 #ifndef PAIRPORT_CONTROL_COMMAND_COMMAND_TABLE_H
 #define PAIRPORT_CONTROL_COMMAND_COMMAND_TABLE_H
@@ -62,10 +65,6 @@ enum session_sort {
     SORT_COUNT
 };
 extern const char *const session_sort_words[SORT_COUNT + 1]; /* NULL at the end */
-
-/* The words of all log levels with NULL at the end. */
-#define COMMAND_LEVELS (LOG_DEBUG + 1)
-void command_level_words(const char *words[COMMAND_LEVELS + 1]);
 
 /* The arguments of a command that runs, with the defaults of those not given. */
 struct command_args {
@@ -137,55 +136,8 @@ struct command_table {
                            const struct console *console, const char *line);
 };
 
-/* True for the entry behind the last argument. */
-bool command_arg_is_end(const struct command_arg *arg);
-
-/* Adds "show sessions [route NAME] [sort KEY] [limit N] [json]". */
-void command_add_usage(const struct command *command, struct str *out);
-
-/* Adds the shortest way to call it, without optional arguments: "show session ID". */
-void command_add_call(const struct command *command, struct str *out);
-
-/* How well the first words of a line fit a command. */
-enum command_fit {
-    FIT_NONE,    /* another command */
-    FIT_PARTIAL, /* the line has too few words yet, those there are fit */
-    FIT_FULL     /* all words of the command are there */
-};
-
-struct command_fits {
-    const struct command *commands; /* those of the table */
-    size_t count;
-    enum command_fit each[COMMAND_LIMIT]; /* one a command */
-};
-
-/* Marks in `fits` which commands of the table the words fit. A word written in full beats
- * shortened ones, so that "show session" is not also a short "show sessions". Returns how many
- * words fit some command (== count, or the index of the first that fits none). */
-size_t command_find(const struct command_table *table, const char *const words[], size_t count,
-                    struct command_fits *fits);
-
-size_t command_word_count(const struct command *command);
-/* Copies word `index` of the command. */
-#define COMMAND_WORD_MAX 24
-void command_word(const struct command *command, size_t index, char word[COMMAND_WORD_MAX]);
-
-/* Reads the words behind the command's own. False: an error was added to `why` (no newline). */
-bool command_read_args(const struct command *command, const struct conf *conf,
-                       const char *const words[], size_t count, struct command_args *args,
-                       struct str *why);
-
 /* Ends `result` as failed with a formatted text; a newline is added. */
 void command_fail(struct command_result *result, const char *format, ...) STR_PRINTF(2, 3);
-
-/* The same for a line whose word `index` fits no command (see command_find()): names the word
- * and what would be right. */
-void command_fail_unknown(const char *const words[], size_t index,
-                          const struct command_fits *fits, struct command_result *result);
-
-/* The same for a line whose `count` words begin commands only. */
-void command_fail_incomplete(const struct command_fits *fits, size_t count,
-                             struct command_result *result);
 
 /* Who acts, for the log and for what is shown: "console", or "prompt" for the relay's own. */
 const char *command_by(const struct command_session *session);

@@ -1,8 +1,9 @@
 /* Tab completion, made from the table of commands. */
 #include <string.h>
 
+#include "control/command/arguments.h"
 #include "control/command/command.h"
-#include "control/command/command_table.h"
+#include "control/command/find.h"
 #include "control/command/match.h"
 #include "control/command/parse_line.h"
 

@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "control/command/alias.h"
+#include "control/command/arguments.h"
 #include "control/command/command.h"
-#include "control/command/command_table.h"
+#include "control/command/find.h"
 #include "control/command/match.h"
 #include "control/command/parse_line.h"
 #include "control/command/refer.h"

@@ -1,8 +1,8 @@
-/* Which commands the words of a line fit. */
+#include "control/command/find.h"
+
 #include <string.h>
 
 #include "control/command/alias.h"
-#include "control/command/command_table.h"
 #include "control/command/match.h"
 
 size_t command_word_count(const struct command *command)

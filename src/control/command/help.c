@@ -1,5 +1,6 @@
 /* `help`, made from the table of commands. */
-#include "control/command/command_table.h"
+#include "control/command/arguments.h"
+#include "control/command/find.h"
 #include "control/command/grid.h"
 
 /* Those that fit, at least in part. */
