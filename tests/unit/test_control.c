@@ -586,6 +586,56 @@ static void reading_that_fails_says_so(void **state)
         "the statistics could not be read: out of memory or of the system's buffers\n");
 }
 
+/* ---- another table ---- */
+
+static void answer_who(struct command_session *from, const struct command_args *args,
+                       struct command_result *out)
+{
+    (void)args;
+    str_addf(&out->text, "%s\n", command_by(from));
+}
+
+static size_t followed;
+
+static void count_follow(const struct command_session *from, const char *line, size_t len,
+                         struct command_result *out)
+{
+    assert_non_null(from->ran);
+    assert_int_equal(strlen(line), len);
+    assert_true(out->text.len > 0);
+    followed++;
+}
+
+static void a_console_knows_the_commands_of_its_table_and_no_others(void **state)
+{
+    static const struct command two[] = {
+        {.words = "probe", .help = "says who asks", .details = "-\n", .run = answer_who},
+        {.words = "help",
+         .args = {{NULL, ARG_TOPIC, false}},
+         .help = "lists both",
+         .details = "-\n",
+         .run = command_help}};
+    static const struct command_table table = {.all = two, .count = 2, .follow = count_follow};
+    static const struct names none;
+    struct completion completion;
+    (void)state;
+    console.commands = &table;
+    followed = 0;
+    assert_answers("pro", "console\n");
+    run("help");
+    assert_non_null(strstr(result.text.data, "says who asks\n"));
+    assert_null(strstr(result.text.data, "lists the commands"));
+    assert_int_equal(followed, 2);
+    assert_fails("show info", "unknown command 'show'; `help` lists the commands\n");
+    assert_int_equal(followed, 2); /* nothing was run */
+    assert_true(command_is_first_word(&table, "probe"));
+    assert_false(command_is_first_word(&table, "show"));
+    completion_init(&completion);
+    command_complete(&table, "", 0, &none, &completion);
+    assert_string_equal(completion.candidates.data, "probe\nhelp\n");
+    completion_free(&completion);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -616,6 +666,7 @@ int main(void)
         TEST(words_of_other_programs_lead_to_the_right_command),
         TEST(quit_leaves_a_console_but_not_the_relays_own_prompt),
         TEST(reading_that_fails_says_so),
+        TEST(a_console_knows_the_commands_of_its_table_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
