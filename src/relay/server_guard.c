@@ -48,10 +48,15 @@ static void log_ban(const struct ban *ban, uint64_t for_ms)
                ban->reason[0] == '\0' ? "" : ": ", ban->reason);
 }
 
+static bool is_not_exempt(const struct relay_route *route, const struct addr *client)
+{
+    return !guard_is_exempt(route->conf, client);
+}
+
 static void end_sessions(struct relay *relay, const struct addr_net *net,
                          struct server_ban_result *out)
 {
-    const struct session_filter filter = {.net = net, .not_exempt = true};
+    const struct session_filter filter = {.net = net, .wanted = is_not_exempt};
     out->end_err = sessions_end(relay, &filter, REASON_BAN, &out->ended);
 }
 

@@ -338,7 +338,7 @@ static void a_ban_of_an_ipv6_client_is_of_all_its_addresses(void **state)
 static void only_sessions_of_those_that_ban_after_has_banned_end(void **state)
 {
     struct fixture *fix = *state;
-    const struct session_filter banned = {.banned = true};
+    const struct session_filter banned = {.wanted = guard_has_banned};
     size_t ended;
     ban(fix, "10.0.0.9", 60000); /* by nobody in particular */
     exempt(fix, "10.0.0.9");

@@ -3,8 +3,84 @@
 #include <stdlib.h>
 
 #include "os/os.h"
+#include "relay/core/elapsed.h"
 #include "relay/relay.h"
 #include "relay/session/pair.h"
+
+/* ---- one of them ---- */
+
+void pair_note_reason(struct pair *pair, enum reason reason)
+{
+    if (pair->reason != REASON_NONE && pair->reason != REASON_CLIENT_FIN &&
+        pair->reason != REASON_UPSTREAM_FIN)
+        return;
+    if (pair->reason != REASON_NONE &&
+        (reason == REASON_CLIENT_FIN || reason == REASON_UPSTREAM_FIN))
+        return;
+    pair->reason = reason;
+    pair->reason_phase = pair->phase;
+}
+
+/* With the lock held. */
+static bool ask_for_end(struct pair *pair, enum reason reason)
+{
+    if (pair->closing || pair->end_wanted)
+        return false;
+    pair_note_reason(pair, reason);
+    pair->end_wanted = true;
+    timers_arm(&pair->relay->timers, &pair->timer, 0);
+    return true;
+}
+
+bool pair_end(struct pair *pair, enum reason reason)
+{
+    os_mutex_lock(&pair->lock);
+    bool asked = ask_for_end(pair, reason);
+    os_mutex_unlock(&pair->lock);
+    return asked;
+}
+
+static bool is_at(const struct pair *pair, const struct session_filter *filter)
+{
+    if (!pair->has_place || pair->upstream_index != filter->upstream)
+        return false;
+    return !filter->at_server ||
+           (pair->phase >= PHASE_DATA && pair->server_index == filter->server);
+}
+
+/* With the lock held. */
+static bool matches(const struct pair *pair, const struct session_filter *filter,
+                    uint64_t now_ms)
+{
+    if (pair->released || (filter->route != NULL && pair->route != filter->route))
+        return false;
+    if (filter->at_upstream && !is_at(pair, filter))
+        return false;
+    if (filter->net != NULL && !addr_net_has(filter->net, &pair->client.peer))
+        return false;
+    if (filter->wanted != NULL && !filter->wanted(pair->route, &pair->client.peer))
+        return false;
+    return elapsed_ms(now_ms, pair->started_ms) >= filter->older_ms;
+}
+
+bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_t now_ms,
+                 enum reason reason)
+{
+    os_mutex_lock(&pair->lock);
+    bool asked = matches(pair, filter, now_ms) && ask_for_end(pair, reason);
+    os_mutex_unlock(&pair->lock);
+    return asked;
+}
+
+bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms)
+{
+    os_mutex_lock(&pair->lock);
+    bool is_one = !pair->closing && !pair->end_wanted && matches(pair, filter, now_ms);
+    os_mutex_unlock(&pair->lock);
+    return is_one;
+}
+
+/* ---- all of them ---- */
 
 /* Oldest first: ids grow. */
 static int by_id(const void *a, const void *b)

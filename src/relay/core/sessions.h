@@ -24,13 +24,12 @@ struct session_filter {
     const struct relay_route *route; /* NULL: of any */
     bool at_upstream;                /* it has a place at `upstream` of `route` */
     size_t upstream;
-    bool
-        at_server; /* it is connected to `server` of that upstream, or was until its end began */
+    bool at_server; /* it is connected to `server` there, or was until its end began */
     size_t server;
     const struct addr_net *net; /* its client is there; NULL: anywhere */
     uint64_t older_ms;          /* it began so long ago, or longer */
-    bool not_exempt;            /* guard_exempt of its route does not have its client */
-    bool banned;                /* ban_after has banned its client, see guard_has_banned() */
+    /* NULL, or it is true for the route and the client; called with the lock of the pair held. */
+    bool (*wanted)(const struct relay_route *route, const struct addr *client);
 };
 
 /* Has all that match ended for this reason; *ended (may be NULL): how many, those that were ending

@@ -289,7 +289,7 @@ static void drop_expired(struct ban_keeper *keeper)
 
 static void end_sessions(struct ban_keeper *keeper)
 {
-    const struct session_filter banned = {.banned = true};
+    const struct session_filter banned = {.wanted = guard_has_banned};
     size_t ended = 0;
     standstill_enter(keeper->relay); /* what is exempt stands in the configuration */
     enum err err = sessions_end(keeper->relay, &banned, REASON_BAN, &ended);

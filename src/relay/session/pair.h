@@ -155,6 +155,20 @@ static inline uint32_t pair_tries(const struct pair *pair)
 /* An operation of the pair's flow came out. */
 void pair_on_done(struct worker *worker, struct flow *flow);
 
+/* False when the session is over. `with_tcp` also asks the system about both connections. */
+bool pair_get_info(struct pair *pair, bool with_tcp, struct server_session_info *out);
+
+/* ---- core/pair_ref.c ---- */
+
+/* Memory for a pair, all zero but `refs`, which is 1, and `relay`. NULL: there is none. */
+struct pair *pair_take(struct relay *relay);
+
+/* One reference more, and one less; the last one gives the memory back. */
+void pair_hold(struct pair *pair);
+void pair_unhold(struct pair *pair);
+
+/* ---- core/sessions.c ---- */
+
 /* Asks a worker to end the pair for this reason; any thread. False: it is ending already. */
 bool pair_end(struct pair *pair, enum reason reason);
 
@@ -165,10 +179,8 @@ bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_
 /* True when the filter matches, and the pair is not ending already. Any thread. */
 bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms);
 
-void pair_hold(struct pair *pair);
-void pair_unhold(struct pair *pair);
-
-/* False when the session is over. `with_tcp` also asks the system about both connections. */
-bool pair_get_info(struct pair *pair, bool with_tcp, struct server_session_info *out);
+/* The first event that decides the end gives the reason. One side's FIN does not decide yet:
+ * what goes wrong after it is worth more. */
+void pair_note_reason(struct pair *pair, enum reason reason);
 
 #endif

@@ -1,4 +1,4 @@
-/* How a pair comes into being, and its memory; see pair.h. */
+/* How a pair comes into being; see pair.h. */
 #include <string.h>
 
 #include "relay/core/worker.h"
@@ -9,43 +9,10 @@
 #include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 
-static struct pair *take_memory(struct relay *relay)
-{
-    os_mutex_lock(&relay->pairs_lock);
-    struct pair *pair = slab_take(&relay->pairs);
-    os_mutex_unlock(&relay->pairs_lock);
-    return pair;
-}
-
-void pair_hold(struct pair *pair)
-{
-    atomic_fetch_add_explicit(&pair->refs, 1, memory_order_relaxed);
-}
-
-void pair_unhold(struct pair *pair)
-{
-    if (atomic_fetch_sub_explicit(&pair->refs, 1, memory_order_acq_rel) > 1)
-        return;
-    struct relay *relay = pair->relay;
-    os_mutex_lock(&relay->pairs_lock);
-    slab_give(&relay->pairs, pair);
-    os_mutex_unlock(&relay->pairs_lock);
-}
-
-void pair_count_session(struct pair *pair, struct worker *worker)
-{
-    if (pair->counted_session)
-        return;
-    pair->counted_session = true;
-    stat_add(worker->relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
-}
-
 static void init(struct pair *pair, struct worker *worker, struct relay_route *route,
                  sock_t sock, const struct addr *client, struct client *entry,
                  uint16_t port_offset)
 {
-    memset(pair, 0, sizeof *pair);
-    atomic_init(&pair->refs, 1);
     pair->id = atomic_fetch_add(&worker->relay->next_id, 1) + 1;
     pair->relay = worker->relay;
     pair->route = route;
@@ -100,7 +67,7 @@ static enum err admit(struct worker *worker, struct relay_route *route, sock_t s
         goto give_route;
     }
     reason = REASON_NO_MEMORY;
-    struct pair *pair = take_memory(relay);
+    struct pair *pair = pair_take(relay);
     if (pair == NULL)
         goto give_relay;
     init(pair, worker, route, sock, client, entry, port_offset);

@@ -14,18 +14,6 @@
 /* Later a silent client may have run into a time limit of the server. */
 #define EARLY_RESET_MS 1000
 
-void pair_note_reason(struct pair *pair, enum reason reason)
-{
-    if (pair->reason != REASON_NONE && pair->reason != REASON_CLIENT_FIN &&
-        pair->reason != REASON_UPSTREAM_FIN)
-        return;
-    if (pair->reason != REASON_NONE &&
-        (reason == REASON_CLIENT_FIN || reason == REASON_UPSTREAM_FIN))
-        return;
-    pair->reason = reason;
-    pair->reason_phase = pair->phase;
-}
-
 void pair_begin_closing(struct pair *pair, struct worker *worker)
 {
     pair->closing = true;
@@ -147,65 +135,4 @@ void pair_bury(struct pair *pair, struct worker *worker)
     quota_give(&relay->quota);
     pair_unhold(pair);
     lifecycle_part_ended(relay);
-}
-
-/* With the lock held. */
-static bool ask_for_end(struct pair *pair, enum reason reason)
-{
-    if (pair->closing || pair->end_wanted)
-        return false;
-    pair_note_reason(pair, reason);
-    pair->end_wanted = true;
-    timers_arm(&pair->relay->timers, &pair->timer, 0);
-    return true;
-}
-
-bool pair_end(struct pair *pair, enum reason reason)
-{
-    os_mutex_lock(&pair->lock);
-    bool asked = ask_for_end(pair, reason);
-    os_mutex_unlock(&pair->lock);
-    return asked;
-}
-
-static bool is_at(const struct pair *pair, const struct session_filter *filter)
-{
-    if (!pair->has_place || pair->upstream_index != filter->upstream)
-        return false;
-    return !filter->at_server ||
-           (pair->phase >= PHASE_DATA && pair->server_index == filter->server);
-}
-
-/* With the lock held. */
-static bool matches(const struct pair *pair, const struct session_filter *filter,
-                    uint64_t now_ms)
-{
-    if (pair->released || (filter->route != NULL && pair->route != filter->route))
-        return false;
-    if (filter->at_upstream && !is_at(pair, filter))
-        return false;
-    if (filter->net != NULL && !addr_net_has(filter->net, &pair->client.peer))
-        return false;
-    if (filter->not_exempt && guard_is_exempt(pair->route->conf, &pair->client.peer))
-        return false;
-    if (filter->banned && !guard_has_banned(pair->route, &pair->client.peer))
-        return false;
-    return elapsed_ms(now_ms, pair->started_ms) >= filter->older_ms;
-}
-
-bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_t now_ms,
-                 enum reason reason)
-{
-    os_mutex_lock(&pair->lock);
-    bool asked = matches(pair, filter, now_ms) && ask_for_end(pair, reason);
-    os_mutex_unlock(&pair->lock);
-    return asked;
-}
-
-bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms)
-{
-    os_mutex_lock(&pair->lock);
-    bool is_one = !pair->closing && !pair->end_wanted && matches(pair, filter, now_ms);
-    os_mutex_unlock(&pair->lock);
-    return is_one;
 }

@@ -6,11 +6,11 @@
 #include <stdint.h>
 
 #include "base/reason.h"
+#include "relay/core/worker.h"
+#include "relay/relay.h"
 #include "relay/session/connecting.h"
 #include "relay/session/hello.h"
 #include "relay/session/pair.h"
-
-struct worker;
 
 /* How often a timer looks for what no operation would report (see pair.h). */
 #define LOOK_SOON_MS  250  /* connecting, half-closed */
@@ -42,7 +42,13 @@ enum reason pair_first_step(struct pair *pair, struct worker *worker);
 
 /* The client is turned away no more: what happens to it now happens to a session. Counts once.
  * With the lock, or when the pair is over. */
-void pair_count_session(struct pair *pair, struct worker *worker);
+static inline void pair_count_session(struct pair *pair, struct worker *worker)
+{
+    if (pair->counted_session)
+        return;
+    pair->counted_session = true;
+    stat_add(worker->relay->stat, worker->number, pair->route->scope, STAT_SESSIONS, 1);
+}
 
 /* ---- events; with the lock ---- */
 
@@ -103,10 +109,6 @@ bool pair_ends_in_order(const struct pair *pair, const struct side *side, enum r
 void pair_pass_reset_on(struct pair *pair, struct worker *worker);
 
 /* ---- the end; with the lock but the last ---- */
-
-/* The first event that decides the end gives the reason. One side's FIN does not decide yet:
- * what goes wrong after it is worth more. */
-void pair_note_reason(struct pair *pair, enum reason reason);
 
 /* Nothing is submitted from here on; what is in flight comes out, then the pair is released. */
 void pair_begin_closing(struct pair *pair, struct worker *worker);
