@@ -4,6 +4,8 @@
 
 #include "relay/accept/listener.h"
 #include "relay/core/worker.h"
+#include "relay/reload/reload.h"
+#include "relay/run.h"
 #include "relay/session/hello.h"
 #include "relay/session/pair.h"
 
@@ -114,6 +116,43 @@ static enum err init_workers(struct relay *relay)
     return ERR_OK;
 }
 
+/* ---- who takes finished operations ---- */
+
+static void take_pair(struct worker *worker, struct op *op)
+{
+    pair_on_done(worker, op->owner);
+}
+
+static void take_timers(struct worker *worker, struct op *op)
+{
+    (void)op;
+    timers_on_wake(&worker->relay->timers, worker->number);
+}
+
+static void take_standstill(struct worker *worker, struct op *op)
+{
+    (void)op;
+    worker->parks = true;
+}
+
+static void take_reload(struct worker *worker, struct op *op)
+{
+    (void)op;
+    reload_on_wake(worker);
+}
+
+static const struct op_taker takers[OP_ROLES] = {
+    [OP_ROLE_PAIR] = {take_pair},
+    [OP_ROLE_LISTENER] = {listener_on_done},
+    [OP_ROLE_PROBE] = {probe_on_done},
+    [OP_ROLE_TIMERS] = {take_timers},
+    [OP_ROLE_STANDSTILL] = {take_standstill},
+    [OP_ROLE_RELOAD] = {take_reload},
+    [OP_ROLE_RUN] = {run_on_wake},
+};
+
+/* ---- open and close ---- */
+
 enum err relay_open(struct relay *relay, const struct conf *conf)
 {
     relay->conf = conf;
@@ -132,7 +171,8 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     probes_init(&relay->probes);
     slab_init(&relay->pairs, sizeof(struct pair), PAIR_ALIGN, os_slab_pages());
     loop_init(&relay->loops);
-    lifecycle_init(relay);
+    relay->takers = takers;
+    run_init(relay);
     standstill_init(relay);
     reload_init(relay);
 

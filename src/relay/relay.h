@@ -46,11 +46,6 @@ struct listener;
 struct server_door;
 struct worker;
 
-enum op_role {
-    OP_ROLE_PAIR = 0,
-    OP_ROLE_PROBE
-}; /* of op->role, where the owner may be either */
-
 /* A route stays where it is in memory as long as somebody may point to it. Its configuration
  * becomes a newer one at a standstill, when it is reloaded: read it where it is needed, and keep
  * nothing of it for longer than an event. */
@@ -107,7 +102,8 @@ struct relay {
     struct os_mutex pairs_lock; /* guards `pairs` */
     struct slab pairs;          /* memory of the pairs */
 
-    struct worker *workers; /* owned */
+    const struct op_taker *takers; /* of finished operations, by op->role; see worker.h */
+    struct worker *workers;        /* owned */
     unsigned worker_count;
 
     struct server_door *door;   /* not owned; NULL but while the server starts */
@@ -116,6 +112,7 @@ struct relay {
     uint64_t started_ms;
     _Atomic uint64_t next_id; /* of sessions; the first is 1 */
     struct lifecycle lifecycle;
+    struct drain drain;              /* of all sessions, while a stop ends them evenly */
     struct log_limit descriptor_log; /* listeners out of descriptors or memory */
     struct log_limit memory_log;     /* sessions without memory */
     struct gauges gauges;

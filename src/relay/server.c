@@ -14,6 +14,7 @@
 #include "relay/relay.h"
 #include "relay/reload/reload.h"
 #include "relay/reload/reload_listeners.h"
+#include "relay/run.h"
 #include "relay/server_private.h"
 
 #define BIND_AGAIN_MS 100 /* between two tries of an address that is in use */
@@ -118,7 +119,7 @@ enum err server_start_with(struct server **out, struct conf *conf, struct server
     if (err == ERR_OK)
         err = ban_keeper_start(&server->relay.guard.keeper, &server->relay);
     if (err == ERR_OK)
-        err = lifecycle_start(&server->relay, why);
+        err = run_start(&server->relay, why);
     if (err != ERR_OK) {
         if (why->len == 0)
             str_addf(why, "the threads can't be started: %s\n", err_text(err));
@@ -143,12 +144,12 @@ free_server:
 
 void server_stop(struct server *server, bool now)
 {
-    lifecycle_stop(&server->relay, now);
+    run_stop(&server->relay, now);
 }
 
 void server_stop_over(struct server *server, uint64_t over_ms)
 {
-    lifecycle_stop_over(&server->relay, over_ms);
+    run_stop_over(&server->relay, over_ms);
 }
 
 enum err server_copy_sockets(struct server *server, struct server_socket **out, size_t *count)
@@ -167,7 +168,7 @@ uint64_t server_latest_id(const struct server *server)
 bool server_hand_over(struct server *server, uint32_t timeout_ms)
 {
     ban_keeper_hand_over(server->relay.guard.keeper);
-    return lifecycle_hand_over(&server->relay, timeout_ms);
+    return run_hand_over(&server->relay, timeout_ms);
 }
 
 bool server_wait_stopped(struct server *server, uint32_t timeout_ms)

@@ -42,7 +42,7 @@ void server_get_info(struct server *server, struct server_info *out)
     if (atomic_load(&relay->lifecycle.stopping))
         out->state = lifecycle_is_stopped(relay) ? SERVER_STOPPED : SERVER_STOPPING;
     out->uptime_ms = now - relay->started_ms;
-    out->stop_drains = out->state == SERVER_STOPPING && drain_is_on(&relay->lifecycle.drain);
+    out->stop_drains = out->state == SERVER_STOPPING && drain_is_on(&relay->drain);
     out->stop_left_ms = out->state == SERVER_STOPPING && stop_at > now ? stop_at - now : 0;
     out->workers = relay->worker_count;
     out->sessions_open = atomic_load(&relay->quota.used);

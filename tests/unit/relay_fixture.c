@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "relay/accept/listener.h"
+#include "relay/run.h"
 
 static const struct addr client_addr = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, 4}};
 
@@ -183,7 +184,7 @@ int fixture_setup_reading_into_buffers(void **state)
 /* Cancels and finishes until only the exit message could be left. */
 static void stop_everything(struct fixture *fix)
 {
-    lifecycle_stop(&fix->relay, true);
+    run_stop(&fix->relay, true);
     for (int i = 0; i < 100 && atomic_load(&fix->relay.lifecycle.parts) > 0; i++) {
         fixture_pump(fix);
         fake_port_finish_cancelled(SOCK_NONE);

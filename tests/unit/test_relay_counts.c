@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "relay/accept/listener.h"
+#include "relay/run.h"
 #include "relay_fixture.h"
 
 static void *no_pages(size_t size)
@@ -115,7 +116,7 @@ static void a_client_that_comes_while_the_relay_stops_is_reset_and_no_session(vo
 {
     struct fixture *fix = *state;
     struct op *accept = fixture_op(fix->listener, OP_ACCEPT);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     struct addr from = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, 4}};
     sock_t client = fake_port_finish_accept(accept, &from);
     fixture_pump(fix);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "relay/run.h"
 #include "relay_fixture.h"
 
 static const struct addr checked = {.family = ADDR_IPV4, .port = 9000, .ip = {10, 0, 0, 7}};
@@ -96,7 +97,7 @@ static void a_check_that_a_stop_cuts_short_says_nothing_of_the_server(void **sta
     struct fixture *fix = *state;
     fixture_session(fix); /* keeps the relay for a while */
     struct op *check = begin_check(fix);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     fixture_pump(fix);
     fixture_pass(fix, WHEEL_SLOT_MS);
     assert_true(fake_port_cancel_asked(check));
@@ -164,7 +165,7 @@ static void a_check_that_expects_something_ends_as_it_is_told(void **state)
 static void a_check_that_comes_too_late_for_a_stop_is_none(void **state)
 {
     struct fixture *fix = *state;
-    lifecycle_stop(&fix->relay, true);
+    run_stop(&fix->relay, true);
     fixture_pump(fix);
     fake_port_finish_cancelled(SOCK_NONE);
     fixture_pump(fix);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "relay/core/sessions.h"
+#include "relay/run.h"
 #include "relay_fixture.h"
 
 static struct relay_route *route_of(struct fixture *fix)
@@ -329,7 +330,7 @@ static void a_stop_over_a_time_ends_sessions_evenly_and_then_stops(void **state)
     sock_t clients[40];
     for (uint8_t i = 0; i < 40; i++)
         clients[i] = session_from(fix, i);
-    lifecycle_stop_over(&fix->relay, 10000);
+    run_stop_over(&fix->relay, 10000);
     fixture_pump(fix);
     fixture_cancelled(fix);
     for (unsigned i = 0; i < 50; i++) {
@@ -352,12 +353,12 @@ static void a_second_stop_ends_a_stop_over_a_time_at_once(void **state)
     sock_t clients[10];
     for (uint8_t i = 0; i < 10; i++)
         clients[i] = session_from(fix, i);
-    lifecycle_stop_over(&fix->relay, 3600000);
+    run_stop_over(&fix->relay, 3600000);
     fixture_pump(fix);
     fixture_pass(fix, 1000);
     fixture_cancelled(fix);
     assert_int_equal(count_open(clients, 10), 10);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     fixture_pass(fix, 50);
     fixture_cancelled(fix);
     assert_int_equal(count_open(clients, 10), 0);

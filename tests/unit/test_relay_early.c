@@ -9,6 +9,7 @@
 
 #include "hello_fixture.h"
 #include "relay/accept/listener.h"
+#include "relay/run.h"
 
 /* The next calloc() does not get memory. */
 static bool no_memory;
@@ -224,7 +225,7 @@ static void a_stop_ends_sessions_whose_header_has_not_come(void **state)
     struct fixture *fix = trusting(state, CONF_PROXY_IN_REQUIRED);
     sock_t client = fixture_accept(fix);
     fixture_arrive_bytes(fix, client, headers[3].bytes, 30);
-    lifecycle_stop(&fix->relay, true);
+    run_stop(&fix->relay, true);
     fixture_pump(fix);
     fixture_pass(fix, 2 * WHEEL_SLOT_MS);
     fixture_cancelled(fix);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "relay/accept/listener.h"
+#include "relay/run.h"
 #include "relay_fixture.h"
 
 /* ---- resets ---- */
@@ -182,7 +183,7 @@ static void stopping_lets_sessions_finish_and_ends_the_rest_at_the_deadline(void
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
     fixture_pass(fix, 1000);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms + 30000);
     fixture_pump(fix);
     fixture_cancelled(fix);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "relay/run.h"
 #include "relay_fixture.h"
 
 /* The clock, which only the test moves. */
@@ -155,7 +156,7 @@ static void the_time_to_stop_begins_behind_a_standstill(void **state)
     pass(fix, 3000);
     (void)timers_wait_ms(&fix->relay.timers, fix->worker->number);
     now_ms += 3600000;
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     (void)worker_turn(fix->worker, 0);
     uint64_t stop_at_ms = atomic_load(&fix->relay.lifecycle.stop_at_ms);
     assert_in_range(stop_at_ms, fix->worker->now_ms,

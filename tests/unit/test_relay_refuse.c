@@ -9,6 +9,7 @@
 
 #include "guard_fixture.h"
 #include "hello_fixture.h"
+#include "relay/run.h"
 
 #define TARPIT_MS 10000
 
@@ -103,7 +104,7 @@ static void a_stop_resets_who_is_in_the_tarpit_at_once(void **state)
     struct fixture *fix = *state;
     refuse_by(fix, CONF_REFUSE_TARPIT);
     sock_t client = come_from(fix, "10.0.0.1");
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     fixture_pump(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_false(

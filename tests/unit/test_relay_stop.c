@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "relay/accept/listener.h"
+#include "relay/run.h"
 #include "relay_fixture.h"
 
 /* Only the EXIT message is left. */
@@ -61,7 +62,7 @@ static void stopping_now_does_not_wait_for_the_next_look(void **state)
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
     fixture_pass(fix, 1000);
-    lifecycle_stop(&fix->relay, true);
+    run_stop(&fix->relay, true);
     /* The worker read its clock a little before the stop was asked for. */
     atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms + 3);
     fixture_pump(fix);
@@ -78,7 +79,7 @@ static void stopping_now_does_not_wait_for_the_next_look(void **state)
 /* Asks for the end now, takes what comes of it, and nothing of the relay is left. */
 static void expect_stops_now(struct fixture *fix)
 {
-    lifecycle_stop(&fix->relay, true);
+    run_stop(&fix->relay, true);
     for (int i = 0; i < 10; i++) {
         fixture_pass(fix, 50);
         fixture_cancelled(fix);
@@ -92,7 +93,7 @@ static void expect_stops_now(struct fixture *fix)
 static void a_relay_without_sessions_stops_at_once(void **state)
 {
     struct fixture *fix = *state;
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     fixture_pump(fix);
     assert_false(is_over(fix)); /* its ACCEPTs come out first */
     fixture_cancelled(fix);
@@ -189,7 +190,7 @@ static void the_timer_of_a_listener_that_was_stopped_does_nothing(void **state)
 static void a_start_has_something_looked_at_every_second(void **state)
 {
     struct fixture *fix = *state;
-    lifecycle_on_wake(fix->worker, &fix->relay.lifecycle.start);
+    run_on_wake(fix->worker, &fix->relay.lifecycle.start);
     for (int i = 0; i < 3; i++) {
         assert_true(wheel_is_armed(&fix->relay.lifecycle.second.entry));
         fixture_pass(fix, 1100);
@@ -222,7 +223,7 @@ static void the_last_worker_leaves_neither_messages_nor_buffers_behind(void **st
 static void an_accept_that_fails_while_the_relay_stops_is_not_tried_again(void **state)
 {
     struct fixture *fix = *state;
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     fixture_pump(fix);
     fake_port_finish(fixture_op(fix->listener, OP_ACCEPT), ERR_NO_DESCRIPTORS, 0);
     fake_port_finish(fixture_op(fix->listener, OP_ACCEPT), ERR_ABORTED, 0);
@@ -237,12 +238,12 @@ static void a_second_stop_does_not_wait_for_the_sessions(void **state)
 {
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     fixture_pump(fix);
     fixture_cancelled(fix);
     fixture_pass(fix, 5000);
     assert_int_equal(fake_sock(s.client)->state, FAKE_SOCK_IS_OPEN);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     assert_true(atomic_load(&fix->relay.lifecycle.stop_at_ms) <= os_mono_ms());
     atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms);
     fixture_pass(fix, 50);
@@ -255,8 +256,8 @@ static void two_stops_before_the_first_was_handled_are_as_good(void **state)
 {
     struct fixture *fix = *state;
     fixture_session(fix);
-    lifecycle_stop(&fix->relay, false);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms);
     fixture_pass(fix, 50);
     fixture_cancelled(fix);
@@ -268,7 +269,7 @@ static void a_stop_of_what_has_stopped_does_nothing(void **state)
 {
     struct fixture *fix = *state;
     expect_stops_now(fix);
-    lifecycle_stop(&fix->relay, false);
+    run_stop(&fix->relay, false);
     assert_int_equal(fake_port_in_flight(), 0);
 }
 
@@ -276,7 +277,7 @@ static void a_start_that_is_handled_after_the_stop_takes_no_clients(void **state
 {
     struct fixture *fix = *state;
     expect_stops_now(fix);
-    lifecycle_on_wake(fix->worker, &fix->relay.lifecycle.start);
+    run_on_wake(fix->worker, &fix->relay.lifecycle.start);
     assert_int_equal(fake_port_waiting(SOCK_NONE, OP_ACCEPT), 0);
     fixture_pump(fix);
 }
@@ -297,7 +298,7 @@ static void without_memory_the_sessions_end_a_second_later(void **state)
 {
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
-    lifecycle_stop(&fix->relay, true);
+    run_stop(&fix->relay, true);
     memory_is_short = true;
     atomic_store(&fix->relay.lifecycle.stop_at_ms, fix->worker->now_ms);
     fixture_pass(fix, 500);

@@ -29,6 +29,7 @@ static void submit(struct listener *listener, struct accept_slot *slot)
 {
     slot->resting = false;
     slot->op.kind = OP_ACCEPT;
+    slot->op.role = OP_ROLE_LISTENER;
     slot->op.sock = listener->sock;
     slot->op.buf = slot->scratch;
     slot->op.len = sizeof slot->scratch;

@@ -1,7 +1,7 @@
-/* lifecycle.h - how the relay begins and ends.
+/* lifecycle.h - the parts of a running relay are counted, and its workers.
  *
  * The relay consists of parts: itself, its listeners, its pairs. Stopping closes the listeners
- * and, at the deadline, ends the pairs; when the last part has ended, one EXIT message goes
+ * and, at the deadline, ends the pairs (run.h); when the last part has ended, one EXIT message goes
  * from worker to worker, and each ends when it gets it. So no worker ends while anything is in
  * flight (on Windows that would cancel its operations).
  *
@@ -15,11 +15,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "base/str.h"
+#include "base/log.h"
 #include "os/os.h"
 #include "port/op.h"
 #include "relay/core/timers.h"
-#include "relay/queue/drain.h"
 
 struct relay;
 struct worker;
@@ -33,7 +32,6 @@ struct lifecycle {
 
     struct op start, stop, exit; /* WAKE messages to the workers */
     struct timer deadline;       /* fires at stop_at_ms, then every second */
-    struct drain drain;          /* of all sessions, while a stop ends them evenly */
     struct timer second;         /* fires every second: statistics, held back log lines */
 
     struct os_mutex lock; /* guards what follows */
@@ -46,8 +44,6 @@ struct lifecycle {
     bool accepting;     /* the listeners have been started */
 };
 
-void lifecycle_init(struct relay *relay);
-
 /* A part of the relay begins; has ended. Any thread. */
 void lifecycle_part_begins(struct relay *relay);
 void lifecycle_part_ended(struct relay *relay);
@@ -56,16 +52,11 @@ void lifecycle_part_ended(struct relay *relay);
  * unless they have not begun yet, or end already. Any thread. */
 bool lifecycle_keep(struct relay *relay);
 
-/* Starts the workers, asks whether the relay is to begin (server.h: ready) and has the workers
- * take clients. On an error none runs; `why` got a line unless it is the threads'. By the owner. */
-enum err lifecycle_start(struct relay *relay, struct str *why);
-
-/* See server_stop() and server_stop_over(). Any thread. */
-void lifecycle_stop(struct relay *relay, bool now);
-void lifecycle_stop_over(struct relay *relay, uint64_t over_ms);
-
-/* See server_hand_over(). Any thread but a worker. */
-bool lifecycle_hand_over(struct relay *relay, uint32_t timeout_ms);
+/* Has each limited log of the relay account for what it held back, with log_limit_flush() or
+ * log_limit_end(). By a worker. */
+void lifecycle_each_log(struct relay *relay,
+                        void (*account)(struct log_limit *limit, enum log_level level,
+                                        const char *what));
 
 /* See server_wait_stopped(). Any thread but a worker. */
 bool lifecycle_wait_stopped(struct relay *relay, uint32_t timeout_ms);
@@ -80,8 +71,5 @@ bool lifecycle_worker_leaves(struct worker *worker);
 
 /* The calling worker has left the port; unless it was the last, the next one gets EXIT. */
 void lifecycle_worker_left(struct worker *worker, bool last);
-
-/* A START or STOP message came out. By workers. */
-void lifecycle_on_wake(struct worker *worker, struct op *op);
 
 #endif

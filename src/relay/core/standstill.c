@@ -5,8 +5,9 @@
 
 void standstill_init(struct relay *relay)
 {
-    relay->standstill =
-        (struct standstill){.message = {.kind = OP_WAKE, .sock = SOCK_NONE, .owner = relay}};
+    relay->standstill = (struct standstill){
+        .message = {
+            .kind = OP_WAKE, .role = OP_ROLE_STANDSTILL, .sock = SOCK_NONE, .owner = relay}};
 }
 
 void standstill_enter(struct relay *relay)

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "relay/core/lateness.h"
+#include "relay/core/worker.h"
 
 void timers_init(struct timers *timers, struct port *port, struct lateness *lateness,
                  uint64_t now_ms)
@@ -14,7 +15,8 @@ void timers_init(struct timers *timers, struct port *port, struct lateness *late
     atomic_init(&timers->next_ms, WHEEL_NEVER);
     atomic_init(&timers->guard, 0);
     atomic_init(&timers->wake_posted, false);
-    timers->wake = (struct op){.kind = OP_WAKE, .sock = SOCK_NONE, .owner = timers};
+    timers->wake = (struct op){
+        .kind = OP_WAKE, .role = OP_ROLE_TIMERS, .sock = SOCK_NONE, .owner = timers};
 }
 
 void timer_init(struct timer *timer, const struct timer_kind *kind)

@@ -1,42 +1,15 @@
 #include "relay/core/worker.h"
 
 #include "os/os.h"
-#include "relay/accept/listener.h"
 #include "relay/core/lifecycle.h"
 #include "relay/relay.h"
-#include "relay/reload/reload.h"
-#include "relay/session/pair.h"
-#include "relay/upstream/probe.h"
 
 /* Operations that a worker takes at most before deadlines are looked at again. */
 #define CATCH_UP_ROUNDS 1000
 
-static void on_wake(struct worker *worker, struct op *op)
-{
-    struct relay *relay = worker->relay;
-    if (op == &relay->timers.wake)
-        timers_on_wake(&relay->timers, worker->number);
-    else if (op == &relay->standstill.message)
-        worker->parks = true;
-    else if (op == &relay->reloaded.message)
-        reload_on_wake(worker);
-    else
-        lifecycle_on_wake(worker, op);
-}
-
 void worker_dispatch(struct worker *worker, struct op *op)
 {
-    if (op->role == OP_ROLE_PROBE) {
-        probe_on_done(worker, op);
-        return;
-    }
-    switch (op->kind) {
-    case OP_ACCEPT: listener_on_done(worker, op); break;
-    case OP_CONNECT:
-    case OP_READ:
-    case OP_WRITE: pair_on_done(worker, op->owner); break;
-    case OP_WAKE: on_wake(worker, op); break;
-    }
+    worker->relay->takers[op->role].take(worker, op);
 }
 
 /* True when the worker has to end. */

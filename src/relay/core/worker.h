@@ -46,6 +46,22 @@ struct worker {
     struct os_thread *thread;
 };
 
+/* op->role: which part of the relay takes the operation when it is done. */
+enum op_role {
+    OP_ROLE_PAIR = 0,
+    OP_ROLE_LISTENER,
+    OP_ROLE_PROBE,
+    OP_ROLE_TIMERS,
+    OP_ROLE_STANDSTILL,
+    OP_ROLE_RELOAD,
+    OP_ROLE_RUN,
+    OP_ROLES
+};
+
+struct op_taker {
+    void (*take)(struct worker *worker, struct op *op);
+};
+
 /* Starts the thread of a worker whose relay and number are set. */
 enum err worker_start(struct worker *worker);
 void worker_join(struct worker *worker);

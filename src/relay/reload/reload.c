@@ -330,8 +330,9 @@ bool reload_uses(const struct relay *relay, const struct conf *conf)
 
 void reload_init(struct relay *relay)
 {
-    relay->reloaded =
-        (struct reloaded){.message = {.kind = OP_WAKE, .sock = SOCK_NONE, .owner = relay}};
+    relay->reloaded = (struct reloaded){
+        .message = {
+            .kind = OP_WAKE, .role = OP_ROLE_RELOAD, .sock = SOCK_NONE, .owner = relay}};
 }
 
 void reload_close(struct relay *relay)

@@ -10,57 +10,10 @@
 #include "relay/session/pair_private.h"
 #include "relay/session/waiting.h"
 
-#define LOOK_HELD_MS  1000  /* waiting for an upstream */
-#define LOOK_STALL_MS 1000  /* a sink takes nothing */
-#define LOOK_DATA_MS  10000 /* both directions are open */
-#define SECOND_MS     1000
+#define LOOK_DATA_MS 10000 /* both directions are open */
+#define SECOND_MS    1000
 
-/* ---- when it fires ---- */
-
-static bool is_repaced(const struct pair *pair)
-{
-    return pair->repaced_seen != atomic_load(&pair->route->repaced);
-}
-
-/* For the next look, or for a parked flow if that is sooner. */
-static void arm_timer(struct pair *pair, struct worker *worker)
-{
-    if (pair->end_wanted)
-        return; /* it is armed for now, and not to be put off */
-    struct timers *timers = &worker->relay->timers;
-    uint64_t due = pair->look_ms;
-    if (flow_has_time(&pair->up) && pair->up.park_until_ms < due)
-        due = pair->up.park_until_ms;
-    if (flow_has_time(&pair->down) && pair->down.park_until_ms < due)
-        due = pair->down.park_until_ms;
-    timers_arm(timers, &pair->timer, due);
-    /* Somebody who armed it for now, without the lock, must not have been overruled: see pace.c. */
-    bool frozen = pair->up.park == FLOW_FROZEN || pair->down.park == FLOW_FROZEN;
-    if ((frozen && !atomic_load(&pair->route->frozen)) || is_repaced(pair) ||
-        atomic_load(&pair->displaced))
-        timers_arm(timers, &pair->timer, worker->now_ms);
-}
-
-void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
-{
-    pair->look_ms = worker->now_ms + in_ms;
-    arm_timer(pair, worker);
-}
-
-void pair_arm_parked(struct pair *pair, struct worker *worker)
-{
-    uint64_t look_ms = worker->now_ms + LOOK_STALL_MS;
-    if (look_ms < pair->look_ms)
-        pair->look_ms = look_ms;
-    arm_timer(pair, worker);
-}
-
-void pair_arm_stalled(struct pair *pair, struct worker *worker)
-{
-    if (pair->route->conf->max_backlog_age_ms > 0 &&
-        worker->now_ms + LOOK_STALL_MS < pair->look_ms)
-        pair_arm(pair, worker, LOOK_STALL_MS);
-}
+/* ---- what it looks at ---- */
 
 /* Looks that may be late fall on whole seconds, so that all sessions share one wakeup. */
 static void arm_on_second(struct pair *pair, struct worker *worker, uint64_t in_ms)
@@ -68,28 +21,6 @@ static void arm_on_second(struct pair *pair, struct worker *worker, uint64_t in_
     uint64_t due = worker->now_ms + in_ms;
     pair_arm(pair, worker, in_ms + (SECOND_MS - due % SECOND_MS) % SECOND_MS);
 }
-
-void pair_arm_waiting(struct pair *pair, struct worker *worker)
-{
-    uint64_t left = elapsed_ms(pair->connect_due_ms, worker->now_ms), most = LOOK_SOON_MS;
-    enum reason over;
-    if (pair->phase == PHASE_HELD) {
-        left = waiting_left_ms(pair, worker->now_ms, &over);
-        most = LOOK_HELD_MS;
-    } else if (pair->phase != PHASE_CONNECT) {
-        return;
-    }
-    /* Of a try that was cancelled the completion is on its way. */
-    pair_arm(pair, worker, left < most && !pair->timed_out ? left : most);
-}
-
-void pair_arm_hello(struct pair *pair, struct worker *worker)
-{
-    uint64_t due_ms = pair->connect_due_ms;
-    pair_arm(pair, worker, due_ms > worker->now_ms ? due_ms - worker->now_ms : 0);
-}
-
-/* ---- what it looks at ---- */
 
 /* A side that no READ waits on may be broken without anybody noticing. */
 static void look_for_reset(struct pair *pair, struct worker *worker, struct side *side)
@@ -256,7 +187,7 @@ static void forget_pace(struct pair *pair)
 static void wake(struct pair *pair, struct worker *worker)
 {
     bool went_on = false;
-    if (is_repaced(pair))
+    if (pair_is_repaced(pair))
         forget_pace(pair);
     look_at_options(pair, false);
     if (!pair->end_wanted) {
@@ -267,7 +198,7 @@ static void wake(struct pair *pair, struct worker *worker)
         pair->thaws_seen != atomic_load(&pair->route->thaws))
         look(pair, worker);
     else if (!pair->closing)
-        arm_timer(pair, worker);
+        pair_arm_again(pair, worker);
 }
 
 static struct pair *pair_of(struct timer *timer)

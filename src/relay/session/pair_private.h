@@ -14,6 +14,7 @@
 
 /* How often a timer looks for what no operation would report (see pair.h). */
 #define LOOK_SOON_MS  250  /* connecting, half-closed */
+#define LOOK_STALL_MS 1000 /* a sink takes nothing */
 #define LOOK_CLOSE_MS 1000 /* closing, or too late: cancel again, should anything be left */
 
 static inline struct flow *pair_flow_from(struct pair *pair, const struct side *side)
@@ -68,6 +69,15 @@ void pair_side_failed(struct pair *pair, struct worker *worker, struct side *sid
 /* The timer looks in `in_ms`, at another time than it would have. Of parked flows it has each go
  * on in time all the same. */
 void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms);
+
+/* For the look that is due anyway, or for a parked flow if that is sooner. */
+void pair_arm_again(struct pair *pair, struct worker *worker);
+
+/* The rates of its route are others than when it saw them last. */
+static inline bool pair_is_repaced(const struct pair *pair)
+{
+    return pair->repaced_seen != atomic_load(&pair->route->repaced);
+}
 
 /* A flow was parked; a flow waits for its sink. The timer fires in time for that. */
 void pair_arm_parked(struct pair *pair, struct worker *worker);

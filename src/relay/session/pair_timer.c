@@ -1,0 +1,68 @@
+/* When a pair's timer is to fire; what it does then is in pair_look.c. */
+#include "relay/core/elapsed.h"
+#include "relay/core/worker.h"
+#include "relay/relay.h"
+#include "relay/session/pair.h"
+#include "relay/session/pair_private.h"
+#include "relay/session/waiting.h"
+
+#define LOOK_HELD_MS 1000 /* waiting for an upstream */
+
+void pair_arm_again(struct pair *pair, struct worker *worker)
+{
+    if (pair->end_wanted)
+        return; /* it is armed for now, and not to be put off */
+    struct timers *timers = &worker->relay->timers;
+    uint64_t due = pair->look_ms;
+    if (flow_has_time(&pair->up) && pair->up.park_until_ms < due)
+        due = pair->up.park_until_ms;
+    if (flow_has_time(&pair->down) && pair->down.park_until_ms < due)
+        due = pair->down.park_until_ms;
+    timers_arm(timers, &pair->timer, due);
+    /* Somebody who armed it for now, without the lock, must not have been overruled: see pace.c. */
+    bool frozen = pair->up.park == FLOW_FROZEN || pair->down.park == FLOW_FROZEN;
+    if ((frozen && !atomic_load(&pair->route->frozen)) || pair_is_repaced(pair) ||
+        atomic_load(&pair->displaced))
+        timers_arm(timers, &pair->timer, worker->now_ms);
+}
+
+void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
+{
+    pair->look_ms = worker->now_ms + in_ms;
+    pair_arm_again(pair, worker);
+}
+
+void pair_arm_parked(struct pair *pair, struct worker *worker)
+{
+    uint64_t look_ms = worker->now_ms + LOOK_STALL_MS;
+    if (look_ms < pair->look_ms)
+        pair->look_ms = look_ms;
+    pair_arm_again(pair, worker);
+}
+
+void pair_arm_stalled(struct pair *pair, struct worker *worker)
+{
+    if (pair->route->conf->max_backlog_age_ms > 0 &&
+        worker->now_ms + LOOK_STALL_MS < pair->look_ms)
+        pair_arm(pair, worker, LOOK_STALL_MS);
+}
+
+void pair_arm_waiting(struct pair *pair, struct worker *worker)
+{
+    uint64_t left = elapsed_ms(pair->connect_due_ms, worker->now_ms), most = LOOK_SOON_MS;
+    enum reason over;
+    if (pair->phase == PHASE_HELD) {
+        left = waiting_left_ms(pair, worker->now_ms, &over);
+        most = LOOK_HELD_MS;
+    } else if (pair->phase != PHASE_CONNECT) {
+        return;
+    }
+    /* Of a try that was cancelled the completion is on its way. */
+    pair_arm(pair, worker, left < most && !pair->timed_out ? left : most);
+}
+
+void pair_arm_hello(struct pair *pair, struct worker *worker)
+{
+    uint64_t due_ms = pair->connect_due_ms;
+    pair_arm(pair, worker, due_ms > worker->now_ms ? due_ms - worker->now_ms : 0);
+}
