@@ -5,71 +5,18 @@
 #include "relay/accept/listener.h"
 #include "relay/core/worker.h"
 #include "relay/reload/reload.h"
+#include "relay/reload/route_parts.h"
 #include "relay/run.h"
-#include "relay/session/hello.h"
 #include "relay/session/pair.h"
 
 /* A pair lies on cache lines of its own, so that two workers with two pairs never share one. */
 #define PAIR_ALIGN 64
 
-void relay_route_close(struct relay_route *route)
-{
-    if (route == NULL)
-        return;
-    for (size_t i = 0; i < route->listener_count; i++)
-        listener_free(route->listeners[i]);
-    free(route->listeners);
-    guard_route_close(route);
-    upstreams_close(route);
-    if (route->scope != SIZE_MAX)
-        stat_end_scope(route->relay->stat, route->scope);
-    free(route);
-}
-
-static size_t count_ports(const struct conf_route *conf)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < conf->listen_count; i++)
-        count += conf->listens[i].port_count;
-    return count;
-}
-
-enum err relay_route_open(struct relay_route **out, struct relay *relay,
-                          const struct conf_route *conf)
-{
-    struct relay_route *route = calloc(1, sizeof *route);
-    if (route == NULL)
-        return ERR_NOMEM;
-    route->relay = relay;
-    route->conf = conf;
-    route->index = SIZE_MAX;
-    route->scope = SIZE_MAX;
-    route->quota.limit = conf->max_sessions;
-    route->headers.limit = hello_most(conf);
-    list_init(&route->awaiting);
-    held_init(&route->held);
-    size_t ports = count_ports(conf);
-    route->listeners = calloc(ports, sizeof(struct listener *));
-    route->listener_count = route->listeners == NULL ? 0 : ports;
-    if (route->listeners == NULL || guard_route_open(route) != ERR_OK) {
-        relay_route_close(route);
-        return ERR_NOMEM;
-    }
-    *out = route;
-    return ERR_OK;
-}
-
-enum err relay_route_begin(struct relay_route *route)
-{
-    enum err err = stat_begin_scope(route->relay->stat, STAT_ROUTE, &route->scope);
-    return err == ERR_OK ? upstreams_open(route) : err;
-}
-
 static void free_routes(struct relay *relay)
 {
     size_t count = relay->route_count + relay->removed_count;
     while (count > 0)
-        relay_route_close(relay->routes[--count]);
+        route_parts_close(relay->routes[--count]);
     free(relay->routes);
     relay->routes = NULL;
     relay->route_count = relay->removed_count = 0;
@@ -80,12 +27,12 @@ static enum err init_routes(struct relay *relay)
     relay->routes = calloc(relay->conf->route_count, sizeof *relay->routes);
     enum err err = relay->routes == NULL ? ERR_NOMEM : ERR_OK;
     for (size_t i = 0; i < relay->conf->route_count && err == ERR_OK; i++) {
-        err = relay_route_open(&relay->routes[i], relay, &relay->conf->routes[i]);
+        err = route_parts_open(&relay->routes[i], relay, &relay->conf->routes[i]);
         if (err != ERR_OK)
             break;
         relay->routes[i]->index = i;
         relay->route_count++;
-        err = relay_route_begin(relay->routes[i]);
+        err = route_parts_begin(relay->routes[i]);
     }
     if (err != ERR_OK)
         free_routes(relay);

@@ -123,15 +123,6 @@ struct relay {
  * the relay. By the owner. */
 enum err relay_open(struct relay *relay, const struct conf *conf);
 
-/* A route without addresses and listeners, that nobody knows yet. Without statistics and
- * upstreams: relay_route_begin() makes them, with nobody else using the statistics. ERR_NOMEM
- * leaves nothing, and what the first made. */
-enum err relay_route_open(struct relay_route **out, struct relay *relay,
-                          const struct conf_route *conf);
-enum err relay_route_begin(struct relay_route *route);
-/* Needs: nobody points to it, its listeners are stopped. NULL is fine. */
-void relay_route_close(struct relay_route *route);
-
 /* Undoes relay_open() and frees the listeners. Needs: no worker runs, no pair is left. */
 void relay_close(struct relay *relay);
 

@@ -9,6 +9,7 @@
 #include "relay/core/worker.h"
 #include "relay/relay.h"
 #include "relay/server.h"
+#include "relay/session/pending.h"
 
 #define SECOND_MS         1000
 #define HAND_OVER_LOOK_MS 2 /* between two looks whether the listeners are closed */
@@ -30,13 +31,19 @@ static void arm_second(struct worker *worker)
     timers_arm(&worker->relay->timers, &worker->relay->lifecycle.second, next);
 }
 
+static void tick(struct relay_route *route, struct worker *worker)
+{
+    upstreams_tick(route, worker);
+    pending_run(route, worker);
+}
+
 static void on_second(struct timer *timer, struct worker *worker)
 {
     (void)timer;
     stat_sample(worker->relay->stat, worker->now_ms);
     lifecycle_each_log(worker->relay, log_limit_flush);
     for (size_t i = 0; i < worker->relay->route_count + worker->relay->removed_count; i++)
-        upstreams_tick(worker->relay->routes[i], worker);
+        tick(worker->relay->routes[i], worker);
     gauges_look(worker->relay, worker->now_ms);
     arm_second(worker);
 }
@@ -207,7 +214,7 @@ void run_on_wake(struct worker *worker, struct op *op)
         stat_sample(relay->stat, worker->now_ms);
         arm_second(worker);
         for (size_t i = 0; i < relay->route_count; i++) {
-            upstreams_see_gate(relay->routes[i], worker);
+            pending_see_gate(relay->routes[i], worker);
             upstreams_stir(relay->routes[i]);
         }
         each_listener(worker, listener_start);

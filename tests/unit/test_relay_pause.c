@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "relay/core/sessions.h"
+#include "relay/session/pending.h"
 #include "relay_fixture.h"
 
 #define QUEUE_MAX 3
@@ -23,7 +24,7 @@ static int pause_setup(void **state)
     fix->route_conf.pause_timeout_ms = 20000;
     assert_true(
         route_set_admin(route->upstreams.route, 1, ROUTE_DISABLED, fix->worker->now_ms));
-    upstreams_see_gate(route, fix->worker);
+    pending_see_gate(route, fix->worker);
     return result;
 }
 
@@ -343,7 +344,7 @@ static int ramp_setup(void **state)
     fix->route_conf.queue_max = 50;
     fix->route_conf.pause_timeout_ms = 60000;
     fix->route_conf.admission_ramp = (struct conf_rate){.count = 5, .per_ms = 1000, .burst = 1};
-    upstreams_see_gate(route_of(fix), fix->worker); /* the start */
+    pending_see_gate(route_of(fix), fix->worker); /* the start */
     return result;
 }
 

@@ -187,8 +187,7 @@ static struct pair *first(struct held *held, bool drained, uint64_t now_ms)
     return pair;
 }
 
-/* Whose turn it is, as first(); one of the gate's places is taken for it. */
-static struct pair *next(struct relay_route *route, uint64_t now_ms)
+struct pair *held_next(struct relay_route *route, uint64_t now_ms)
 {
     bool drained = drain_is_on(&route->drain);
     if (held_count(&route->held) == 0 || (!drained && !gate_admits(route, now_ms)))
@@ -199,8 +198,7 @@ static struct pair *next(struct relay_route *route, uint64_t now_ms)
     return pair;
 }
 
-/* No upstream took the client: the next turn is for whenever there is a place. */
-static void take_back_turn(struct relay_route *route)
+void held_take_back_turn(struct relay_route *route)
 {
     struct held *held = &route->held;
     gate_give(route);
@@ -211,8 +209,7 @@ static void take_back_turn(struct relay_route *route)
     os_mutex_unlock(&held->lock);
 }
 
-/* False: another worker gives turns, and will look again. */
-static bool begin_serving(struct held *held)
+bool held_begin_turns(struct held *held)
 {
     os_mutex_lock(&held->lock);
     bool free = !held->serving;
@@ -222,8 +219,7 @@ static bool begin_serving(struct held *held)
     return free;
 }
 
-/* False: it has to be done once more. */
-static bool end_serving(struct held *held)
+bool held_end_turns(struct held *held)
 {
     os_mutex_lock(&held->lock);
     bool again = held->serve_again;
@@ -233,20 +229,7 @@ static bool end_serving(struct held *held)
     return !again;
 }
 
-static void serve(struct relay_route *route, struct worker *worker)
-{
-    struct pair *pair;
-    bool more = true;
-    while (more && (pair = next(route, worker->now_ms)) != NULL) {
-        more = pair_serve(pair, worker);
-        pair_unhold(pair);
-        if (!more)
-            take_back_turn(route);
-    }
-}
-
-/* When somebody may have a turn for no other reason than that time has passed. */
-static uint64_t rest_until(struct relay_route *route, uint64_t now_ms)
+uint64_t held_next_ms(struct relay_route *route, uint64_t now_ms)
 {
     struct held *held = &route->held;
     os_mutex_lock(&held->lock);
@@ -256,15 +239,4 @@ static uint64_t rest_until(struct relay_route *route, uint64_t now_ms)
     uint64_t gate_ms = gate_next_ms(route, now_ms);
     until_ms = gate_ms > until_ms ? gate_ms : until_ms;
     return waits && until_ms > now_ms ? until_ms : UINT64_MAX;
-}
-
-uint64_t held_serve(struct relay_route *route, struct worker *worker)
-{
-    struct held *held = &route->held;
-    if (begin_serving(held)) {
-        do
-            serve(route, worker);
-        while (!end_serving(held));
-    }
-    return rest_until(route, worker->now_ms);
 }

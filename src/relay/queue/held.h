@@ -4,7 +4,7 @@
  * A held client is accepted, and its end is listened for: the first bytes that it sends are kept
  * for the upstream, the others wait in its socket. The clients get their turn in the order in
  * which they came, when a place comes free; a new one goes behind those that wait, and one whose
- * turn came to nothing goes back to where it was. One worker at a time gives turns.
+ * turn came to nothing goes back to where it was.
  *
  * A client that finishes without having sent anything has left, and ends at once. One that has
  * sent bytes before has left as well, but the bytes may matter: it has its turn after all those
@@ -74,8 +74,23 @@ void held_rest(struct relay_route *route, uint64_t now_ms);
 /* A client of the route is connected: the others may follow. Any locks but the timers'. */
 void held_connected(struct relay_route *route, uint64_t now_ms);
 
-/* Gives clients their turn as long as upstreams take them. By a worker without locks. Gives when
- * a rest is over that they wait for; UINT64_MAX: none. */
-uint64_t held_serve(struct relay_route *route, struct worker *worker);
+/* ---- turns; by one worker at a time, without locks: see pending.c ---- */
+
+/* False: another worker gives turns, and will look again. */
+bool held_begin_turns(struct held *held);
+/* False: it has to be done once more. */
+bool held_end_turns(struct held *held);
+
+/* The client whose turn it is, with a hold for the caller; one of the gate's places is taken for
+ * it. It stays in the queue. NULL: nobody's, or not yet. While the route is drained all have a
+ * turn: to be told so. */
+struct pair *held_next(struct relay_route *route, uint64_t now_ms);
+
+/* No upstream took the client: the next turn is for whenever there is a place. */
+void held_take_back_turn(struct relay_route *route);
+
+/* When somebody may have a turn for no other reason than that time has passed; UINT64_MAX:
+ * nobody waits for that. */
+uint64_t held_next_ms(struct relay_route *route, uint64_t now_ms);
 
 #endif

@@ -9,6 +9,8 @@
 #include "relay/core/worker.h"
 #include "relay/relay.h"
 #include "relay/reload/reload_private.h"
+#include "relay/reload/route_parts.h"
+#include "relay/session/pending.h"
 
 #define LOOK_MS     1     /* at what is still closing */
 #define PATIENCE_MS 10000 /* until it is said that something does not close */
@@ -34,7 +36,7 @@ static enum err find_routes(struct reload *reload)
                 return ERR_NOMEM;
             continue;
         }
-        if (relay_route_open(&reload->routes[i], reload->relay, conf) != ERR_OK)
+        if (route_parts_open(&reload->routes[i], reload->relay, conf) != ERR_OK)
             return ERR_NOMEM;
         reload->is_new[i] = true;
     }
@@ -50,7 +52,7 @@ void reload_free(struct reload *reload, bool undo)
                        i < reload->conf->route_count;
          i++)
         if (reload->is_new[i])
-            relay_route_close(reload->routes[i]);
+            route_parts_close(reload->routes[i]);
     for (size_t i = 0; reload->rules != NULL && i < reload->conf->route_count; i++)
         guard_rules_free(&reload->rules[i]);
     for (size_t i = 0; reload->listeners != NULL && i < reload->conf->route_count; i++)
@@ -108,7 +110,7 @@ void reload_on_wake(struct worker *worker)
     for (size_t i = 0; i < reloaded->retired_count; i++)
         listener_retire(reloaded->retired[i], worker);
     for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
-        upstreams_see_gate(relay->routes[i], worker);
+        pending_see_gate(relay->routes[i], worker);
         upstreams_stir(relay->routes[i]);
     }
     for (size_t i = 0; i < reloaded->opened_count; i++)

@@ -10,6 +10,7 @@
 #include "relay/relay.h"
 #include "relay/reload/reload.h"
 #include "relay/reload/reload_private.h"
+#include "relay/reload/route_parts.h"
 #include "relay/session/hello.h"
 
 static size_t count_ports(const struct conf_route *conf)
@@ -37,7 +38,7 @@ static enum err plan_route(struct reload *reload, size_t index)
     if (reload->listeners[index] == NULL)
         return ERR_NOMEM;
     if (reload->is_new[index])
-        return relay_route_begin(route);
+        return route_parts_begin(route);
     enum err err = slots_arrange(conf, route->conf, slot_is_free, route);
     return err == ERR_OK ? upstreams_prepare(route, conf, &reload->plans[index]) : err;
 }
@@ -90,6 +91,14 @@ static bool same_keys(const struct conf_route *a, const struct conf_route *b)
     return true;
 }
 
+/* Of upstreams that are enabled now. */
+static void end_drains(struct relay_route *route, const struct conf_route *conf)
+{
+    for (size_t i = 0; i < route->conf->upstream_count; i++)
+        if (route->conf->upstreams[i].disabled && !conf->upstreams[i].disabled)
+            (void)drain_end(&route->upstreams.each[i]->drain);
+}
+
 /* The one place where a route that goes on takes over what its configuration says and what is
  * kept elsewhere. Everything else reads route->conf when it needs it. */
 static void apply_route(struct reload *reload, size_t index, uint64_t now_ms)
@@ -97,8 +106,8 @@ static void apply_route(struct reload *reload, size_t index, uint64_t now_ms)
     struct relay_route *route = reload->routes[index];
     const struct conf_route *before = route->conf, *conf = &reload->conf->routes[index];
     guard_rules_swap(route, &reload->rules[index], conf);
-    /* route->conf is `conf` from here on. */
-    upstreams_reconfigure(route, conf, &reload->plans[index], now_ms);
+    end_drains(route, conf);
+    upstreams_reconfigure(route, conf, &reload->plans[index], now_ms); /* route->conf is conf */
     route->quota.limit = conf->max_sessions;
     route->headers.limit = hello_most(conf);
     if (!same_keys(before, conf))
@@ -208,7 +217,7 @@ static void end_route(struct relay *relay, struct relay_route *route)
     for (size_t i = 0; i < REASON_COUNT; i++)
         relay->would_refuse_gone[i] += atomic_load(&route->guard.would_refuse[i]);
     timers_disarm(&relay->timers, &route->upstreams.timer);
-    relay_route_close(route);
+    route_parts_close(route);
 }
 
 /* The routes of the configuration, behind them those that are still needed without it. */

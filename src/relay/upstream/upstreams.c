@@ -5,132 +5,14 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "relay/core/sessions.h"
 #include "relay/core/worker.h"
 #include "relay/queue/held.h"
 #include "relay/relay.h"
 #include "relay/session/pair.h"
-#include "relay/upstream/probe.h"
 #include "relay/upstream/resolver.h"
 
 #define PORTS_LOW_PERCENT 80 /* of the local ports: time to warn */
 #define PORTS_FEW         512
-
-static struct relay_route *route_of(struct timer *timer)
-{
-    return (struct relay_route *)((char *)timer -
-                                  offsetof(struct relay_route, upstreams.timer));
-}
-
-/* ---- what follows ---- */
-
-static void log_change(const struct relay_route *route, const struct route_change *change)
-{
-    char addr[ADDR_TEXT_MAX], lasted[STR_HUMAN_MAX];
-    const char *name = route->conf->upstreams[change->upstream].name;
-    addr_format(&change->addr, addr);
-    /* An address that shows in the name need not be said again. */
-    bool more = change->has_server &&
-                route->conf->upstreams[change->upstream].port_count == 1 &&
-                strcmp(addr, name) != 0;
-    log_write(change->up_before && !change->up ? LOG_WARNING : LOG_NOTICE,
-              "route '%s': upstream '%s'%s%s is %s, was %s for %s: %s", route->conf->name, name,
-              more ? ", server " : "", more ? addr : "", change->to, change->from,
-              str_human_duration(change->lasted_ms, lasted), change->cause);
-}
-
-/* The sessions of a server that went down. */
-static void kill_sessions(struct relay_route *route, const struct route_change *change)
-{
-    struct session_filter there = {.route = route,
-                                   .at_upstream = true,
-                                   .upstream = change->upstream,
-                                   .at_server = true,
-                                   .server = change->server};
-    size_t ended;
-    if (sessions_end(route->relay, &there, REASON_UPSTREAM_DOWN, &ended) != ERR_OK) {
-        log_error("route '%s': the sessions of upstream '%s' could not be ended: %s",
-                  route->conf->name, route->conf->upstreams[change->upstream].name,
-                  err_text(ERR_NOMEM));
-        return;
-    }
-    if (ended > 0)
-        log_notice("route '%s': upstream '%s' is down, %zu of its sessions ended",
-                   route->conf->name, route->conf->upstreams[change->upstream].name, ended);
-}
-
-static void see_changes(struct relay_route *route)
-{
-    struct upstreams *upstreams = &route->upstreams;
-    for (;;) {
-        struct route_change change;
-        uint64_t dropped = 0;
-        os_mutex_lock(&upstreams->lock);
-        bool some = route_take_change(upstreams->route, &change, &dropped);
-        os_mutex_unlock(&upstreams->lock);
-        if (dropped > 0)
-            log_warning("route '%s': %llu earlier changes of upstreams were not logged",
-                        route->conf->name, (unsigned long long)dropped);
-        if (!some)
-            return;
-        log_change(route, &change);
-        if (change.to_state == ROUTE_DOWN && change.has_server &&
-            route->conf->on_down == CONF_KILL)
-            kill_sessions(route, &change);
-    }
-}
-
-/* Begins the checks that are due; gives when the next one is. */
-static uint64_t begin_checks(struct relay_route *route, struct worker *worker)
-{
-    uint64_t next_ms = UINT64_MAX;
-    while (probes_have_room(&route->relay->probes)) { /* a second later at most */
-        struct route_check check;
-        os_mutex_lock(&route->upstreams.lock);
-        bool due = route_take_check(route->upstreams.route, worker->now_ms, &check, &next_ms);
-        os_mutex_unlock(&route->upstreams.lock);
-        if (!due)
-            return next_ms;
-        probe_begin(worker, route, &check);
-    }
-    return UINT64_MAX;
-}
-
-void upstreams_see_gate(struct relay_route *route, struct worker *worker)
-{
-    os_mutex_lock(&route->upstreams.lock);
-    bool up = route_is_up(route->upstreams.route, worker->now_ms);
-    os_mutex_unlock(&route->upstreams.lock);
-    gate_see(route, up, worker->now_ms);
-    gate_settle(route, worker->now_ms);
-}
-
-static void follow(struct relay_route *route, struct worker *worker)
-{
-    struct relay *relay = route->relay;
-    uint32_t stirs = atomic_load(&route->upstreams.stirs);
-    see_changes(route);
-    upstreams_see_gate(route, worker);
-    uint64_t next_ms = held_serve(route, worker);
-    uint64_t drain_ms = drain_step_route(route, worker->now_ms);
-    next_ms = drain_ms < next_ms ? drain_ms : next_ms;
-    if (!atomic_load(&relay->lifecycle.stopping) && route->index != SIZE_MAX) {
-        uint64_t check_ms = begin_checks(route, worker);
-        next_ms = check_ms < next_ms ? check_ms : next_ms;
-    }
-    if (next_ms != UINT64_MAX)
-        timers_arm(&relay->timers, &route->upstreams.timer, next_ms);
-    /* Who stirred meanwhile may have armed it before that. */
-    if (atomic_load(&route->upstreams.stirs) != stirs)
-        timers_arm(&relay->timers, &route->upstreams.timer, 0);
-}
-
-static void on_timer(struct timer *timer, struct worker *worker)
-{
-    follow(route_of(timer), worker);
-}
-
-static const struct timer_kind upstreams_timer = {.hold = NULL, .fire = on_timer};
 
 void upstreams_stir(struct relay_route *route)
 {
@@ -182,7 +64,6 @@ void upstreams_tick(struct relay_route *route, struct worker *worker)
     route_tick(route->upstreams.route, worker->now_ms);
     os_mutex_unlock(&route->upstreams.lock);
     look_at_ports(route);
-    follow(route, worker);
 }
 
 /* ---- places ---- */
@@ -319,7 +200,6 @@ enum err upstreams_open(struct relay_route *route)
     struct upstreams *upstreams = &route->upstreams;
     const struct conf_route *conf = route->conf;
     size_t source_count = upstreams_source_count(conf);
-    timer_init(&upstreams->timer, &upstreams_timer);
     upstreams->each = calloc(conf->upstream_count, sizeof(struct relay_upstream *));
     if (upstreams->each == NULL)
         return ERR_NOMEM;

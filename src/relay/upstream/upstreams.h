@@ -1,10 +1,8 @@
 /* upstreams.h - the upstreams of a route as the relay uses them: the logic of route/ under its
  * lock, and what follows from it.
  *
- * Whatever happens to a route (a connect fails, a check ends, an operator acts, addresses
- * change) is told to its logic at once; what follows is done a moment later by a timer, without
- * any lock: changes of state are logged, sessions of a server that went down are ended where
- * on_down says so, clients that are held get their turn, health checks begin.
+ * Whatever happens to a route is told to its logic at once; what follows from it is done by the
+ * route's timer, see session/pending.h.
  *
  * Threads: as each function says; upstreams_pick(), _give() and _failed() with the lock of the
  * pair they are about, all others without any.
@@ -47,7 +45,7 @@ struct relay_upstream {
 struct upstreams {
     struct os_mutex lock; /* guards `route` */
     struct route *route;  /* owned */
-    struct timer timer;   /* what follows, see above */
+    struct timer timer;   /* what follows, see session/pending.h */
     _Atomic uint32_t stirs;
     struct relay_upstream **each; /* owned, one for each of the route's conf->upstreams; stays
                                      where it is as long as its slot has the same upstream */
@@ -98,9 +96,6 @@ void upstreams_connected(struct pair *pair, uint64_t now_ms);
 /* Something has happened to the route: a worker sees to it soon. Any thread, any locks but the
  * timers'. */
 void upstreams_stir(struct relay_route *route);
-
-/* Tells the gate of the route whether one of its upstreams is up. By a worker. */
-void upstreams_see_gate(struct relay_route *route, struct worker *worker);
 
 /* Once a second, by a worker. */
 void upstreams_tick(struct relay_route *route, struct worker *worker);

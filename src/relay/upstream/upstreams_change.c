@@ -125,9 +125,6 @@ void upstreams_reconfigure(struct relay_route *route, const struct conf_route *c
         table_each(&route->relay->table, recount_pair, &recount);
         free(plan->sources);
     }
-    for (size_t i = 0; i < route->conf->upstream_count; i++)
-        if (route->conf->upstreams[i].disabled && !conf->upstreams[i].disabled)
-            (void)drain_end(&upstreams->each[i]->drain); /* it is enabled */
     os_mutex_lock(&upstreams->lock); /* of nobody now, but it is what guards the route */
     route_reconfigure(upstreams->route, plan->route, now_ms);
     os_mutex_unlock(&upstreams->lock);
