@@ -141,7 +141,9 @@ static void leave_successor(struct str *list)
         err = endpoint_start(&relay.private_endpoint, path, console);
     if (err == ERR_OK)
         str_addf(list, "%" PRIu64 " %s\n", os_process_id(), path);
-    else
+    if (err == ERR_OK && list->failed)
+        err = ERR_NOMEM;
+    if (err != ERR_OK)
         log_warning("takeover: consoles of the new relay can't show the sessions of this one: "
                     "%s",
                     err_text(err));

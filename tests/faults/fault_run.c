@@ -231,12 +231,31 @@ void fault_launch(struct relay_run *relay, const struct relay_setup *setup)
     unsetenv("LD_PRELOAD");
 }
 
+struct process *fault_start_successor(const struct relay_run *relay, bool faulty)
+{
+    const char *args[] = {"run", "-c", relay->config, "--takeover", NULL};
+    if (faulty)
+        setenv("LD_PRELOAD", FAULT_LIBRARY, 1);
+    struct process *process = start_pairport(relay->dir, "successor", args, false);
+    unsetenv("LD_PRELOAD");
+    return process;
+}
+
 struct relay_run *fault_start(void **state, const struct relay_setup *setup)
 {
     setenv("LD_PRELOAD", FAULT_LIBRARY, 1);
     struct relay_run *relay = relay_start(state, setup);
     unsetenv("LD_PRELOAD");
     return relay;
+}
+
+bool fault_has_started(const struct process *process)
+{
+    char *log = process_errors(process);
+    bool has =
+        strstr(log, " notice console: ") != NULL || strstr(log, " warning console: ") != NULL;
+    free(log);
+    return has;
 }
 
 bool fault_echoes(const struct addr *to)

@@ -60,6 +60,9 @@ void fault_complain(struct fault_walk *walk, const struct relay_run *relay, cons
 /* The text names the cause: what the system's code of the walk's position means. */
 bool fault_is_named(const struct fault_walk *walk, const char *text);
 
+/* It has come to the end of its start: the last line of that is about the console. */
+bool fault_has_started(const struct process *process);
+
 /* A connection to it is answered with what it says. */
 bool fault_echoes(const struct addr *to);
 
@@ -71,6 +74,8 @@ int fault_relay_teardown(void **state);
 
 /* Starts the program with the library before it. Its console's sockets are in a directory of their own. */
 void fault_launch(struct relay_run *relay, const struct relay_setup *setup);
+/* Starts another one, with its configuration, that takes over from it; with the library or without. */
+struct process *fault_start_successor(const struct relay_run *relay, bool faulty);
 /* The same for relay_start(). */
 struct relay_run *fault_start(void **state, const struct relay_setup *setup);
 

@@ -71,6 +71,7 @@ REAL(int, epoll_ctl, int, int, int, struct epoll_event *)
 REAL(int, pipe2, int[2], int)
 REAL(int, eventfd, unsigned, int)
 REAL(int, timerfd_create, int, int)
+REAL(int, timerfd_settime, int, int, const struct itimerspec *, struct itimerspec *)
 REAL(int, bind, int, const struct sockaddr *, socklen_t)
 REAL(int, listen, int, int)
 REAL(int, connect, int, const struct sockaddr *, socklen_t)
@@ -104,6 +105,7 @@ static void find_all(void)
     FIND(pipe2);
     FIND(eventfd);
     FIND(timerfd_create);
+    FIND(timerfd_settime);
     FIND(bind);
     FIND(listen);
     FIND(connect);
@@ -227,6 +229,11 @@ int eventfd(unsigned start, int flags)
 int timerfd_create(int clock, int flags)
 {
     return fails(FAULT_TIMER) ? -1 : real_timerfd_create(clock, flags);
+}
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *before)
+{
+    return fails(FAULT_TIMER) ? -1 : real_timerfd_settime(fd, flags, at, before);
 }
 
 int bind(int fd, const struct sockaddr *addr, socklen_t len)

@@ -530,9 +530,10 @@ int main(int argc, char *argv[])
         WALK("memory", FAULT_ALLOC),    WALK("a_map", FAULT_MAP),
         WALK("a_thread", FAULT_THREAD), WALK("a_socket", FAULT_SOCKET),
         WALK("accept", FAULT_ACCEPT),   WALK("epoll", FAULT_EPOLL),
-        WALK("a_pipe", FAULT_PIPE),     WALK("bind", FAULT_BIND),
-        WALK("listen", FAULT_LISTEN),   WALK("connect", FAULT_CONNECT),
-        WALK("open", FAULT_OPEN),       WALK("the_disk", FAULT_DISK),
+        WALK("a_pipe", FAULT_PIPE),     WALK("a_timer", FAULT_TIMER),
+        WALK("bind", FAULT_BIND),       WALK("listen", FAULT_LISTEN),
+        WALK("connect", FAULT_CONNECT), WALK("open", FAULT_OPEN),
+        WALK("the_disk", FAULT_DISK),
     };
     return cmocka_run_group_tests_name("faults under load", tests, set_up, tear_down);
 }

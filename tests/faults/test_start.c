@@ -33,7 +33,7 @@ static bool wait_started(struct relay_run *relay, bool *ended)
     uint64_t begun = os_mono_ms();
     for (;;) {
         *ended = process_wait(relay->process, 0, NULL);
-        if (*ended || relay_count_log(relay, " console: ") > 0)
+        if (*ended || fault_has_started(relay->process))
             return true;
         if (os_mono_ms() - begun > NET_PATIENCE_MS)
             return false;

@@ -8,6 +8,8 @@
 
 #define PATIENCE_MS 60000 /* for the new relay to get ready */
 
+#define WHY_MAX 160 /* bytes of a refusal */
+
 struct gift {
     struct local_conn *conn;
     struct wire_input *input;
@@ -34,11 +36,9 @@ static bool read_pair(const char *text, uint64_t *a, uint64_t *b)
 static void refuse(struct gift *gift, const char *why)
 {
     log_warning("takeover: pid %" PRIu64 " is refused: %s", gift->pid, why);
-    struct str text;
-    str_init(&text);
-    str_addf(&text, "%s\n", why);
-    wire_send_answer(gift->conn, WIRE_ERROR, text.data, text.len);
-    str_free(&text);
+    char text[WHY_MAX + 1];
+    size_t len = str_format(text, sizeof text, "%s\n", why);
+    wire_send_answer(gift->conn, WIRE_ERROR, text, len);
 }
 
 /* What the system says of who asks. A process that it can't name (it is in a container of its
@@ -73,15 +73,18 @@ static bool offer(struct gift *gift)
     struct str text;
     str_init(&text);
     takeover_write_offer(&all, &text);
-    enum err err =
-        text.failed ? ERR_NOMEM : wire_send_answer(gift->conn, WIRE_OK, text.data, text.len);
+    enum err err = text.failed ? ERR_NOMEM : ERR_OK;
+    if (err == ERR_OK)
+        err = wire_send_answer(gift->conn, WIRE_OK, text.data, text.len);
+    else
+        refuse(gift, err_text(err));
     str_free(&text);
     return err == ERR_OK;
 }
 
 static bool begin(struct gift *gift, const char *line)
 {
-    char why[128];
+    char why[WHY_MAX];
     uint64_t protocol;
     if (!read_pair(line + sizeof WIRE_TAKEOVER - 1, &protocol, &gift->pid)) {
         refuse(gift, "a takeover begins with `takeover VERSION PID`");
