@@ -263,7 +263,8 @@ static bool finish_work(struct meanwhile *meanwhile)
     for (unsigned i = 0; i < CONSOLES; i++)
         answered &= finish_command(meanwhile->consoles[i]);
     for (unsigned i = 0; i < CLIENTS; i++) {
-        if (net_receive_all(meanwhile->clients[i], got, 5, NET_PATIENCE_MS) != ERR_OK ||
+        if (meanwhile->clients[i] == SOCK_NONE ||
+            net_receive_all(meanwhile->clients[i], got, 5, NET_PATIENCE_MS) != ERR_OK ||
             memcmp(got, "hello", 5) != 0) {
             rig.hit++;
             rig.what = "a client";
@@ -276,8 +277,9 @@ static bool finish_work(struct meanwhile *meanwhile)
 static sock_t begin_client(const struct addr *to)
 {
     sock_t sock;
-    assert_int_equal(net_connect(to, NET_PATIENCE_MS, &sock), ERR_OK);
-    (void)net_send(sock, "hello", 5, NET_PATIENCE_MS, NULL); /* it may be reset already */
+    if (net_connect(to, NET_PATIENCE_MS, &sock) != ERR_OK)
+        return SOCK_NONE;                                    /* it was reset that fast */
+    (void)net_send(sock, "hello", 5, NET_PATIENCE_MS, NULL); /* likewise */
     return sock;
 }
 
