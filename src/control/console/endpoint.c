@@ -14,7 +14,6 @@
 #define ACCEPT_RETRY_MS  100
 #define REFUSAL_GRACE_MS 500  /* for a refused client to read why */
 #define STOP_GRACE_MS    2000 /* for answers under way when the endpoint stops */
-#define PLACES           (sizeof((struct endpoint *)NULL)->clients / sizeof(struct client))
 
 /* ---- a client, in its thread ---- */
 
@@ -262,7 +261,7 @@ free_endpoint:
 /* With the lock held. */
 static bool is_answering(const struct endpoint *endpoint)
 {
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++) {
         if (endpoint->clients[i].state != CLIENT_IDLE)
             return true;
     }
@@ -272,7 +271,7 @@ static bool is_answering(const struct endpoint *endpoint)
 /* With the lock held. */
 static bool has_clients(const struct endpoint *endpoint)
 {
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++) {
         if (endpoint->clients[i].thread != NULL)
             return true;
     }
@@ -282,7 +281,7 @@ static bool has_clients(const struct endpoint *endpoint)
 /* With the lock held. */
 static void stop_clients(struct endpoint *endpoint, bool also_answering)
 {
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++) {
         struct client *client = &endpoint->clients[i];
         if (client->conn != NULL && (also_answering || client->state == CLIENT_IDLE))
             local_conn_stop(client->conn);

@@ -7,13 +7,12 @@
 #include "control/command/match.h"
 #include "control/console/endpoint_private.h"
 
-#define PLACES     (ENDPOINT_CLIENTS_MAX + ENDPOINT_SPARES)
 #define LEAVING_MS 1000 /* what a dropped client's thread may take to end */
 
 static size_t count_places(const struct endpoint *endpoint, bool spare)
 {
     size_t count = 0;
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++) {
         const struct client *client = &endpoint->clients[i];
         count += client->thread != NULL && !client->dropped && client->spare == spare;
     }
@@ -38,7 +37,7 @@ static bool drop_idlest(struct endpoint *endpoint, bool spare)
     static struct log_limit limit;
     uint64_t now = os_mono_ms();
     struct client *idlest = NULL;
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++) {
         struct client *client = &endpoint->clients[i];
         if (client->spare == spare && can_be_dropped(client, now) &&
             (idlest == NULL || client->since_ms < idlest->since_ms))
@@ -59,7 +58,7 @@ static bool drop_idlest(struct endpoint *endpoint, bool spare)
 
 static struct client *find_free(struct endpoint *endpoint)
 {
-    for (size_t i = 0; i < PLACES; i++)
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++)
         if (endpoint->clients[i].thread == NULL)
             return &endpoint->clients[i];
     return NULL;
@@ -90,7 +89,7 @@ struct client *endpoint_find_place(struct endpoint *endpoint, bool *spare)
 static size_t count_leaving(const struct endpoint *endpoint)
 {
     size_t count = 0;
-    for (size_t i = 0; i < PLACES; i++)
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++)
         count += endpoint->clients[i].thread != NULL && endpoint->clients[i].dropped;
     return count;
 }
@@ -116,7 +115,7 @@ static bool is_shutdown(const char *line)
 /* True when a client in the other spare place takes over. */
 static bool another_gives(const struct client *client)
 {
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < ENDPOINT_PLACES; i++) {
         const struct client *other = &client->endpoint->clients[i];
         if (other != client && other->thread != NULL && other->spare && other->gives)
             return true;

@@ -17,7 +17,8 @@
 #include "os/local.h"
 #include "os/os.h"
 
-#define ENDPOINT_SPARES   2    /* one for a takeover, one for a shutdown */
+#define ENDPOINT_SPARES   2 /* one for a takeover, one for a shutdown */
+#define ENDPOINT_PLACES   (ENDPOINT_CLIENTS_MAX + ENDPOINT_SPARES)
 #define ENDPOINT_STUCK_MS 2000 /* an answer that takes longer to send counts as idle time */
 
 enum client_state {
@@ -46,7 +47,7 @@ struct endpoint {
     struct os_cond changed; /* an answer is sent, or a client is gone */
     bool stopping;
     struct os_thread *ended; /* of the client that left last; the next one to leave joins it */
-    struct client clients[ENDPOINT_CLIENTS_MAX + ENDPOINT_SPARES];
+    struct client clients[ENDPOINT_PLACES];
 };
 
 /* A free place, another client being dropped for it if need be; waits a moment until that one has

@@ -244,21 +244,6 @@ static void ask_one(struct answer *answer, const struct predecessor *one, const 
     str_free(&said);
 }
 
-/* Their numbers are wanted, also where ours are shown as text. */
-static const char *line_for(enum command_follow follow, const char *line, size_t *len)
-{
-    static const char info[] = "show info json", routes[] = "show routes json";
-    if (follow == FOLLOW_INFO) {
-        *len = sizeof info - 1;
-        return info;
-    }
-    if (follow == FOLLOW_ROUTES) {
-        *len = sizeof routes - 1;
-        return routes;
-    }
-    return line;
-}
-
 static bool is_list(enum command_follow follow)
 {
     return follow == FOLLOW_SESSIONS || follow == FOLLOW_INFO || follow == FOLLOW_ROUTES;
@@ -269,6 +254,7 @@ void predecessors_follow(const struct command_session *session, const char *line
 {
     struct predecessor each[PREDECESSORS_MAX];
     struct answer answer = {.session = session, .result = result};
+    char json[48];
     struct predecessors *predecessors = session->console->predecessors;
     if (predecessors == NULL)
         return;
@@ -283,7 +269,11 @@ void predecessors_follow(const struct command_session *session, const char *line
         answer.json =
             json_read(&answer.root, result->text.data, result->text.len, 0, NULL) == ERR_OK;
     }
-    line = line_for(answer.follow, line, &len);
+    if (answer.follow == FOLLOW_INFO || answer.follow == FOLLOW_ROUTES) {
+        /* Their numbers are wanted, also where ours are shown as text. */
+        len = str_format(json, sizeof json, "%s json", session->ran->words);
+        line = json;
+    }
     uint64_t deadline_ms = os_mono_ms() + PREDECESSORS_WAIT_MS;
     for (size_t i = 0; i < count && !is_done(&answer); i++)
         ask_one(&answer, &each[i], line, len, time_left(deadline_ms));
