@@ -16,11 +16,14 @@ const char *const session_sort_words[SORT_COUNT + 1] = {
     [SORT_COUNT] = NULL,
 };
 
-void command_level_words(const char *words[COMMAND_LEVELS + 1])
+const char *const *command_arg_words(enum arg_kind kind, const char *levels[COMMAND_LEVELS + 1])
 {
+    if (kind != ARG_LEVEL)
+        return kind == ARG_SORT ? session_sort_words : NULL;
     for (int level = 0; level < COMMAND_LEVELS; level++)
-        words[level] = log_level_word((enum log_level)level);
-    words[COMMAND_LEVELS] = NULL;
+        levels[level] = log_level_word((enum log_level)level);
+    levels[COMMAND_LEVELS] = NULL;
+    return levels;
 }
 
 bool command_arg_is_end(const struct command_arg *arg)
@@ -98,6 +101,7 @@ static void add_list(const char *const names[], struct str *out)
 /* What is wanted where a value is missing or wrong: "a route: lobby, world". */
 static void add_wanted(enum arg_kind kind, const struct conf *conf, struct str *out)
 {
+    const char *levels[COMMAND_LEVELS + 1];
     switch (kind) {
     case ARG_FLAG:
     case ARG_TOPIC: break; /* take no value, so none can be wrong */
@@ -123,16 +127,10 @@ static void add_wanted(enum arg_kind kind, const struct conf *conf, struct str *
         str_addf(out, "a number from 1 to %d, or 0 for no limit", COMMAND_SESSIONS_MAX);
         break;
     case ARG_SORT:
-        str_add(out, "a key: ");
-        add_list(session_sort_words, out);
+    case ARG_LEVEL:
+        str_add(out, kind == ARG_SORT ? "a key: " : "a level: ");
+        add_list(command_arg_words(kind, levels), out);
         break;
-    case ARG_LEVEL: {
-        const char *levels[COMMAND_LEVELS + 1];
-        command_level_words(levels);
-        str_add(out, "a level: ");
-        add_list(levels, out);
-        break;
-    }
     }
 }
 
@@ -148,6 +146,7 @@ static bool read_number(const char *text, uint64_t min, uint64_t max, uint64_t *
 static bool read_value(enum arg_kind kind, const char *text, const struct conf *conf,
                        struct command_args *args)
 {
+    const char *levels[COMMAND_LEVELS + 1];
     uint64_t number;
     size_t index;
     switch (kind) {
@@ -172,18 +171,14 @@ static bool read_value(enum arg_kind kind, const char *text, const struct conf *
     case ARG_WEIGHT: return read_number(text, 0, COMMAND_WEIGHT_MAX, &args->number);
     case ARG_SESSIONS: return read_number(text, 0, COMMAND_SESSIONS_MAX, &args->number);
     case ARG_SORT:
-        if (!match_find(text, session_sort_words, &index))
+    case ARG_LEVEL:
+        if (!match_find(text, command_arg_words(kind, levels), &index))
             return false;
-        args->sort = (enum session_sort)index;
+        if (kind == ARG_SORT)
+            args->sort = (enum session_sort)index;
+        else
+            args->level = (enum log_level)index;
         return true;
-    case ARG_LEVEL: {
-        const char *levels[COMMAND_LEVELS + 1];
-        command_level_words(levels);
-        if (!match_find(text, levels, &index))
-            return false;
-        args->level = (enum log_level)index;
-        return true;
-    }
     }
     return false;
 }
@@ -306,12 +301,8 @@ static void explain_value(const struct command *command, const struct command_ar
     if (read_word_explain(arg->kind, text, why))
         return;
     const char *levels[COMMAND_LEVELS + 1];
-    command_level_words(levels);
-    const char *near = NULL;
-    if (arg->kind == ARG_SORT)
-        near = match_nearest(text, session_sort_words);
-    else if (arg->kind == ARG_LEVEL)
-        near = match_nearest(text, levels);
+    const char *const *words = command_arg_words(arg->kind, levels);
+    const char *near = words == NULL ? NULL : match_nearest(text, words);
     if (near != NULL)
         str_addf(why, "did you mean '%s'? ", near);
     str_add(why, "it needs ");

@@ -21,8 +21,10 @@ bool command_read_args(const struct command *command, const struct conf *conf,
                        const char *const words[], size_t count, struct command_args *args,
                        struct str *why);
 
-/* The words of all log levels with NULL at the end. */
+/* The words that an argument of a kind can be, with NULL at the end; NULL: it is none of a list.
+ * `levels` is room for those of the log. */
 #define COMMAND_LEVELS (LOG_DEBUG + 1)
-void command_level_words(const char *words[COMMAND_LEVELS + 1]);
+const char *const *command_arg_words(enum arg_kind kind,
+                                     const char *levels[COMMAND_LEVELS + 1]);
 
 #endif

@@ -63,6 +63,7 @@ static void offer_ids(struct choice *choice, const struct names *names)
 
 static void offer_values(struct choice *choice, enum arg_kind kind, const struct names *names)
 {
+    const char *levels[COMMAND_LEVELS + 1];
     switch (kind) {
     case ARG_ROUTE: offer_names(choice, &names->routes); break;
     case ARG_ROUTES:
@@ -71,13 +72,8 @@ static void offer_values(struct choice *choice, enum arg_kind kind, const struct
         break;
     case ARG_UPSTREAM: offer_names(choice, &names->upstreams); break;
     case ARG_ID: offer_ids(choice, names); break;
-    case ARG_SORT: offer_all(choice, session_sort_words); break;
-    case ARG_LEVEL: {
-        const char *levels[COMMAND_LEVELS + 1];
-        command_level_words(levels);
-        offer_all(choice, levels);
-        break;
-    }
+    case ARG_SORT:
+    case ARG_LEVEL: offer_all(choice, command_arg_words(kind, levels)); break;
     case ARG_FLAG:  /* its keyword is all there is */
     case ARG_TOPIC: /* words of commands, see offer_words() */
     case ARG_LIMIT: /* any number, as the next ones */

@@ -61,14 +61,6 @@ static const struct command *choose_by_args(const struct parsed_line *line,
     return fitting == 1 ? chosen : NULL;
 }
 
-static size_t count_fits(const struct command_fits *fits, enum command_fit fit)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < fits->count; i++)
-        count += fits->each[i] == fit;
-    return count;
-}
-
 /* True when word `index` as typed begins a word of `other` there, behind the same words. */
 static bool competes(const struct command *command, const struct command *other, size_t index,
                      const char *typed)
@@ -188,17 +180,12 @@ static const struct command *find_command(const struct command_table *table,
             explain_object(table, conf, line, result);
         return NULL;
     }
-    size_t full = count_fits(&fits, FIT_FULL);
-    if (full == 0) {
+    if (fits.full == 0) {
         command_fail_incomplete(&fits, line->count, result);
         return NULL;
     }
-    if (full == 1) {
-        size_t i = 0;
-        while (fits.each[i] != FIT_FULL)
-            i++;
-        return &fits.commands[i];
-    }
+    if (fits.found != NULL)
+        return fits.found;
     const struct command *command = choose_by_args(line, conf, &fits);
     if (command == NULL)
         fail_ambiguous(line, &fits, result);

@@ -80,13 +80,17 @@ size_t command_find(const struct command_table *table, const char *const words[]
 {
     fits->commands = table->all;
     fits->count = table->count;
+    fits->full = 0;
+    fits->found = NULL;
     for (size_t i = 0; i < fits->count; i++)
         fits->each[i] = FIT_PARTIAL;
-    for (size_t index = 0; index < count; index++) {
-        if (!narrow(words[index], index, fits))
-            return index;
-    }
-    return count;
+    size_t known = 0;
+    while (known < count && narrow(words[known], known, fits))
+        known++;
+    for (size_t i = 0; i < fits->count; i++)
+        if (fits->each[i] == FIT_FULL)
+            fits->found = fits->full++ == 0 ? &fits->commands[i] : NULL;
+    return known;
 }
 
 bool command_is_first_word(const struct command_table *table, const char *word)

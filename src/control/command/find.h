@@ -22,6 +22,8 @@ struct command_fits {
     const struct command *commands; /* those of the table */
     size_t count;
     enum command_fit each[COMMAND_LIMIT]; /* one a command */
+    size_t full;                          /* how many are FIT_FULL */
+    const struct command *found;          /* the only one; NULL: none is, or several are */
 };
 
 /* Marks in `fits` which commands of the table the words fit. Returns how many words fit some

@@ -54,15 +54,8 @@ void command_help(struct command_session *session, const struct command_args *ar
         command_fail_unknown(args->topic, known, &fits, result);
         return;
     }
-    size_t full = 0;
-    const struct command *command = NULL;
-    for (size_t i = 0; i < fits.count; i++) {
-        full += fits.each[i] == FIT_FULL;
-        if (fits.each[i] == FIT_FULL)
-            command = &fits.commands[i];
-    }
-    if (full == 1)
-        explain(command, &fits, &result->text);
+    if (fits.found != NULL)
+        explain(fits.found, &fits, &result->text);
     else
         list_commands(&fits, session->columns, &result->text);
 }
