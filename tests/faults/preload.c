@@ -150,6 +150,9 @@ __attribute__((constructor)) static void begin(int argc, char **argv)
 
 /* ---- in their place ---- */
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the headers have __names */
+int __open_2(const char *path, int flags); /* of a header only with _FORTIFY_SOURCE */
+
 void *malloc(size_t size)
 {
     return fails(FAULT_ALLOC) ? NULL : __libc_malloc(size);
@@ -312,3 +315,4 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
 {
     return fails(FAULT_DISK) ? -1 : real_pwrite(fd, bytes, len, offset);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
