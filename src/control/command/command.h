@@ -44,7 +44,7 @@ struct console {
     const char *backend;                  /* "epoll" */
     const char *config_path;              /* absolute; "" when there is no file */
     const char *log_path;                 /* absolute; "" for stderr */
-    void *ctx;                            /* for the two functions */
+    void *ctx;                            /* for the functions below */
     /* Begins the end and returns; `over_ms` not 0: sessions are ended evenly over that time. */
     void (*shutdown)(void *ctx, bool now, uint64_t over_ms);
     enum err (*reopen)(void *ctx); /* opens the log file again */
