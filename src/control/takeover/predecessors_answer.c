@@ -10,8 +10,8 @@
 #include "os/os.h"
 #include "relay/json_read.h"
 
-#define ONE_MIN_MS 50   /* one predecessor's answer is waited for so long at least */
-#define ONE_MAX_MS 3000 /* and at most: `reopen` may take 2 s there */
+#define ONE_MAX_MS                                                                             \
+    3000 /* one predecessor's answer is waited for; `reopen` may take 2 s there */
 
 /* One answer of a predecessor that goes into a result. */
 struct part {
@@ -214,12 +214,13 @@ static bool is_done(const struct answer *answer)
     return answer->follow == FOLLOW_OTHERWISE && !answer->result->failed;
 }
 
-/* Each gets some time, also when those before it have used all there was. */
-static uint32_t time_left(uint64_t deadline_ms)
+/* For number `i` of `count`: those that do not answer leave a share for each that is behind. */
+static uint32_t time_for(size_t i, size_t count, uint64_t deadline_ms)
 {
+    uint64_t share = PREDECESSORS_WAIT_MS / 2 / count, behind = share * (count - i - 1);
     uint64_t now = os_mono_ms();
-    uint64_t left = now < deadline_ms ? deadline_ms - now : 0;
-    return left < ONE_MIN_MS ? ONE_MIN_MS : left > ONE_MAX_MS ? ONE_MAX_MS : (uint32_t)left;
+    uint64_t left = now + behind < deadline_ms ? deadline_ms - behind - now : 0;
+    return left < share ? (uint32_t)share : left > ONE_MAX_MS ? ONE_MAX_MS : (uint32_t)left;
 }
 
 static void ask_one(struct answer *answer, const struct predecessor *one, const char *line,
@@ -276,7 +277,7 @@ void predecessors_follow(const struct command_session *session, const char *line
     }
     uint64_t deadline_ms = os_mono_ms() + PREDECESSORS_WAIT_MS;
     for (size_t i = 0; i < count && !is_done(&answer); i++)
-        ask_one(&answer, &each[i], line, len, time_left(deadline_ms));
+        ask_one(&answer, &each[i], line, len, time_for(i, count, deadline_ms));
     if (answer.json) {
         struct json_build build = {false};
         str_clear(&result->text);
