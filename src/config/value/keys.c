@@ -46,7 +46,7 @@ static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
 /* Why these defaults:
  * half_close_timeout counts from the last byte that moved or was acknowledged, so it does not
  * limit what is still being sent to a peer that has finished. 30 s outlast four or five lost packets in a row (their
- * retransmissions come 1, 2, 4 and 8 s apart) and a game server that saves a player after his
+ * retransmissions come 1, 2, 4 and 8 s apart) and a game server that saves a player after their
  * FIN, and are short enough that a peer who will never finish holds nothing for long.
  * eject is for servers that fail for everybody: failures of five clients within ten seconds are no
  * accident of one player, and a server that was only restarted misses no more than half a minute.
@@ -61,7 +61,7 @@ static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
  * server's players come back at once.
  * max_backlog_age is a game that stands still, not a slow line: that still takes something.
  * keepalive stays below the shortest idle time after which common NAT boxes forget a
- * connection with nothing moving (some minutes), so an idle player keeps his. */
+ * connection with nothing moving (some minutes), so an idle player keeps theirs. */
 const struct key keys[] = {
     {KEY_RELAY, "workers", KEY_WORKERS, "auto", "auto", 1, 256, false, OF_CONF(workers),
      "Worker threads, or auto for one a processor."},
@@ -120,7 +120,7 @@ const struct key keys[] = {
      OF_ROUTE(connect_retries),
      "Further attempts after the first one failed, at the next upstream if there are several."},
     {KEY_ROUTE, "when_down", KEY_WHEN_DOWN, "refuse", NULL, 0, 0, true, OF_ROUTE(when_down),
-     "What a new player meets while no upstream can take him: refuse, or hold 30s to let him "
+     "What a new player meets while no upstream can take them: refuse, or hold 30s to let them "
      "wait that long for one, 100ms to 1h."},
     {KEY_ROUTE, "queue_max", KEY_COUNT, "1000", NULL, 0, SESSIONS, true, OF_ROUTE(queue_max),
      "Players of one route that may wait at the same time, with when_down = hold or while it "
@@ -168,7 +168,7 @@ const struct key keys[] = {
      "What the keys from here to ban_after do: enforce, or dry_run to only count and log whom "
      "they would refuse."},
     {KEY_ROUTE, "refuse", KEY_REFUSE, "reset", NULL, 0, 0, true, OF_ROUTE(refuse),
-     "How they turn a client away: reset, close, or tarpit 10s to let him wait that long, "
+     "How they turn a client away: reset, close, or tarpit 10s to let it wait that long, "
      "100ms "
      "to 10m. Who comes by a proxy of proxy_trust is reset instead."},
     {KEY_ROUTE, "allow", KEY_ACCESS, "", NULL, 0, 0, true, OF_ROUTE(access),
@@ -194,7 +194,7 @@ const struct key keys[] = {
      "Bans a client that was refused so often, as in 20 refusals in 10s for 10m; or off."},
     {KEY_ROUTE, "first_byte_timeout", KEY_DURATION, "off", "off", 100, 1 * HOURS, true,
      OF_ROUTE(first_byte_timeout_ms),
-     "How long a client may say nothing at first, for games in which he speaks first; or off."},
+     "How long a client may say nothing at first, for games in which it speaks first; or off."},
     {KEY_ROUTE, "min_rate", KEY_MIN_RATE, "off", NULL, 0, 0, true, OF_ROUTE(min_rate),
      "Ends a session that moves less than this, both ways together, as in 100B/s over 30s; or "
      "off."},
@@ -222,7 +222,7 @@ const struct key keys[] = {
      "How fast clients are let in after a resume or a start, as in 50/s; or off."},
     {KEY_ROUTE, "pause_timeout", KEY_DURATION, "5m", NULL, 1 * SECONDS, 24 * HOURS, true,
      OF_ROUTE(pause_timeout_ms),
-     "How long a client waits at most while his route is paused; queue_max bounds how many."},
+     "How long a client waits at most while its route is paused; queue_max bounds how many."},
     {KEY_ROUTE, "idle_timeout", KEY_DURATION, "10m", "off", 10, 30 * DAYS, true,
      OF_ROUTE(idle_timeout_ms),
      "Ends a session when no byte moved either way for this long; or off."},
