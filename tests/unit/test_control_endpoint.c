@@ -298,9 +298,12 @@ static void from_where_the_operator_comes_holds_for_the_connection(void **state)
     hang_up(&other);
 }
 
+/* As a console at a terminal does it. */
 static void shut_down(struct caller *caller)
 {
     call(caller);
+    assert_asks(caller, "set columns 80", WIRE_OK,
+                "tables keep to 80 columns where they can\n");
     assert_int_equal(wire_send_line(caller->conn, "shutdown", 8), ERR_OK);
 }
 

@@ -112,6 +112,12 @@ static bool is_shutdown(const char *line)
            (line[sizeof word - 1] == '\0' || line[sizeof word - 1] == ' ');
 }
 
+/* What a console says before its command: it takes no time. */
+static bool is_width(const char *line)
+{
+    return match_begins(line, "set columns ");
+}
+
 /* True when a client in the other spare place takes over. */
 static bool another_gives(const struct client *client)
 {
@@ -133,7 +139,7 @@ const char *endpoint_refusal(struct client *client, const char *line, bool takeo
         return NULL;
     if (takeover && another_gives(client))
         return "another takeover is under way\n";
-    if (takeover || is_shutdown(line))
+    if (takeover || is_shutdown(line) || is_width(line))
         return NULL;
     return "all consoles of this relay are in use, and commands run for all of them; only "
            "`shutdown` and a takeover are served now\n";
