@@ -174,14 +174,10 @@ static const struct command *find_command(const struct command_table *table,
 {
     struct command_fits fits;
     size_t known = command_find(table, line->words, line->count, &fits);
-    if (known < line->count) {
-        command_fail_unknown(line->words, known, &fits, result);
-        if (known == 1)
-            explain_object(table, conf, line, result);
-        return NULL;
-    }
     if (fits.full == 0) {
-        command_fail_incomplete(&fits, line->count, result);
+        command_fail_unknown(line->words, line->count, known, &fits, result);
+        if (known == 1 && known < line->count)
+            explain_object(table, conf, line, result);
         return NULL;
     }
     if (fits.found != NULL)

@@ -147,18 +147,21 @@ static void add_prefix(const struct command_fits *fits, size_t count, struct str
     }
 }
 
-void command_fail_unknown(const char *const words[], size_t index,
+void command_fail_unknown(const char *const words[], size_t count, size_t index,
                           const struct command_fits *fits, struct command_result *result)
 {
     struct str list, prefix;
     str_init(&list);
     str_init(&prefix);
     char nearest[COMMAND_WORD_MAX];
-    const char *typed = words[index];
+    const char *typed = index < count ? words[index] : NULL;
     add_next_words(fits, index, typed, &list, nearest);
     add_prefix(fits, index, &prefix);
-    const char *hint = index == 0 ? alias_hint(typed) : NULL;
-    if (hint != NULL)
+    const char *hint = index == 0 && typed != NULL ? alias_hint(typed) : NULL;
+    if (typed == NULL)
+        command_fail(result, "'%.*s' needs one more word: %s",
+                     (int)(prefix.len > 0 ? prefix.len - 1 : 0), prefix.data, list.data);
+    else if (hint != NULL)
         command_fail(result, "unknown command '%s'; %s", typed, hint);
     else if (index == 0 && nearest[0] == '\0')
         command_fail(result, "unknown command '%s'; `help` lists the commands", typed);
@@ -172,21 +175,6 @@ void command_fail_unknown(const char *const words[], size_t index,
     else
         command_fail(result, "unknown command '%s%s'; did you mean '%s%s'?", prefix.data, typed,
                      prefix.data, nearest);
-    str_free(&list);
-    str_free(&prefix);
-}
-
-void command_fail_incomplete(const struct command_fits *fits, size_t count,
-                             struct command_result *result)
-{
-    struct str list, prefix;
-    str_init(&list);
-    str_init(&prefix);
-    char nearest[COMMAND_WORD_MAX];
-    add_next_words(fits, count, NULL, &list, nearest);
-    add_prefix(fits, count, &prefix);
-    command_fail(result, "'%.*s' needs one more word: %s",
-                 (int)(prefix.len > 0 ? prefix.len - 1 : 0), prefix.data, list.data);
     str_free(&list);
     str_free(&prefix);
 }

@@ -36,13 +36,9 @@ size_t command_word_count(const struct command *command);
 #define COMMAND_WORD_MAX 24
 void command_word(const struct command *command, size_t index, char word[COMMAND_WORD_MAX]);
 
-/* Ends `result` as failed, for a line whose word `index` fits no command: names the word and what
- * would be right. */
-void command_fail_unknown(const char *const words[], size_t index,
+/* Ends `result` as failed, for a line of `count` words whose word `index` fits no command, or is
+ * missing (index == count): says which word and what would be right. */
+void command_fail_unknown(const char *const words[], size_t count, size_t index,
                           const struct command_fits *fits, struct command_result *result);
-
-/* The same for a line whose `count` words begin commands only. */
-void command_fail_incomplete(const struct command_fits *fits, size_t count,
-                             struct command_result *result);
 
 #endif

@@ -51,7 +51,7 @@ void command_help(struct command_session *session, const struct command_args *ar
         return;
     }
     if (known < args->topic_words) {
-        command_fail_unknown(args->topic, known, &fits, result);
+        command_fail_unknown(args->topic, args->topic_words, known, &fits, result);
         return;
     }
     if (fits.found != NULL)
