@@ -134,7 +134,7 @@ static void a_session_that_connects_shows_what_is_known(void **state)
                  "\n"
                  "            THEIR END           OUR END        RTT\n"
                  "  client    192.168.1.20:50013  10.0.0.1:7777  not told by this system\n"
-                 "  upstream  10.0.0.5:7000       -              not told by this system\n"
+                 "  upstream  10.0.0.5:7000       -              not connected\n"
                  "\n"
                  "        BYTES  WRITES   RATE  WAITING  FOR  SOURCE\n"
                  "  up      0 B       0  0 B/s        -    -  open\n"

@@ -14,7 +14,7 @@ static const char *phase_hint(enum phase phase)
 {
     switch (phase) {
     case PHASE_ACCEPT: return ", its PROXY header is awaited";
-    case PHASE_HELD: return ", waits until an upstream can take it";
+    case PHASE_HELD: return ", waits for an upstream, for `resume` or for its turn";
     case PHASE_CONNECT:
     case PHASE_DATA:
     case PHASE_HALF_CLOSED: break;
@@ -95,7 +95,8 @@ static void add_side(struct grid *grid, const char *side, const struct addr *the
     grid_cell(grid, "%s", addr_format(theirs, text));
     grid_cell(grid, "%s", addr_format(ours, text));
     if (!known) {
-        grid_cell(grid, "not told by this system");
+        grid_cell(grid,
+                  ours->family == ADDR_NONE ? "not connected" : "not told by this system");
         grid_end_row(grid);
         return;
     }
