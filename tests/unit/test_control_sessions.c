@@ -171,7 +171,8 @@ static void a_held_session_says_what_it_waits_for(void **state)
     server->sessions[0].phase = PHASE_HELD;
     assert_has("show sessions", "  held\n");
     assert_has("show session 7", "route    lobby, upstream -\n");
-    assert_has("show session 7", "  phase    held, waits until an upstream can take it\n");
+    assert_has("show session 7",
+               "  phase    held, waits for an upstream, for `resume` or for its turn\n");
 }
 
 static void who_spoke_for_a_client_shows_where_somebody_did(void **state)
