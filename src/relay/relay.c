@@ -4,10 +4,10 @@
 
 #include "relay/accept/listener.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/reload/reload.h"
 #include "relay/reload/route_parts.h"
 #include "relay/run.h"
-#include "relay/session/pair.h"
 
 /* A pair lies on cache lines of its own, so that two workers with two pairs never share one. */
 #define PAIR_ALIGN 64

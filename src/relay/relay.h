@@ -55,6 +55,8 @@ struct relay_route {
     size_t index; /* in the configuration and in relay->routes; SIZE_MAX: it was removed */
     size_t scope; /* in the statistics */
     struct upstreams upstreams;
+    struct timer pending;       /* what follows from events, see session/pending.h */
+    _Atomic uint32_t scheduled; /* how often schedule_route() armed it */
     struct held held;
     struct gate gate;
     struct drain drain;   /* while it is on, new clients are turned away */

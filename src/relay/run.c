@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "relay/accept/listener.h"
 #include "relay/core/lifecycle.h"
+#include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
 #include "relay/core/worker.h"
 #include "relay/relay.h"
@@ -215,7 +216,7 @@ void run_on_wake(struct worker *worker, struct op *op)
         arm_second(worker);
         for (size_t i = 0; i < relay->route_count; i++) {
             pending_see_gate(relay->routes[i], worker);
-            upstreams_stir(relay->routes[i]);
+            schedule_route(relay->routes[i]);
         }
         each_listener(worker, listener_start);
         os_mutex_lock(&life->lock);

@@ -6,12 +6,13 @@
 #include "os/os.h"
 #include "os/pressure.h"
 #include "relay/accept/listener.h"
+#include "relay/core/schedule.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/queue/drain.h"
 #include "relay/queue/pace.h"
 #include "relay/server.h"
 #include "relay/server_private.h"
-#include "relay/session/pair.h"
 
 static uint64_t buffers_used(const struct relay *relay)
 {
@@ -330,7 +331,7 @@ bool server_set_admin(struct server *server, size_t route, size_t upstream,
     os_mutex_unlock(&of->upstreams.lock);
     if (admin == ROUTE_READY && drain_end(&of->upstreams.each[upstream]->drain))
         changed = true;
-    upstreams_stir(of); /* logs it, and lets those in that wait */
+    schedule_route(of); /* logs it, and lets those in that wait */
     return changed;
 }
 
@@ -343,7 +344,7 @@ bool server_set_weight(struct server *server, size_t route, size_t upstream, uin
     if (changed)
         log_notice("console: route '%s': upstream '%s' has weight %u now", of->conf->name,
                    of->conf->upstreams[upstream].name, weight);
-    upstreams_stir(of);
+    schedule_route(of);
     return changed;
 }
 
@@ -358,7 +359,7 @@ bool server_set_max_sessions(struct server *server, size_t route, size_t upstrea
         log_notice("console: route '%s': upstream '%s' takes at most %u sessions now (0: any "
                    "number)",
                    of->conf->name, of->conf->upstreams[upstream].name, max_sessions);
-    upstreams_stir(of);
+    schedule_route(of);
     return changed;
 }
 

@@ -4,11 +4,12 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "os/os.h"
+#include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
+#include "relay/pair.h"
 #include "relay/queue/pace.h"
 #include "relay/server.h"
 #include "relay/server_private.h"
-#include "relay/session/pair.h"
 
 /* ---- pause ---- */
 
@@ -47,7 +48,7 @@ void server_resume(struct server *server, size_t route, const char *by,
     out->was_paused = gate_resume(of, os_mono_ms(), &out->paused_ms);
     if (pace_is_frozen(of))
         pace_thaw(of);
-    upstreams_stir(of); /* those that wait get their turn */
+    schedule_route(of); /* those that wait get their turn */
     log_resumed(of, by, out);
 }
 
@@ -77,7 +78,7 @@ enum err server_drain_route(struct server *server, size_t route,
     enum err err = drain_begin_route(of, plan, os_mono_ms(), out);
     str_format(subject, sizeof subject, "route '%s'", of->conf->name);
     log_drain(by, subject, plan, out);
-    upstreams_stir(of); /* those that wait are told, and the drain takes its steps */
+    schedule_route(of); /* those that wait are told, and the drain takes its steps */
     return err;
 }
 
@@ -93,7 +94,7 @@ enum err server_drain_upstream(struct server *server, size_t route, size_t upstr
     str_format(subject, sizeof subject, "route '%s': upstream '%s'", of->conf->name,
                of->conf->upstreams[upstream].name);
     log_drain(by, subject, plan, out);
-    upstreams_stir(of);
+    schedule_route(of);
     return err;
 }
 

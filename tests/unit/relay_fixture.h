@@ -8,8 +8,8 @@
 
 #include "config/conf.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "support/fake_port.h"
 
 struct fixture {

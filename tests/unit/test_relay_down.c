@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "relay/core/schedule.h"
 #include "relay/run.h"
 #include "relay_fixture.h"
 
@@ -24,7 +25,7 @@ static struct op *begin_check(struct fixture *fix)
     assert_int_equal(
         route_set_addrs(route->upstreams.route, 0, &checked, 1, fix->worker->now_ms, NULL),
         ERR_OK);
-    upstreams_stir(route);
+    schedule_route(route);
     fixture_pass(fix, WHEEL_SLOT_MS);
     struct op *check = fixture_op(SOCK_NONE, OP_CONNECT);
     assert_true(addr_equal(&check->addr, &checked));

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
 #include "relay/run.h"
 #include "relay_fixture.h"
@@ -145,7 +146,7 @@ static void begin_route(struct fixture *fix, uint64_t over_ms, bool kill, size_t
     assert_int_equal(drain_begin_route(route_of(fix), &plan, fix->worker->now_ms, &info),
                      ERR_OK);
     assert_int_equal(info.left, left);
-    upstreams_stir(route_of(fix));
+    schedule_route(route_of(fix));
 }
 
 static void a_drain_without_a_time_ends_nobody(void **state)
@@ -291,7 +292,7 @@ static void a_drain_of_an_upstream_ends_its_sessions_only(void **state)
     route_set_admin(route->upstreams.route, 0, ROUTE_DRAIN, fix->worker->now_ms);
     assert_int_equal(drain_begin_upstream(route, 0, &plan, fix->worker->now_ms, &info), ERR_OK);
     assert_int_equal(info.left, 10);
-    upstreams_stir(route);
+    schedule_route(route);
     fixture_pass(fix, 2600);
     fixture_cancelled(fix);
     assert_in_range(count_open(clients, 20), 14, 16);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "relay/core/schedule.h"
 #include "relay_fixture.h"
 
 #define QUEUE_MAX 3
@@ -30,7 +31,7 @@ static void set_upstream(struct fixture *fix, enum route_admin admin)
 {
     struct relay_route *route = fix->relay.routes[0];
     assert_true(route_set_admin(route->upstreams.route, 0, admin, fix->worker->now_ms));
-    upstreams_stir(route);
+    schedule_route(route);
     fixture_pass(fix, WHEEL_SLOT_MS);
 }
 
@@ -95,7 +96,7 @@ static void a_client_that_comes_while_others_wait_goes_behind_them(void **state)
     struct route *route = fix->relay.routes[0]->upstreams.route;
     assert_true(route_set_admin(route, 0, ROUTE_READY, fix->worker->now_ms));
     fixture_accept(fix);
-    upstreams_stir(fix->relay.routes[0]);
+    schedule_route(fix->relay.routes[0]);
     expect_phases(fix, 1, (enum phase[]){PHASE_HELD, PHASE_HELD}, 2);
     fixture_pass(fix, WHEEL_SLOT_MS);
     expect_phases(fix, 1, (enum phase[]){PHASE_CONNECT, PHASE_HELD}, 2);
@@ -127,7 +128,7 @@ static void a_turn_that_finds_no_place_changes_nothing(void **state)
     fixture_accept(fix);
     fixture_accept(fix);
     for (unsigned i = 0; i < 10; i++) {
-        upstreams_stir(fix->relay.routes[0]);
+        schedule_route(fix->relay.routes[0]);
         fixture_pass(fix, 100);
     }
     expect_phases(fix, 2, (enum phase[]){PHASE_HELD, PHASE_HELD}, 2);
@@ -186,7 +187,7 @@ static void turns_in_vain_do_not_prolong_the_wait(void **state)
     fixture_session(fix);
     sock_t client = fixture_accept(fix);
     for (unsigned i = 0; i < 102; i++) {
-        upstreams_stir(fix->relay.routes[0]);
+        schedule_route(fix->relay.routes[0]);
         fixture_pass(fix, 100);
     }
     fixture_cancelled(fix);

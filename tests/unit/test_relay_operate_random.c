@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
 #include "relay_fixture.h"
 #include "support/random.h"
@@ -127,7 +128,7 @@ static void act(struct fixture *fix)
             fixture_accept(fix);
         break;
     }
-    upstreams_stir(route);
+    schedule_route(route);
     fixture_pass(fix, random_below(&dice, 40));
     fixture_cancelled(fix);
 }
@@ -153,7 +154,7 @@ static void let_all_in(struct fixture *fix)
         set_upstream(fix, i, ROUTE_READY);
     fix->route_conf.admission_ramp = (struct conf_rate){.count = 0};
     for (unsigned i = 0; i < 200 && held_count(&route->held) > 0; i++) {
-        upstreams_stir(route);
+        schedule_route(route);
         fixture_pass(fix, 100);
         struct op *op;
         while ((op = fake_port_op(SOCK_NONE, OP_CONNECT)) != NULL) {

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
 #include "relay/session/pending.h"
 #include "relay_fixture.h"
@@ -42,7 +43,7 @@ static void resume_it(struct fixture *fix)
 {
     uint64_t lasted_ms;
     assert_true(gate_resume(route_of(fix), fix->worker->now_ms, &lasted_ms));
-    upstreams_stir(route_of(fix));
+    schedule_route(route_of(fix));
     fixture_pass(fix, WHEEL_SLOT_MS);
 }
 
@@ -50,7 +51,7 @@ static void set_upstream(struct fixture *fix, enum route_admin admin)
 {
     struct relay_route *route = route_of(fix);
     assert_true(route_set_admin(route->upstreams.route, 0, admin, fix->worker->now_ms));
-    upstreams_stir(route);
+    schedule_route(route);
     fixture_pass(fix, WHEEL_SLOT_MS);
 }
 
@@ -234,7 +235,7 @@ static void who_comes_after_a_pause_goes_behind_those_who_waited(void **state)
     assert_true(gate_resume(route_of(fix), fix->worker->now_ms, &lasted_ms));
     fixture_accept(fix); /* nobody has been told yet */
     expect_phases(fix, 1, (enum phase[]){PHASE_HELD, PHASE_HELD}, 2);
-    upstreams_stir(route_of(fix));
+    schedule_route(route_of(fix));
     fixture_pass(fix, WHEEL_SLOT_MS);
     expect_phases(fix, 1, (enum phase[]){PHASE_CONNECT, PHASE_CONNECT}, 2);
 }
@@ -252,7 +253,7 @@ static void a_drained_route_refuses_new_clients_and_sends_away_those_that_wait(v
     assert_int_equal(drain_begin_route(route_of(fix), &plan, fix->worker->now_ms, &info),
                      ERR_OK);
     assert_int_equal(info.left, 2);
-    upstreams_stir(route_of(fix));
+    schedule_route(route_of(fix));
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(waits), FAKE_SOCK_ABORTED);
@@ -418,14 +419,14 @@ static void when_all_upstreams_were_down_a_ramp_begins(void **state)
     fixture_pass(fix, 12000);
     for (size_t i = 0; i < 2; i++)
         route_set_admin(route->upstreams.route, i, ROUTE_DISABLED, fix->worker->now_ms);
-    upstreams_stir(route);
+    schedule_route(route);
     fixture_pass(fix, WHEEL_SLOT_MS);
     for (unsigned i = 0; i < 30; i++)
         fixture_accept(fix);
     fixture_pass(fix, 3000);
     for (size_t i = 0; i < 2; i++)
         route_set_admin(route->upstreams.route, i, ROUTE_READY, fix->worker->now_ms);
-    upstreams_stir(route);
+    schedule_route(route);
     fixture_pass(fix, WHEEL_SLOT_MS);
     assert_in_range(let_in_over(fix, 5900), 28, 30); /* longer than hold_ms: nobody is lost */
     assert_int_equal(fixture_reasons(fix, REASON_HOLD_TIMEOUT), 0);
@@ -462,7 +463,7 @@ static void a_ramp_that_is_switched_off_lets_all_in(void **state)
         fixture_accept(fix);
     assert_int_equal(let_in(fix), 1);
     fix->route_conf.admission_ramp = (struct conf_rate){.count = 0};
-    upstreams_stir(route_of(fix));
+    schedule_route(route_of(fix));
     fixture_pass(fix, WHEEL_SLOT_MS);
     assert_int_equal(let_in(fix), 19);
 }

@@ -9,8 +9,8 @@
 #include "os/holder.h"
 #include "relay/accept/listener_socket.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 #define BACK_OFF_FIRST_MS 50
 #define BACK_OFF_MAX_MS   1000

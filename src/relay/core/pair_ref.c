@@ -1,8 +1,8 @@
 /* The memory of a pair, and the references that keep it; see pair.h. */
 #include <string.h>
 
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 struct pair *pair_take(struct relay *relay)
 {

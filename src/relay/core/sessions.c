@@ -4,8 +4,8 @@
 
 #include "os/os.h"
 #include "relay/core/elapsed.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 /* ---- one of them ---- */
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "relay/core/timers.h"
-#include "relay/session/pair.h"
+#include "relay/pair.h"
 
 void table_init(struct table *table)
 {

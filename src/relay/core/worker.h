@@ -13,26 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/addr.h"
 #include "base/err.h"
 #include "relay/core/buffers.h"
-#include "relay/session/hello.h"
+#include "relay/noted.h"
 
 struct op;
 struct os_thread;
 struct relay;
 struct relay_route;
-
-/* A failed connect, remembered under the pair's lock and logged after it. */
-struct connect_failure {
-    struct relay_route *route; /* NULL: none */
-    size_t upstream;
-    struct addr addr;
-    enum err err;
-    unsigned tries;
-    bool last;  /* no further try follows */
-    bool loops; /* it would lead back to this relay once more; the rest is without meaning */
-};
 
 struct worker {
     struct relay *relay;

@@ -44,7 +44,7 @@ struct gate {
 bool gate_pause(struct relay_route *route, const char *by, uint64_t now_ms);
 
 /* Clients are let in again, by a ramp if the route has one. *lasted_ms: how long it was paused.
- * False: it was not. The caller stirs the route. */
+ * False: it was not. The caller schedules the route. */
 bool gate_resume(struct relay_route *route, uint64_t now_ms, uint64_t *lasted_ms);
 
 /* Whether one of the route's upstreams is up; when the first one comes up, a ramp begins. */

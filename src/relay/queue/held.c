@@ -1,8 +1,9 @@
 #include "relay/queue/held.h"
 
+#include "relay/core/schedule.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 #define REST_MS 1000
 
@@ -109,7 +110,7 @@ enum reason held_add(struct held *held, struct pair *pair)
         atomic_fetch_add_explicit(&held->total, 1, memory_order_relaxed);
     /* A place that came free since the pair has asked for one was offered to nobody. */
     if (is_first)
-        upstreams_stir(pair->route);
+        schedule_route(pair->route);
     return why;
 }
 
@@ -166,7 +167,7 @@ void held_connected(struct relay_route *route, uint64_t now_ms)
     atomic_store(&held->cautious, false);
     os_mutex_unlock(&held->lock);
     gate_came_back(route, now_ms);
-    upstreams_stir(route);
+    schedule_route(route);
 }
 
 /* The first one, with a hold of its own; NULL: none, or not yet. It stays in the queue. While the

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "relay/accept/listener.h"
+#include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
 #include "relay/core/worker.h"
 #include "relay/relay.h"
@@ -111,7 +112,7 @@ void reload_on_wake(struct worker *worker)
         listener_retire(reloaded->retired[i], worker);
     for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
         pending_see_gate(relay->routes[i], worker);
-        upstreams_stir(relay->routes[i]);
+        schedule_route(relay->routes[i]);
     }
     for (size_t i = 0; i < reloaded->opened_count; i++)
         listener_start(reloaded->opened[i], worker);

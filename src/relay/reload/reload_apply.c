@@ -216,7 +216,7 @@ static void end_route(struct relay *relay, struct relay_route *route)
 {
     for (size_t i = 0; i < REASON_COUNT; i++)
         relay->would_refuse_gone[i] += atomic_load(&route->guard.would_refuse[i]);
-    timers_disarm(&relay->timers, &route->upstreams.timer);
+    timers_disarm(&relay->timers, &route->pending);
     route_parts_close(route);
 }
 

@@ -4,10 +4,10 @@
 
 #include "base/log.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/proxyproto/proxyproto.h"
 #include "relay/relay.h"
 #include "relay/session/hello.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 #include "relay/session/waiting.h"
 

@@ -5,11 +5,11 @@
 
 #include "relay/core/elapsed.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/queue/pace.h"
 #include "relay/relay.h"
 #include "relay/session/flow_pace.h"
 #include "relay/session/flow_private.h"
-#include "relay/session/pair.h"
 
 /* A flow begins with small receives; each that is filled and sent on at once makes the next one
  * larger, up to buffer_size: a large receive costs much less for a byte. */

@@ -18,8 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 struct flow;
 struct worker;

@@ -3,8 +3,8 @@
 #define PAIRPORT_RELAY_SESSION_FLOW_PRIVATE_H
 
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 #define FLOW_WINDOW_MS 1000 /* over which the current rate is taken */
 

@@ -6,9 +6,9 @@
 #include "base/addr_net.h"
 #include "relay/core/worker.h"
 #include "relay/guard/refuse.h"
+#include "relay/pair.h"
 #include "relay/proxyproto/proxyproto.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 /* Received at once: a whole header of version 1 or a usual one of version 2, and what a client
  * says first. */

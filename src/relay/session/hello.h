@@ -48,14 +48,6 @@ struct hello_step hello_on_done(struct pair *pair, struct worker *worker);
 /* proxy_timeout is over, or another one has got its place. */
 struct hello_step hello_late(struct pair *pair, struct worker *worker);
 
-/* A client that was refused, remembered under the pair's lock and logged after it. */
-struct hello_refusal {
-    struct relay_route *route; /* NULL: none */
-    struct addr client;
-    enum reason reason;
-    const char *why;           /* a constant, or NULL */
-    struct guard_answer guard; /* what the guard said of it; .reason NONE: nothing */
-};
 /* Logs what was noted, and has what the guard found followed. Without the lock. */
 void hello_log(struct worker *worker);
 

@@ -1,4 +1,4 @@
-#include "relay/session/pair.h"
+#include "relay/pair.h"
 
 #include <assert.h>
 

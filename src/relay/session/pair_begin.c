@@ -4,9 +4,9 @@
 #include "relay/core/worker.h"
 #include "relay/guard/guard.h"
 #include "relay/guard/refuse.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/session/hello.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 
 static void init(struct pair *pair, struct worker *worker, struct relay_route *route,

@@ -1,7 +1,7 @@
 /* What ends a connected session unless something happens, and when; see pair.h. */
 #include "relay/core/elapsed.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 
 #define SECOND_MS 1000

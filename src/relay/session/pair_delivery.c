@@ -1,6 +1,6 @@
 /* What becomes of bytes after the system took them; see pair.h. */
 #include "relay/core/worker.h"
-#include "relay/session/pair.h"
+#include "relay/pair.h"
 #include "relay/session/pair_private.h"
 
 /* A WRITE in flight is given to the system as a whole (Windows) or in parts (Linux). */

@@ -5,10 +5,10 @@
 #include "relay/core/elapsed.h"
 #include "relay/core/sessions.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/session/connecting.h"
 #include "relay/session/hello.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 
 /* Later a silent client may have run into a time limit of the server. */

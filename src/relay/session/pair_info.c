@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "relay/core/elapsed.h"
+#include "relay/pair.h"
 #include "relay/queue/pace.h"
 #include "relay/relay.h"
 #include "relay/session/hello.h"
-#include "relay/session/pair.h"
 
 static void fill(const struct pair *pair, uint64_t now_ms, struct server_session_info *out)
 {

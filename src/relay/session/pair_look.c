@@ -3,10 +3,10 @@
 
 #include "relay/core/elapsed.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/session/connecting.h"
 #include "relay/session/hello.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 #include "relay/session/waiting.h"
 

@@ -7,10 +7,10 @@
 
 #include "base/reason.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/session/connecting.h"
 #include "relay/session/hello.h"
-#include "relay/session/pair.h"
 
 /* How often a timer looks for what no operation would report (see pair.h). */
 #define LOOK_SOON_MS  250  /* connecting, half-closed */

@@ -1,7 +1,7 @@
 /* How a pair passes a reset of one side on to the other; see pair.h. */
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 
 #define LOOK_FLUSH_MS     32 /* a reset waits until the last bytes are out; a second long */

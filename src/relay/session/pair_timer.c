@@ -1,8 +1,8 @@
 /* When a pair's timer is to fire; what it does then is in pair_look.c. */
 #include "relay/core/elapsed.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 #include "relay/session/waiting.h"
 

@@ -6,14 +6,13 @@
 #include "base/log.h"
 #include "relay/core/sessions.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "relay/upstream/probe.h"
 
 static struct relay_route *route_of(struct timer *timer)
 {
-    return (struct relay_route *)((char *)timer -
-                                  offsetof(struct relay_route, upstreams.timer));
+    return (struct relay_route *)((char *)timer - offsetof(struct relay_route, pending));
 }
 
 /* ---- changes of servers ---- */
@@ -130,7 +129,7 @@ void pending_see_gate(struct relay_route *route, struct worker *worker)
 void pending_run(struct relay_route *route, struct worker *worker)
 {
     struct relay *relay = route->relay;
-    uint32_t stirs = atomic_load(&route->upstreams.stirs);
+    uint32_t scheduled = atomic_load(&route->scheduled);
     see_changes(route);
     pending_see_gate(route, worker);
     uint64_t next_ms = give_turns(route, worker);
@@ -141,10 +140,10 @@ void pending_run(struct relay_route *route, struct worker *worker)
         next_ms = check_ms < next_ms ? check_ms : next_ms;
     }
     if (next_ms != UINT64_MAX)
-        timers_arm(&relay->timers, &route->upstreams.timer, next_ms);
-    /* Who stirred meanwhile may have armed it before that. */
-    if (atomic_load(&route->upstreams.stirs) != stirs)
-        timers_arm(&relay->timers, &route->upstreams.timer, 0);
+        timers_arm(&relay->timers, &route->pending, next_ms);
+    /* Who scheduled it meanwhile may have armed it before that. */
+    if (atomic_load(&route->scheduled) != scheduled)
+        timers_arm(&relay->timers, &route->pending, 0);
 }
 
 static void on_timer(struct timer *timer, struct worker *worker)
@@ -156,5 +155,5 @@ static const struct timer_kind pending_timer = {.hold = NULL, .fire = on_timer};
 
 void pending_init(struct relay_route *route)
 {
-    timer_init(&route->upstreams.timer, &pending_timer);
+    timer_init(&route->pending, &pending_timer);
 }

@@ -1,7 +1,7 @@
 /* pending.h - what follows from what has happened to a route.
  *
  * A connect fails, a check ends, an operator acts, addresses change: whoever sees it tells the
- * route's logic at once and calls upstreams_stir(). What follows is done here a moment later by a
+ * route's logic at once and calls schedule_route(). What follows is done here a moment later by a
  * worker, without any lock: changes of state are logged, sessions of a server that went down are
  * ended where on_down says so, clients that wait get their turn, drains go on, health checks
  * begin.

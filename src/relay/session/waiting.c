@@ -2,8 +2,8 @@
 
 #include "relay/core/elapsed.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "relay/session/pair_private.h"
 
 static struct connect_step failed(const struct pair *pair, enum reason reason)

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/core/schedule.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/proxyproto/proxyproto.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 
 #define SAID_MAX (PROXYPROTO_OUT_MAX + CONF_BYTES_MAX)
 
@@ -84,7 +85,7 @@ static void report(struct worker *worker, struct relay_route *route,
     os_mutex_lock(&route->upstreams.lock);
     route_check_done(route->upstreams.route, check, &result, worker->now_ms);
     os_mutex_unlock(&route->upstreams.lock);
-    upstreams_stir(route);
+    schedule_route(route);
 }
 
 /* A server may see in its log how it ends. One that only connects must not be acknowledged. */

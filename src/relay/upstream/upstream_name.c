@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "os/os.h"
+#include "relay/core/schedule.h"
 #include "relay/relay.h"
 
 #define FAILED_MIN_MS 1000  /* after the first failure; twice that after the next, and so on */
@@ -20,7 +21,7 @@ enum err upstream_name_set_addrs(struct relay_route *route, size_t upstream,
     enum err err =
         route_set_addrs(route->upstreams.route, upstream, addrs, count, os_mono_ms(), NULL);
     os_mutex_unlock(&route->upstreams.lock);
-    upstreams_stir(route);
+    schedule_route(route);
     return err;
 }
 
@@ -29,7 +30,7 @@ static void set_unresolved(struct relay_route *route, size_t upstream)
     os_mutex_lock(&route->upstreams.lock);
     route_set_unresolved(route->upstreams.route, upstream, os_mono_ms());
     os_mutex_unlock(&route->upstreams.lock);
-    upstreams_stir(route);
+    schedule_route(route);
 }
 
 /* ---- an answer ---- */

@@ -5,24 +5,15 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "relay/core/schedule.h"
 #include "relay/core/worker.h"
+#include "relay/pair.h"
 #include "relay/queue/held.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "relay/upstream/resolver.h"
 
 #define PORTS_LOW_PERCENT 80 /* of the local ports: time to warn */
 #define PORTS_FEW         512
-
-void upstreams_stir(struct relay_route *route)
-{
-    struct relay *relay = route->relay;
-    if (!lifecycle_keep(relay))
-        return; /* what has happened is seen when the workers begin, or it is too late */
-    atomic_fetch_add(&route->upstreams.stirs, 1);
-    timers_arm(&relay->timers, &route->upstreams.timer, 0);
-    lifecycle_part_ended(relay);
-}
 
 static struct source_use *source_use(struct relay_route *route, size_t upstream,
                                      unsigned number)
@@ -95,7 +86,7 @@ void upstreams_give(struct pair *pair)
     route_give(route->upstreams.route, pair->upstream_index, pair->server_index);
     os_mutex_unlock(&route->upstreams.lock);
     if (held_count(&route->held) > 0)
-        upstreams_stir(route);
+        schedule_route(route);
 }
 
 void upstreams_connected(struct pair *pair, uint64_t now_ms)
@@ -121,7 +112,7 @@ void upstreams_failed(struct pair *pair, enum err err, uint64_t now_ms)
                        &client, now_ms);
     os_mutex_unlock(&route->upstreams.lock);
     resolver_hurry(route->relay->resolver, route, pair->upstream_index);
-    upstreams_stir(route);
+    schedule_route(route);
 }
 
 /* ---- local addresses ---- */

@@ -1,8 +1,8 @@
 /* upstreams.h - the upstreams of a route as the relay uses them: the logic of route/ under its
  * lock, and what follows from it.
  *
- * Whatever happens to a route is told to its logic at once; what follows from it is done by the
- * route's timer, see session/pending.h.
+ * Whatever happens to a route is told to its logic at once; what follows from it is done a moment
+ * later, see core/schedule.h.
  *
  * Threads: as each function says; upstreams_pick(), _give() and _failed() with the lock of the
  * pair they are about, all others without any.
@@ -43,10 +43,8 @@ struct relay_upstream {
 };
 
 struct upstreams {
-    struct os_mutex lock; /* guards `route` */
-    struct route *route;  /* owned */
-    struct timer timer;   /* what follows, see session/pending.h */
-    _Atomic uint32_t stirs;
+    struct os_mutex lock;         /* guards `route` */
+    struct route *route;          /* owned */
     struct relay_upstream **each; /* owned, one for each of the route's conf->upstreams; stays
                                      where it is as long as its slot has the same upstream */
     size_t count;
@@ -92,10 +90,6 @@ void upstreams_failed(struct pair *pair, enum err err, uint64_t now_ms);
 
 /* The pair is connected, where pair->server_fails says that this is news. */
 void upstreams_connected(struct pair *pair, uint64_t now_ms);
-
-/* Something has happened to the route: a worker sees to it soon. Any thread, any locks but the
- * timers'. */
-void upstreams_stir(struct relay_route *route);
 
 /* Once a second, by a worker. */
 void upstreams_tick(struct relay_route *route, struct worker *worker);

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "config/slots.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/pair.h"
 #include "relay/upstream/upstreams.h"
 
 static bool same_sources(const struct conf_route *a, const struct conf_route *b)

@@ -29,8 +29,8 @@
  * Threads: workers call with no lock held; every function locks the pair itself. A hold keeps
  * the memory of a pair for somebody who found it in the table or by its timer.
  */
-#ifndef PAIRPORT_RELAY_SESSION_PAIR_H
-#define PAIRPORT_RELAY_SESSION_PAIR_H
+#ifndef PAIRPORT_RELAY_PAIR_H
+#define PAIRPORT_RELAY_PAIR_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
