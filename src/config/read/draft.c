@@ -228,7 +228,7 @@ void draft_drop_unused(struct draft *draft)
     for (size_t i = 0; i < draft->conf->route_count; ++i) {
         struct conf_route *route = &draft->conf->routes[i];
         if (route->proxy_in == CONF_PROXY_IN_OFF)
-            value_free_trusts(route);
+            value_free_list(KEY_TRUST, route);
     }
 }
 

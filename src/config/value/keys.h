@@ -17,6 +17,7 @@
 
 enum key_section { KEY_RELAY, KEY_CONSOLE, KEY_ROUTE /* also in [defaults] */ };
 
+/* What can be done with the values of each: the table in value.c, and config_json.c. */
 enum key_type {
     KEY_COUNT,     /* uint32_t, or uint16_t or uint64_t as `size` says */
     KEY_WORKERS,   /* unsigned */

@@ -226,6 +226,11 @@ uint64_t number_get(const struct key *key, const void *field)
     return *(const uint32_t *)field;
 }
 
+bool number_equal(const struct key *key, const void *a, const void *b)
+{
+    return number_get(key, a) == number_get(key, b);
+}
+
 void number_write(const struct key *key, const void *field, struct str *out)
 {
     char buf[STR_HUMAN_MAX];

@@ -22,6 +22,7 @@ bool number_read(const struct key *key, const char *text, void *field, struct st
 bool number_read_part(const struct key *key, const char *text, void *field, struct str *why);
 
 uint64_t number_get(const struct key *key, const void *field);
+bool number_equal(const struct key *key, const void *a, const void *b);
 
 /* Writes it such that number_read() gives it back. */
 void number_write(const struct key *key, const void *field, struct str *out);

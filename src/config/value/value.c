@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "config/value/mistakes.h"
@@ -28,28 +29,30 @@ const void *value_field_const(const struct key *key, const void *owner)
 
 /* ---- words and texts ---- */
 
-static bool read_bool(const char *text, bool *value, struct str *why)
+static bool read_bool(const struct key *key, const char *text, void *field, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
-    if (str_parse_bool(text, value) == ERR_OK)
+    (void)key;
+    if (str_parse_bool(text, field) == ERR_OK)
         return true;
     str_addf(why, "%s is neither yes nor no; write one of them", mistake_quote(text, quote));
     return false;
 }
 
-static bool read_level(const char *text, enum log_level *value, struct str *why)
+static bool read_level(const struct key *key, const char *text, void *field, struct str *why)
 {
     const char *words[LOG_DEBUG + 2] = {NULL};
     size_t index;
+    (void)key;
     for (int level = LOG_ERROR; level <= LOG_DEBUG; ++level)
         words[level] = log_level_word((enum log_level)level);
     if (!words_find(text, words, &index, why))
         return false;
-    *value = (enum log_level)index;
+    *(enum log_level *)field = (enum log_level)index;
     return true;
 }
 
-static bool read_text(const struct key *key, const char *text, char *value, struct str *why)
+static bool read_text(const struct key *key, const char *text, void *field, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     size_t len = strlen(text);
@@ -71,44 +74,138 @@ static bool read_text(const struct key *key, const char *text, char *value, stru
                  mistake_quote(text, quote));
         return false;
     }
-    memset(value, 0, key->size);
-    memcpy(value, text, len);
+    memset(field, 0, key->size);
+    memcpy(field, text, len);
     return true;
 }
 
+static bool read_choice(const struct key *key, const char *text, void *field, struct str *why)
+{
+    return words_read_choice(text, key->words, field, why);
+}
+
+static void write_bool(const struct key *key, const void *field, struct str *out)
+{
+    (void)key;
+    str_add(out, *(const bool *)field ? "yes" : "no");
+}
+
+static void write_level(const struct key *key, const void *field, struct str *out)
+{
+    (void)key;
+    str_add(out, log_level_word(*(const enum log_level *)field));
+}
+
+static void write_choice(const struct key *key, const void *field, struct str *out)
+{
+    str_add(out, key->words[words_choice(field)]);
+}
+
+static void write_text(const struct key *key, const void *field, struct str *out)
+{
+    (void)key;
+    str_add(out, field);
+}
+
+static_assert(sizeof(struct conf_eject) == 2 * sizeof(uint32_t) + sizeof(uint64_t) &&
+                  sizeof(struct conf_rate) == 3 * sizeof(uint32_t),
+              "there are no gaps, whose bytes may differ");
+
+/* What has no gaps. */
+static bool equal_plain(const struct key *key, const void *a, const void *b)
+{
+    return memcmp(a, b, key->size) == 0;
+}
+
+static bool equal_text(const struct key *key, const void *a, const void *b)
+{
+    (void)key;
+    return strcmp(a, b) == 0;
+}
+
+/* ---- addresses ---- */
+
+static bool equal_listens(const struct key *key, const void *left, const void *right)
+{
+    const struct conf_route *a = left;
+    const struct conf_route *b = right;
+    (void)key;
+    bool same = a->listen_count == b->listen_count;
+    for (size_t i = 0; same && i < a->listen_count; ++i)
+        same = addr_equal(&a->listens[i].addr, &b->listens[i].addr) &&
+               a->listens[i].port_count == b->listens[i].port_count &&
+               a->listens[i].dual_stack == b->listens[i].dual_stack;
+    return same;
+}
+
+static bool same_upstream(const struct conf_upstream *a, const struct conf_upstream *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->weight == b->weight &&
+           a->max_sessions == b->max_sessions && a->slow_start_ms == b->slow_start_ms &&
+           a->backup == b->backup && a->disabled == b->disabled;
+}
+
+static bool equal_upstreams(const struct key *key, const void *left, const void *right)
+{
+    const struct conf_route *a = left;
+    const struct conf_route *b = right;
+    (void)key;
+    bool same = a->upstream_count == b->upstream_count;
+    for (size_t i = 0; same && i < a->upstream_count; ++i)
+        same = same_upstream(&a->upstreams[i], &b->upstreams[i]);
+    return same;
+}
+
+/* ---- types ---- */
+
+/* What can be done with a value; NULL: not by itself. Its place is its field, or with `of_route`
+ * the whole route, where more than one field belongs to it. Without a `copy` the field is copied. */
+static const struct type {
+    bool (*read)(const struct key *key, const char *text, void *place, struct str *why);
+    void (*write)(const struct key *key, const void *place, struct str *out);
+    bool (*equal)(const struct key *key, const void *a, const void *b);
+    bool (*copy)(const struct key *key, const void *from, void *to);
+    bool of_route;
+} types[] = {
+    [KEY_COUNT] = {number_read, number_write, number_equal},
+    [KEY_WORKERS] = {number_read, number_write, number_equal},
+    [KEY_DURATION] = {number_read, number_write, number_equal},
+    [KEY_SIZE] = {number_read, number_write, number_equal},
+    [KEY_PERCENT] = {number_read, number_write, number_equal},
+    [KEY_BOOL] = {read_bool, write_bool, equal_plain},
+    [KEY_LEVEL] = {read_level, write_level, equal_plain},
+    [KEY_CHOICE] = {read_choice, write_choice, equal_plain},
+    [KEY_TEXT] = {read_text, write_text, equal_text},
+    [KEY_WHEN_DOWN] = {value_read_when_down, value_write_when_down, value_equal_when_down,
+                       value_copy_when_down, true},
+    [KEY_HEALTH] = {value_read_health, value_write_health, value_equal_health},
+    [KEY_EJECT] = {value_read_eject, value_write_eject, equal_plain},
+    [KEY_BAN_AFTER] = {value_read_eject, value_write_eject, equal_plain},
+    [KEY_RATE] = {value_read_rate, value_write_rate, equal_plain},
+    [KEY_PACE] = {value_read_pace, value_write_pace, value_equal_pace},
+    [KEY_MIN_RATE] = {value_read_min_rate, value_write_min_rate, value_equal_min_rate},
+    [KEY_REFUSE] = {value_read_refuse, value_write_refuse, value_equal_refuse,
+                    value_copy_refuse, true},
+    [KEY_SOURCE] = {value_read_list, value_write_list, value_equal_list, value_copy_list, true},
+    [KEY_TRUST] = {value_read_list, value_write_list, value_equal_list, value_copy_list, true},
+    [KEY_EXEMPT] = {value_read_list, value_write_list, value_equal_list, value_copy_list, true},
+    [KEY_ACCESS] = {NULL, value_write_access, value_equal_access, NULL, true},
+    [KEY_LISTEN] = {NULL, NULL, equal_listens, NULL, true},
+    [KEY_UPSTREAM] = {NULL, NULL, equal_upstreams, NULL, true},
+};
+
 /* ---- any key ---- */
+
+static const void *place_of(const struct key *key, const void *owner)
+{
+    return types[key->type].of_route ? owner : value_field_const(key, owner);
+}
 
 static bool read_any(const struct key *key, const char *text, void *owner, struct str *why)
 {
-    void *field = value_field(key, owner);
-    switch (key->type) {
-    case KEY_COUNT:
-    case KEY_WORKERS:
-    case KEY_DURATION:
-    case KEY_SIZE:
-    case KEY_PERCENT: return number_read(key, text, field, why);
-    case KEY_BOOL: return read_bool(text, field, why);
-    case KEY_LEVEL: return read_level(text, field, why);
-    case KEY_CHOICE: return words_read_choice(text, key->words, field, why);
-    case KEY_TEXT: return read_text(key, text, field, why);
-    case KEY_WHEN_DOWN: return value_read_when_down(text, owner, why);
-    case KEY_HEALTH: return value_read_health(text, field, why);
-    case KEY_EJECT: return value_read_eject(text, field, why);
-    case KEY_BAN_AFTER: return value_read_ban_after(text, field, why);
-    case KEY_RATE: return value_read_rate(text, field, why);
-    case KEY_PACE: return value_read_pace(text, field, why);
-    case KEY_MIN_RATE: return value_read_min_rate(text, field, why);
-    case KEY_REFUSE: return value_read_refuse(text, owner, why);
-    case KEY_SOURCE: return value_read_sources(text, owner, why);
-    case KEY_TRUST: return value_read_trusts(text, owner, why);
-    case KEY_EXEMPT: return value_read_exempts(text, owner, why);
-    case KEY_ACCESS:
-    case KEY_BYTES:
-    case KEY_LISTEN:
-    case KEY_UPSTREAM: break;
-    }
-    assert(false && "not a value by itself");
-    return false;
+    const struct type *type = &types[key->type];
+    assert(type->read != NULL && "not a value by itself");
+    return type->read(key, text, type->of_route ? owner : value_field(key, owner), why);
 }
 
 /* One spelling of a value may be longer than another, and what conf_write() writes must be a
@@ -141,49 +238,20 @@ bool value_read(const struct key *key, const char *text, void *owner, struct str
 
 void value_write(const struct key *key, const void *owner, struct str *out)
 {
-    const void *field = value_field_const(key, owner);
-    switch (key->type) {
-    case KEY_COUNT:
-    case KEY_WORKERS:
-    case KEY_DURATION:
-    case KEY_SIZE:
-    case KEY_PERCENT: number_write(key, field, out); return;
-    case KEY_BOOL: str_add(out, *(const bool *)field ? "yes" : "no"); return;
-    case KEY_LEVEL: str_add(out, log_level_word(*(const enum log_level *)field)); return;
-    case KEY_CHOICE: str_add(out, key->words[words_choice(field)]); return;
-    case KEY_TEXT: str_add(out, field); return;
-    case KEY_WHEN_DOWN: value_write_when_down(owner, out); return;
-    case KEY_HEALTH: value_write_health(field, out); return;
-    case KEY_EJECT: value_write_eject(field, out); return;
-    case KEY_BAN_AFTER: value_write_ban_after(field, out); return;
-    case KEY_RATE: value_write_rate(field, out); return;
-    case KEY_PACE: value_write_pace(field, out); return;
-    case KEY_MIN_RATE: value_write_min_rate(field, out); return;
-    case KEY_REFUSE: value_write_refuse(owner, out); return;
-    case KEY_SOURCE: value_write_sources(owner, out); return;
-    case KEY_TRUST: value_write_trusts(owner, out); return;
-    case KEY_EXEMPT: value_write_exempts(owner, out); return;
-    case KEY_ACCESS: value_write_access(owner, value_is_allow(key), out); return;
-    case KEY_BYTES:
-    case KEY_LISTEN:
-    case KEY_UPSTREAM: break;
-    }
-    assert(false && "not a value by itself");
+    assert(types[key->type].write != NULL && "not a value by itself");
+    types[key->type].write(key, place_of(key, owner), out);
+}
+
+bool value_equal(const struct key *key, const void *a, const void *b)
+{
+    return types[key->type].equal(key, place_of(key, a), place_of(key, b));
 }
 
 bool value_copy(const struct key *key, const void *from, void *to)
 {
-    if (key->type == KEY_SOURCE)
-        return value_copy_sources(from, to);
-    if (key->type == KEY_TRUST)
-        return value_copy_trusts(from, to);
-    if (key->type == KEY_EXEMPT)
-        return value_copy_exempts(from, to);
+    if (types[key->type].copy != NULL)
+        return types[key->type].copy(key, from, to);
     memcpy(value_field(key, to), value_field_const(key, from), key->size);
-    if (key->type == KEY_WHEN_DOWN)
-        ((struct conf_route *)to)->hold_ms = ((const struct conf_route *)from)->hold_ms;
-    if (key->type == KEY_REFUSE)
-        ((struct conf_route *)to)->tarpit_ms = ((const struct conf_route *)from)->tarpit_ms;
     return true;
 }
 

@@ -15,8 +15,10 @@
 /* Which of the two keys it is. */
 bool value_is_allow(const struct key *key);
 
-/* Writes what a route allows, or denies: "@players.txt, 10.0.0.0/8". */
-void value_write_access(const struct conf_route *route, bool allow, struct str *out);
+/* For the table of types, see value.c. What is written is for people: all in one line, and a
+ * file by its name, as in "@players.txt, 10.0.0.0/8". */
+void value_write_access(const struct key *key, const void *route, struct str *out);
+bool value_equal_access(const struct key *key, const void *a, const void *b);
 
 /* Frees both lists, unless they are another route's, and makes them empty. */
 void value_free_access(struct conf_route *route);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "config/conf.h"
 #include "config/value/mistakes.h"
 #include "config/value/number.h"
 #include "config/value/words.h"
@@ -69,9 +70,15 @@ static const struct eject_form ban_form = {
     .example = "20 refusals in 10s for 10m",
 };
 
-static bool read_eject(const struct eject_form *form, const char *text, struct conf_eject *out,
-                       struct str *why)
+static const struct eject_form *form_of(const struct key *key)
 {
+    return key->type == KEY_BAN_AFTER ? &ban_form : &eject_form;
+}
+
+bool value_read_eject(const struct key *key, const char *text, void *field, struct str *why)
+{
+    const struct eject_form *form = form_of(key);
+    struct conf_eject *out = field;
     struct conf_eject eject = {0};
     char copy[CONF_LINE_MAX + 1];
     char *words[6];
@@ -100,9 +107,10 @@ static bool read_eject(const struct eject_form *form, const char *text, struct c
     return true;
 }
 
-static void write_eject(const struct eject_form *form, const struct conf_eject *eject,
-                        struct str *out)
+void value_write_eject(const struct key *key, const void *field, struct str *out)
 {
+    const struct eject_form *form = form_of(key);
+    const struct conf_eject *eject = field;
     if (eject->count == 0) {
         str_add(out, "off");
         return;
@@ -114,24 +122,4 @@ static void write_eject(const struct eject_form *form, const struct conf_eject *
     number_write(&form->within, &eject->within_ms, out);
     str_add(out, " for ");
     number_write(&form->for_time, &eject->for_ms, out);
-}
-
-bool value_read_eject(const char *text, struct conf_eject *out, struct str *why)
-{
-    return read_eject(&eject_form, text, out, why);
-}
-
-void value_write_eject(const struct conf_eject *eject, struct str *out)
-{
-    write_eject(&eject_form, eject, out);
-}
-
-bool value_read_ban_after(const char *text, struct conf_eject *out, struct str *why)
-{
-    return read_eject(&ban_form, text, out, why);
-}
-
-void value_write_ban_after(const struct conf_eject *ban, struct str *out)
-{
-    write_eject(&ban_form, ban, out);
 }

@@ -1,7 +1,7 @@
 /* value_eject.h - values that say what follows so many events in a time: eject, ban_after.
  *
  * Reading: on false the result is untouched and `why` has got "what is wrong; what would be
- * right". What is written is read back the same.
+ * right". What is written is read back the same. Functions for the table of types, see value.c.
  *
  * Threads: any.
  */
@@ -11,14 +11,11 @@
 #include <stdbool.h>
 
 #include "base/str.h"
-#include "config/conf.h"
+#include "config/value/keys.h"
 
-/* "off" or "5 in 10s for 30s" */
-bool value_read_eject(const char *text, struct conf_eject *out, struct str *why);
-void value_write_eject(const struct conf_eject *eject, struct str *out);
-
-/* "off", "20 refusals in 10s for 10m" or the same without the word */
-bool value_read_ban_after(const char *text, struct conf_eject *out, struct str *why);
-void value_write_ban_after(const struct conf_eject *ban, struct str *out);
+/* KEY_EJECT is "off" or "5 in 10s for 30s"; KEY_BAN_AFTER is "off", "20 refusals in 10s for 10m"
+ * or the same without the word. */
+bool value_read_eject(const struct key *key, const char *text, void *field, struct str *why);
+void value_write_eject(const struct key *key, const void *field, struct str *out);
 
 #endif

@@ -1,14 +1,14 @@
 #include "config/value/value_list.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/addr_net.h"
 #include "config/value/mistakes.h"
 #include "config/value/value_access.h"
 #include "config/value/words.h"
 
-/* ---- any list ---- */
+/* ---- items ---- */
 
 size_t value_count_items(const char *text)
 {
@@ -46,101 +46,37 @@ static void explain_item(const char *item, const char *wanted, const char *examp
         str_addf(why, "%s is not %s; write such as %s", quote, wanted, example);
 }
 
-/* Room for `count` elements, NULL for none of them. */
-static void *new_list(size_t count, size_t size, struct str *why)
-{
-    void *list = count > 0 ? calloc(count, size) : NULL;
-    if (count > 0 && list == NULL)
-        why->failed = true;
-    return list;
-}
-
-static bool copy_list(const void *list, size_t count, size_t size, void **out)
-{
-    void *copy = count > 0 ? malloc(count * size) : NULL;
-    if (count > 0 && copy == NULL)
-        return false;
-    if (count > 0)
-        memcpy(copy, list, count * size);
-    *out = copy;
-    return true;
-}
-
 /* ---- source ---- */
 
-static bool read_source(const char *item, struct addr *addrs, size_t count, struct str *why)
+static bool read_source(const char *item, void *out, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
-    struct addr addr;
-    if (addr_parse_ip(item, &addr) != ERR_OK) {
+    struct addr *addr = out;
+    if (addr_parse_ip(item, addr) != ERR_OK) {
         explain_item(item, "an IP address", "10.0.0.2, 10.0.0.3", why);
         return false;
     }
-    addr_normalise(&addr);
-    if (addr_is_any(&addr)) {
-        str_addf(
-            why,
-            "%s is every address; write one of this machine, or nothing to leave it to the "
-            "system",
-            mistake_quote(item, quote));
-        return false;
-    }
-    for (size_t i = 0; i < count; ++i) {
-        if (addr_equal(&addrs[i], &addr)) {
-            str_addf(why, "%s is there twice; remove one of them", mistake_quote(item, quote));
-            return false;
-        }
-    }
-    addrs[count] = addr;
-    return true;
+    addr_normalise(addr);
+    if (!addr_is_any(addr))
+        return true;
+    str_addf(why,
+             "%s is every address; write one of this machine, or nothing to leave it to the "
+             "system",
+             mistake_quote(item, quote));
+    return false;
 }
 
-bool value_read_sources(const char *text, struct conf_route *route, struct str *why)
+static const char *source_text(const void *addr, char text[ADDR_NET_TEXT_MAX])
 {
-    size_t count = value_count_items(text);
-    struct addr *addrs = new_list(count, sizeof *addrs, why);
-    if (count > 0 && addrs == NULL)
-        return false;
-    for (size_t i = 0; i < count; ++i) {
-        char item[CONF_LINE_MAX + 1];
-        value_cut_item(&text, item);
-        if (!read_source(item, addrs, i, why)) {
-            free(addrs);
-            return false;
-        }
-    }
-    value_free_sources(route);
-    route->sources = addrs;
-    route->source_count = count;
-    return true;
+    return addr_format_ip(addr, text);
 }
 
-void value_write_sources(const struct conf_route *route, struct str *out)
+static bool same_source(const void *a, const void *b)
 {
-    char text[ADDR_TEXT_MAX];
-    for (size_t i = 0; i < route->source_count; ++i)
-        str_addf(out, "%s%s", i == 0 ? "" : ", ", addr_format_ip(&route->sources[i], text));
+    return addr_equal(a, b);
 }
 
-bool value_copy_sources(const struct conf_route *from, struct conf_route *to)
-{
-    void *copy;
-    if (!copy_list(from->sources, from->source_count, sizeof *from->sources, &copy))
-        return false;
-    value_free_sources(to);
-    to->sources = copy;
-    to->source_count = from->source_count;
-    return true;
-}
-
-void value_free_sources(struct conf_route *route)
-{
-    free(route->sources);
-    route->sources = NULL;
-    route->source_count = 0;
-}
-
-/* ---- proxy_trust, guard_exempt ---- */
+/* ---- networks ---- */
 
 /* Says what addr_net_parse() did not like. */
 static void explain_net(const char *item, enum err err, const char *examples, struct str *why)
@@ -172,123 +108,142 @@ bool value_read_net(const char *item, const char *examples, struct addr_net *net
     return err == ERR_OK;
 }
 
-static bool read_one_net(const char *item, struct addr_net *nets, size_t count, struct str *why)
+static bool read_one_net(const char *item, void *out, struct str *why)
+{
+    return value_read_net(item, VALUE_NET_EXAMPLES, out, why);
+}
+
+static const char *net_text(const void *net, char text[ADDR_NET_TEXT_MAX])
+{
+    return addr_net_format(net, text);
+}
+
+static bool same_net(const void *a, const void *b)
+{
+    const struct addr_net *left = a;
+    const struct addr_net *right = b;
+    return left->bits == right->bits && addr_equal(&left->addr, &right->addr);
+}
+
+/* ---- a key's list ---- */
+
+/* Where a route has the list, and what its elements are. */
+static const struct form {
+    size_t list, count; /* offsets */
+    size_t size;        /* of an element */
+    bool (*read)(const char *item, void *element, struct str *why);
+    const char *(*text)(const void *element, char text[ADDR_NET_TEXT_MAX]);
+    bool (*same)(const void *a, const void *b);
+} forms[] = {
+#define LIST(list, count)                                                                      \
+    offsetof(struct conf_route, list), offsetof(struct conf_route, count),                     \
+        sizeof *((struct conf_route *)0)->list
+    [KEY_SOURCE] = {LIST(sources, source_count), read_source, source_text, same_source},
+    [KEY_TRUST] = {LIST(trusts, trust_count), read_one_net, net_text, same_net},
+    [KEY_EXEMPT] = {LIST(exempts, exempt_count), read_one_net, net_text, same_net},
+#undef LIST
+};
+
+/* The route's list, in which element i begins at byte i * form->size. */
+static char *get_list(const struct form *form, const void *route, size_t *count)
+{
+    char *list;
+    memcpy(&list, (const char *)route + form->list, sizeof list);
+    memcpy(count, (const char *)route + form->count, sizeof *count);
+    return list;
+}
+
+/* Gives the route another list, which it owns from now on. */
+static void put_list(const struct form *form, void *route, char *list, size_t count)
+{
+    size_t old_count;
+    free(get_list(form, route, &old_count));
+    memcpy((char *)route + form->list, &list, sizeof list);
+    memcpy((char *)route + form->count, &count, sizeof count);
+}
+
+/* Reads an item into list[i], and looks for it in front of that. */
+static bool read_item(const struct form *form, const char *item, char *list, size_t i,
+                      struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
-    struct addr_net net;
-    if (!value_read_net(item, VALUE_NET_EXAMPLES, &net, why))
+    if (!form->read(item, list + i * form->size, why))
         return false;
-    for (size_t i = 0; i < count; ++i) {
-        if (nets[i].bits == net.bits && addr_equal(&nets[i].addr, &net.addr)) {
+    for (size_t j = 0; j < i; ++j) {
+        if (form->same(list + j * form->size, list + i * form->size)) {
             str_addf(why, "%s is there twice; remove one of them", mistake_quote(item, quote));
             return false;
         }
     }
-    nets[count] = net;
     return true;
 }
 
-/* On true *out is a list of *count networks, NULL for none, that the caller owns. */
-static bool read_nets(const char *text, struct addr_net **out, size_t *count, struct str *why)
+bool value_read_list(const struct key *key, const char *text, void *route, struct str *why)
 {
-    size_t wanted = value_count_items(text);
-    struct addr_net *nets = new_list(wanted, sizeof *nets, why);
-    if (wanted > 0 && nets == NULL)
+    const struct form *form = &forms[key->type];
+    size_t count = value_count_items(text);
+    char *list = count > 0 ? calloc(count, form->size) : NULL;
+    if (count > 0 && list == NULL) {
+        why->failed = true;
         return false;
-    for (size_t i = 0; i < wanted; ++i) {
+    }
+    for (size_t i = 0; i < count; ++i) {
         char item[CONF_LINE_MAX + 1];
         value_cut_item(&text, item);
-        if (!read_one_net(item, nets, i, why)) {
-            free(nets);
+        if (!read_item(form, item, list, i, why)) {
+            free(list);
             return false;
         }
     }
-    *out = nets;
-    *count = wanted;
+    put_list(form, route, list, count);
     return true;
 }
 
-static void write_nets(const struct addr_net *nets, size_t count, struct str *out)
+void value_write_list(const struct key *key, const void *route, struct str *out)
 {
+    const struct form *form = &forms[key->type];
     char text[ADDR_NET_TEXT_MAX];
+    size_t count;
+    const char *list = get_list(form, route, &count);
     for (size_t i = 0; i < count; ++i)
-        str_addf(out, "%s%s", i == 0 ? "" : ", ", addr_net_format(&nets[i], text));
+        str_addf(out, "%s%s", i == 0 ? "" : ", ", form->text(list + i * form->size, text));
 }
 
-bool value_read_trusts(const char *text, struct conf_route *route, struct str *why)
+bool value_equal_list(const struct key *key, const void *a, const void *b)
 {
-    struct addr_net *nets;
+    const struct form *form = &forms[key->type];
+    size_t count, other_count;
+    const char *list = get_list(form, a, &count);
+    const char *other = get_list(form, b, &other_count);
+    bool same = count == other_count;
+    for (size_t i = 0; same && i < count; ++i)
+        same = form->same(list + i * form->size, other + i * form->size);
+    return same;
+}
+
+bool value_copy_list(const struct key *key, const void *from, void *to)
+{
+    const struct form *form = &forms[key->type];
     size_t count;
-    if (!read_nets(text, &nets, &count, why))
+    const char *list = get_list(form, from, &count);
+    char *copy = count > 0 ? malloc(count * form->size) : NULL;
+    if (count > 0 && copy == NULL)
         return false;
-    value_free_trusts(route);
-    route->trusts = nets;
-    route->trust_count = count;
+    if (count > 0)
+        memcpy(copy, list, count * form->size);
+    put_list(form, to, copy, count);
     return true;
 }
 
-void value_write_trusts(const struct conf_route *route, struct str *out)
+void value_free_list(enum key_type type, struct conf_route *route)
 {
-    write_nets(route->trusts, route->trust_count, out);
-}
-
-bool value_copy_trusts(const struct conf_route *from, struct conf_route *to)
-{
-    void *copy;
-    if (!copy_list(from->trusts, from->trust_count, sizeof *from->trusts, &copy))
-        return false;
-    value_free_trusts(to);
-    to->trusts = copy;
-    to->trust_count = from->trust_count;
-    return true;
-}
-
-void value_free_trusts(struct conf_route *route)
-{
-    free(route->trusts);
-    route->trusts = NULL;
-    route->trust_count = 0;
-}
-
-bool value_read_exempts(const char *text, struct conf_route *route, struct str *why)
-{
-    struct addr_net *nets;
-    size_t count;
-    if (!read_nets(text, &nets, &count, why))
-        return false;
-    value_free_exempts(route);
-    route->exempts = nets;
-    route->exempt_count = count;
-    return true;
-}
-
-void value_write_exempts(const struct conf_route *route, struct str *out)
-{
-    write_nets(route->exempts, route->exempt_count, out);
-}
-
-bool value_copy_exempts(const struct conf_route *from, struct conf_route *to)
-{
-    void *copy;
-    if (!copy_list(from->exempts, from->exempt_count, sizeof *from->exempts, &copy))
-        return false;
-    value_free_exempts(to);
-    to->exempts = copy;
-    to->exempt_count = from->exempt_count;
-    return true;
-}
-
-void value_free_exempts(struct conf_route *route)
-{
-    free(route->exempts);
-    route->exempts = NULL;
-    route->exempt_count = 0;
+    put_list(&forms[type], route, NULL, 0);
 }
 
 void value_free_lists(struct conf_route *route)
 {
-    value_free_sources(route);
-    value_free_trusts(route);
-    value_free_exempts(route);
+    value_free_list(KEY_SOURCE, route);
+    value_free_list(KEY_TRUST, route);
+    value_free_list(KEY_EXEMPT, route);
     value_free_access(route);
 }

@@ -1,9 +1,8 @@
-/* value_list.h - lists of a route in one line: source, proxy_trust and guard_exempt, parted by
- * commas.
+/* value_list.h - lists of a route in one line, parted by commas: KEY_SOURCE (local IP addresses),
+ * KEY_TRUST and KEY_EXEMPT (networks and single addresses), nothing twice.
  *
  * A route owns its lists; one without elements has no memory. Reading and copying free what the
- * route had. On false the route is unchanged; `why`, for reading, has got "what is wrong; what
- * would be right", or has failed for want of memory. What is written is read back the same.
+ * route had. Functions for the table of types, see value.c.
  *
  * Threads: any.
  */
@@ -16,24 +15,14 @@
 #include "base/addr_net.h"
 #include "base/str.h"
 #include "config/conf.h"
+#include "config/value/keys.h"
 
-/* Local IP addresses, each once. */
-bool value_read_sources(const char *text, struct conf_route *route, struct str *why);
-void value_write_sources(const struct conf_route *route, struct str *out);
-bool value_copy_sources(const struct conf_route *from, struct conf_route *to);
+bool value_read_list(const struct key *key, const char *text, void *route, struct str *why);
+void value_write_list(const struct key *key, const void *route, struct str *out);
+bool value_equal_list(const struct key *key, const void *a, const void *b);
+bool value_copy_list(const struct key *key, const void *from, void *to);
 
-/* Networks and single addresses, each once. */
-bool value_read_trusts(const char *text, struct conf_route *route, struct str *why);
-void value_write_trusts(const struct conf_route *route, struct str *out);
-bool value_copy_trusts(const struct conf_route *from, struct conf_route *to);
-
-bool value_read_exempts(const char *text, struct conf_route *route, struct str *why);
-void value_write_exempts(const struct conf_route *route, struct str *out);
-bool value_copy_exempts(const struct conf_route *from, struct conf_route *to);
-
-void value_free_sources(struct conf_route *route);
-void value_free_trusts(struct conf_route *route);
-void value_free_exempts(struct conf_route *route);
+void value_free_list(enum key_type type, struct conf_route *route);
 void value_free_lists(struct conf_route *route); /* all three, and those of value_access.h */
 
 /* ---- for lists that are kept elsewhere ---- */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "config/conf.h"
 #include "config/value/mistakes.h"
 #include "config/value/number.h"
 #include "config/value/words.h"
@@ -148,8 +149,10 @@ static uint32_t enough_of(const struct conf_rate *rate)
     return (uint32_t)enough;
 }
 
-bool value_read_rate(const char *text, struct conf_rate *out, struct str *why)
+bool value_read_rate(const struct key *key, const char *text, void *field, struct str *why)
 {
+    struct conf_rate *out = field;
+    (void)key;
     struct conf_rate rate = {0};
     struct parts parts;
     if (strcmp(text, "off") == 0) {
@@ -178,8 +181,10 @@ bool value_read_rate(const char *text, struct conf_rate *out, struct str *why)
     return true;
 }
 
-void value_write_rate(const struct conf_rate *rate, struct str *out)
+void value_write_rate(const struct key *key, const void *field, struct str *out)
 {
+    const struct conf_rate *rate = field;
+    (void)key;
     if (rate->count == 0) {
         str_add(out, "off");
         return;
@@ -251,8 +256,10 @@ static bool check_burst(const struct conf_pace *pace, struct str *why)
     return false;
 }
 
-bool value_read_pace(const char *text, struct conf_pace *out, struct str *why)
+bool value_read_pace(const struct key *key, const char *text, void *field, struct str *why)
 {
+    struct conf_pace *out = field;
+    (void)key;
     struct conf_pace pace;
     struct parts parts;
     memset(&pace, 0, sizeof pace);
@@ -275,8 +282,10 @@ bool value_read_pace(const char *text, struct conf_pace *out, struct str *why)
     return true;
 }
 
-void value_write_pace(const struct conf_pace *pace, struct str *out)
+void value_write_pace(const struct key *key, const void *field, struct str *out)
 {
+    const struct conf_pace *pace = field;
+    (void)key;
     if (pace->bytes_per_s == 0) {
         str_add(out, "off");
         return;
@@ -286,8 +295,18 @@ void value_write_pace(const struct conf_pace *pace, struct str *out)
     number_write(&pace_burst, &pace->burst_bytes, out);
 }
 
-bool value_read_min_rate(const char *text, struct conf_min_rate *out, struct str *why)
+bool value_equal_pace(const struct key *key, const void *a, const void *b)
 {
+    const struct conf_pace *left = a;
+    const struct conf_pace *right = b;
+    (void)key;
+    return left->bytes_per_s == right->bytes_per_s && left->burst_bytes == right->burst_bytes;
+}
+
+bool value_read_min_rate(const struct key *key, const char *text, void *field, struct str *why)
+{
+    struct conf_min_rate *out = field;
+    (void)key;
     struct conf_min_rate rate;
     struct parts parts;
     memset(&rate, 0, sizeof rate);
@@ -311,8 +330,10 @@ bool value_read_min_rate(const char *text, struct conf_min_rate *out, struct str
     return true;
 }
 
-void value_write_min_rate(const struct conf_min_rate *rate, struct str *out)
+void value_write_min_rate(const struct key *key, const void *field, struct str *out)
 {
+    const struct conf_min_rate *rate = field;
+    (void)key;
     if (rate->bytes_per_s == 0) {
         str_add(out, "off");
         return;
@@ -320,4 +341,12 @@ void value_write_min_rate(const struct conf_min_rate *rate, struct str *out)
     number_write(&min_rate_rate, &rate->bytes_per_s, out);
     str_add(out, "/s over ");
     number_write(&min_rate_over, &rate->over_ms, out);
+}
+
+bool value_equal_min_rate(const struct key *key, const void *a, const void *b)
+{
+    const struct conf_min_rate *left = a;
+    const struct conf_min_rate *right = b;
+    (void)key;
+    return left->bytes_per_s == right->bytes_per_s && left->over_ms == right->over_ms;
 }

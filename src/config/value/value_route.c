@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "config/conf.h"
 #include "config/value/mistakes.h"
 #include "config/value/number.h"
 #include "config/value/option.h"
@@ -29,8 +30,10 @@ static const struct key hold_time = {.name = "hold",
                                      .max = 1 * HOURS,
                                      OF(struct conf_route, hold_ms)};
 
-bool value_read_when_down(const char *text, struct conf_route *route, struct str *why)
+bool value_read_when_down(const struct key *key, const char *text, void *owner, struct str *why)
 {
+    struct conf_route *route = owner;
+    (void)key;
     const char *time;
     size_t len = words_first(text, &time);
     uint32_t hold_ms = 0;
@@ -54,8 +57,10 @@ bool value_read_when_down(const char *text, struct conf_route *route, struct str
     return true;
 }
 
-void value_write_when_down(const struct conf_route *route, struct str *out)
+void value_write_when_down(const struct key *key, const void *owner, struct str *out)
 {
+    const struct conf_route *route = owner;
+    (void)key;
     switch (route->when_down) {
     case CONF_REFUSE: str_add(out, "refuse"); return;
     case CONF_HOLD:
@@ -64,6 +69,24 @@ void value_write_when_down(const struct conf_route *route, struct str *out)
         return;
     }
     assert(false && "not a choice");
+}
+
+bool value_equal_when_down(const struct key *key, const void *a, const void *b)
+{
+    const struct conf_route *left = a;
+    const struct conf_route *right = b;
+    (void)key;
+    return left->when_down == right->when_down && left->hold_ms == right->hold_ms;
+}
+
+bool value_copy_when_down(const struct key *key, const void *from, void *to)
+{
+    const struct conf_route *source = from;
+    struct conf_route *target = to;
+    (void)key;
+    target->when_down = source->when_down;
+    target->hold_ms = source->hold_ms;
+    return true;
 }
 
 /* ---- health ---- */
@@ -172,8 +195,10 @@ static bool check_interval(const struct conf_health *health, struct str *why)
     return true;
 }
 
-bool value_read_health(const char *text, struct conf_health *out, struct str *why)
+bool value_read_health(const struct key *key, const char *text, void *field, struct str *why)
 {
+    struct conf_health *out = field;
+    (void)key;
     struct conf_health health = {.on = true};
     bool given[OPTIONS_MAX];
     const char *rest;
@@ -200,11 +225,30 @@ bool value_read_health(const char *text, struct conf_health *out, struct str *wh
     return true;
 }
 
-void value_write_health(const struct conf_health *health, struct str *out)
+void value_write_health(const struct key *key, const void *field, struct str *out)
 {
+    const struct conf_health *health = field;
+    (void)key;
     str_add(out, health->on ? "tcp" : "off");
     if (health->on)
         option_write(&health_options, health, true, out);
+}
+
+static bool same_bytes(const struct conf_bytes *a, const struct conf_bytes *b)
+{
+    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+bool value_equal_health(const struct key *key, const void *a, const void *b)
+{
+    const struct conf_health *left = a;
+    const struct conf_health *right = b;
+    (void)key;
+    return left->on == right->on && left->port == right->port &&
+           left->interval_ms == right->interval_ms && left->timeout_ms == right->timeout_ms &&
+           left->rise == right->rise && left->fall == right->fall &&
+           left->fast_ms == right->fast_ms && left->end == right->end &&
+           same_bytes(&left->send, &right->send) && same_bytes(&left->expect, &right->expect);
 }
 
 /* ---- refuse ---- */
@@ -216,8 +260,10 @@ static const struct key tarpit_time = {.name = "tarpit",
                                        .max = 10 * MINUTES,
                                        OF(struct conf_route, tarpit_ms)};
 
-bool value_read_refuse(const char *text, struct conf_route *route, struct str *why)
+bool value_read_refuse(const struct key *key, const char *text, void *owner, struct str *why)
 {
+    struct conf_route *route = owner;
+    (void)key;
     const char *time;
     size_t len = words_first(text, &time);
     enum conf_refuse refuse = CONF_REFUSE_RESET;
@@ -245,8 +291,10 @@ bool value_read_refuse(const char *text, struct conf_route *route, struct str *w
     return true;
 }
 
-void value_write_refuse(const struct conf_route *route, struct str *out)
+void value_write_refuse(const struct key *key, const void *owner, struct str *out)
 {
+    const struct conf_route *route = owner;
+    (void)key;
     switch (route->refuse) {
     case CONF_REFUSE_RESET: str_add(out, "reset"); return;
     case CONF_REFUSE_CLOSE: str_add(out, "close"); return;
@@ -256,4 +304,22 @@ void value_write_refuse(const struct conf_route *route, struct str *out)
         return;
     }
     assert(false && "not a choice");
+}
+
+bool value_equal_refuse(const struct key *key, const void *a, const void *b)
+{
+    const struct conf_route *left = a;
+    const struct conf_route *right = b;
+    (void)key;
+    return left->refuse == right->refuse && left->tarpit_ms == right->tarpit_ms;
+}
+
+bool value_copy_refuse(const struct key *key, const void *from, void *to)
+{
+    const struct conf_route *source = from;
+    struct conf_route *target = to;
+    (void)key;
+    target->refuse = source->refuse;
+    target->tarpit_ms = source->tarpit_ms;
+    return true;
 }
