@@ -1,7 +1,7 @@
+/* epoll.c - the port: open and close, enter and leave. */
 #include "port/epoll/epoll.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -9,29 +9,12 @@
 
 #include "os/posix/error.h"
 
-enum { INBOX_SHARE = 64 }; /* what one worker takes at a time */
-
-static _Thread_local struct worker *self;
-
 const char *port_backend_name(void)
 {
     return "epoll";
 }
 
-struct worker *worker_of(const struct port *port)
-{
-    return self != NULL && self->port == port ? self : NULL;
-}
-
 /* ---- open and close ---- */
-
-enum err watch_counter(int epoll_fd, int fd, uint64_t data)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = data};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-        return errno == ENOSPC ? ERR_NOMEM : error_last();
-    return ERR_OK;
-}
 
 enum err port_open(struct port **out, unsigned workers)
 {
@@ -93,98 +76,10 @@ void port_close(struct port *port)
     free(port);
 }
 
-/* ---- the inbox ----
- * Whenever it is not empty, an event of the event_fd is on its way to some worker, or a worker
- * that got it is about to look: whoever fills an empty inbox writes to the event_fd, and who
- * takes a share and leaves something behind writes again. Many writes may end up as one event,
- * which is as good as many, since the worker looks after the event came. */
-
-void wake_one(int fd)
-{
-    uint64_t one = 1;
-    ssize_t wrote = write(fd, &one, sizeof one);
-    assert(wrote == sizeof one && "the counter cannot overflow in a lifetime");
-    (void)wrote;
-}
-
-void inbox_splice(struct port *port, struct queue *from)
-{
-    if (from->head == NULL)
-        return;
-    os_mutex_lock(&port->lock);
-    bool was_empty = port->inbox.head == NULL;
-    queue_splice(&port->inbox, from);
-    os_mutex_unlock(&port->lock);
-    if (was_empty)
-        wake_one(port->event_fd);
-}
-
-static void inbox_push(struct port *port, struct op *op)
-{
-    struct queue queue = {0};
-    queue_push(&queue, op);
-    inbox_splice(port, &queue);
-}
-
-void inbox_take(struct port *port, struct worker *worker)
-{
-    os_mutex_lock(&port->lock);
-    for (int i = 0; i < INBOX_SHARE; i++) {
-        struct op *op = queue_pop(&port->inbox);
-        if (op == NULL)
-            break;
-        queue_push(&worker->ready, op);
-        worker->ready_count++;
-    }
-    bool more = port->inbox.head != NULL;
-    os_mutex_unlock(&port->lock);
-    if (more)
-        wake_one(port->event_fd);
-}
-
-static void queue_result(struct port *port, struct worker *worker, struct op *op)
-{
-    if (worker == NULL) {
-        inbox_push(port, op);
-        return;
-    }
-    queue_push(&worker->ready, op);
-    worker->ready_count++;
-}
-
-void worker_finish(struct port *port, struct worker *worker, struct op *op, enum err err,
-                   int code)
-{
-    op->err = err;
-    op->raw = code;
-    native_of(op)->put_off = false;
-    queue_result(port, worker, op);
-}
-
-void worker_put_off(struct port *port, struct worker *worker, struct op *op)
-{
-    native_of(op)->put_off = true;
-    queue_result(port, worker, op);
-}
-
-void port_post(struct port *port, struct op *op)
-{
-    assert(op->kind == OP_WAKE && !op->in_flight);
-    op->in_flight = true;
-    op->bytes = 0;
-    op->err = ERR_OK;
-    op->raw = 0;
-    native_of(op)->put_off = false;
-    struct worker *worker = worker_of(port);
-    count_up(port, worker, submits[OP_WAKE]);
-    inbox_push(port, op); /* not on the ready list: any worker may have it */
-}
-
 /* ---- workers ---- */
 
 enum err port_enter(struct port *port)
 {
-    assert(self == NULL && "a thread works for one port");
     struct worker *worker = aligned_alloc(CACHE_LINE, sizeof *worker);
     if (worker == NULL)
         return ERR_NOMEM;
@@ -192,7 +87,7 @@ enum err port_enter(struct port *port)
     os_mutex_lock(&port->lock);
     list_push(&port->workers, &worker->link);
     os_mutex_unlock(&port->lock);
-    self = worker;
+    worker_bind(worker);
     splice_open(worker);
     reserve_enter(port);
     return ERR_OK;
@@ -209,7 +104,7 @@ void port_leave(struct port *port)
 {
     struct worker *worker = worker_of(port);
     assert(worker != NULL && "only a worker leaves");
-    self = NULL;
+    worker_bind(NULL);
     inbox_splice(port, &worker->ready);
     reserve_leave(port);
     splice_close(worker);

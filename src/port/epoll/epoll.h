@@ -3,7 +3,8 @@
  * One edge-triggered epoll instance is shared by all workers. Each socket has a record of one
  * cache line; an operation that cannot be done at once is parked there until an edge comes.
  *
- *   epoll.c    the port: open, enter, post; ready lists and the inbox
+ *   epoll.c    the port: open and close, enter and leave
+ *   worker.c   ready lists and the inbox; calls none of the other files
  *   wait.c     port_wait(): events and results
  *   reserve.c  which workers serve, and which ones sleep meanwhile
  *   records.c  the table of records: attach, close, registration with epoll
@@ -207,6 +208,9 @@ struct port {
 /* The calling thread's worker of this port, or NULL. */
 struct worker *worker_of(const struct port *port);
 
+/* The calling thread becomes that worker; NULL: none any more. */
+void worker_bind(struct worker *worker);
+
 /* Adds to a counter of this worker, or of the port when `worker` is NULL. */
 #define count_up(port, worker, field)                                                          \
     do {                                                                                       \
@@ -230,11 +234,23 @@ void worker_finish(struct port *port, struct worker *worker, struct op *op, enum
 /* Queues an operation likewise that is to be run again before it can be handed out. */
 void worker_put_off(struct port *port, struct worker *worker, struct op *op);
 
+#define INBOX_DATA UINT64_MAX /* epoll's word for the event_fd; no socket has this number */
+
 /* Queues operations for any worker and wakes one; `from` is empty afterwards. */
 void inbox_splice(struct port *port, struct queue *from);
 
 /* Moves a share of the inbox to this worker's ready list. */
 void inbox_take(struct port *port, struct worker *worker);
+
+/* One call of epoll_wait that is counted. */
+static inline int wait_on(struct worker *worker, int epoll_fd, struct epoll_event *events,
+                          int max, int timeout_ms)
+{
+    counter_step(&worker->counters.waits);
+    if (timeout_ms != 0) /* may sleep; whether it did, the system does not tell */
+        counter_step(&worker->counters.wakeups);
+    return epoll_wait(epoll_fd, events, max, timeout_ms); /* EINTR: nothing after all */
+}
 
 /* Registers an eventfd or timerfd that is never read, edge-triggered. */
 enum err watch_counter(int epoll_fd, int fd, uint64_t data);
@@ -264,14 +280,6 @@ void reserve_leave_post(struct port *port);
 
 /* There is more to do at once than one worker should. */
 void reserve_call(struct port *port);
-
-/* ---- wait.c ---- */
-
-#define INBOX_DATA UINT64_MAX /* epoll's word for the event_fd; no socket has this number */
-
-/* One call of epoll_wait that is counted. */
-int wait_on(struct worker *worker, int epoll_fd, struct epoll_event *events, int max,
-            int timeout_ms);
 
 /* ---- records.c ---- */
 

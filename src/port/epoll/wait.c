@@ -19,15 +19,6 @@ enum { ASK_AFTER_TURNS = 8, ASK_AFTER_HANDED = 64 };
  * SPILL_KEEP then goes to the inbox for everybody. */
 enum { SPILL_ABOVE = 256, SPILL_KEEP = 64 };
 
-int wait_on(struct worker *worker, int epoll_fd, struct epoll_event *events, int max,
-            int timeout_ms)
-{
-    counter_step(&worker->counters.waits);
-    if (timeout_ms != 0) /* may sleep; whether it did, the system does not tell */
-        counter_step(&worker->counters.wakeups);
-    return epoll_wait(epoll_fd, events, max, timeout_ms); /* EINTR: nothing after all */
-}
-
 /* ---- events ---- */
 
 static void take_events(struct port *port, struct worker *worker,

@@ -19,8 +19,9 @@
  * from the socket's record before the call.
  *
  * Files: port.c (open, workers, waiting), submit.c (the way in, cancel), accept.c, connect.c,
- * foreign.c (listening sockets of another process's port), read.c, write.c, ready.c (lists of results), socks.c (records of sockets),
- * provider.c (Winsock's catalogue and extension functions), status.c (NTSTATUS), counts.c.
+ * foreign.c (listening sockets of another process's port), read.c, write.c, call.c (start calls),
+ * ready.c (lists of results), socks.c (records of sockets), provider.c (Winsock's catalogue and
+ * extension functions), status.c (NTSTATUS), worker.c (the thread's worker, counters).
  *
  * Threads: as port.h says, except where a function says otherwise.
  */
@@ -176,7 +177,9 @@ struct port {
 };
 
 /* The calling thread as a worker of this port, or NULL. */
-struct worker *iocp_worker(const struct port *port);
+struct worker *worker_of(const struct port *port);
+/* The calling thread becomes that worker; NULL: none any more. */
+void worker_bind(struct worker *worker);
 
 /* Makes the extension functions for sockets of this family known, by way of one of them. */
 enum err provider_load(struct port *port, sock_t sock, enum addr_family family);
@@ -226,7 +229,12 @@ enum call {
 enum call iocp_called(bool success, bool skip, int *code);
 
 /* Puts the result into an operation that is ours. */
-enum outcome iocp_known(struct op *op, enum err err, int32_t raw);
+static inline enum outcome iocp_known(struct op *op, enum err err, int32_t raw)
+{
+    op->err = err;
+    op->raw = raw;
+    return OUTCOME_KNOWN;
+}
 
 /* ---- results on their way out ---- */
 

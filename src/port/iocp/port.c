@@ -11,13 +11,6 @@
 #define READY_PER_TURN 32
 #define TURNS_UNPOLLED 4
 
-static _Thread_local struct worker *current;
-
-struct worker *iocp_worker(const struct port *port)
-{
-    return current != NULL && current->port == port ? current : NULL;
-}
-
 const char *port_backend_name(void)
 {
     return "iocp";
@@ -65,7 +58,6 @@ void port_close(struct port *port)
 
 enum err port_enter(struct port *port)
 {
-    assert(current == NULL);
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL)
         return ERR_NOMEM;
@@ -73,13 +65,13 @@ enum err port_enter(struct port *port)
     os_mutex_lock(&port->lock);
     list_push(&port->workers, &worker->in_port);
     os_mutex_unlock(&port->lock);
-    current = worker;
+    worker_bind(worker);
     return ERR_OK;
 }
 
 void port_leave(struct port *port)
 {
-    struct worker *worker = iocp_worker(port);
+    struct worker *worker = worker_of(port);
     assert(worker != NULL);
     ready_hand_back(port, worker);
     os_mutex_lock(&port->lock);
@@ -87,7 +79,7 @@ void port_leave(struct port *port)
     for (int i = 0; i < COUNT_TOTAL; i++)
         port->counts_left[i] += atomic_load(&worker->counts[i]);
     os_mutex_unlock(&port->lock);
-    current = NULL;
+    worker_bind(NULL);
     free(worker);
 }
 
@@ -192,7 +184,7 @@ static int wait_for_packets(struct port *port, struct op *ops[], int max, int ti
 
 int port_wait(struct port *port, struct op *ops[], int max, int timeout_ms)
 {
-    struct worker *worker = iocp_worker(port);
+    struct worker *worker = worker_of(port);
     assert(worker != NULL && max > 0);
     if (atomic_load_explicit(&port->overflowed, memory_order_relaxed) > 0)
         ready_take_overflow(port, worker);

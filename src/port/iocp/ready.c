@@ -62,7 +62,7 @@ void ready_deliver(struct port *port, struct op *op)
     assert(op->state == STATE_STARTED);
     op->state = STATE_FINISHED;
     counts_add(port, COUNT_INLINE);
-    struct worker *worker = iocp_worker(port);
+    struct worker *worker = worker_of(port);
     if (worker == NULL) {
         ready_post(port, op);
     } else if (worker->ready < READY_MAX) {

@@ -1,38 +1,5 @@
 /* submit.c - the way in: starting operations and asking for their end. */
-#include <string.h>
-
-#include "port/iocp/faults.h"
 #include "port/iocp/iocp.h"
-
-struct iocp_faults iocp_faults;
-
-OVERLAPPED *iocp_begin(struct op *op)
-{
-    OVERLAPPED *overlapped = &native_of(op)->overlapped;
-    memset(overlapped, 0, sizeof *overlapped); /* an odd hEvent would mean: no packet */
-    return overlapped;
-}
-
-enum call iocp_called(bool success, bool skip, int *code)
-{
-    if (success && skip)
-        return CALL_DONE;
-    if (!success) {
-        *code = WSAGetLastError();
-        if (*code != WSA_IO_PENDING)
-            return CALL_FAILED;
-    }
-    if (iocp_faults.after_start != NULL)
-        iocp_faults.after_start();
-    return CALL_PENDING;
-}
-
-enum outcome iocp_known(struct op *op, enum err err, int32_t raw)
-{
-    op->err = err;
-    op->raw = raw;
-    return OUTCOME_KNOWN;
-}
 
 /* From here on the operation is the port's: no field of the owner's changes. */
 static void take_over(struct port *port, struct op *op, enum op_state state)

@@ -1,10 +1,24 @@
-/* counts.c - counters, one set a worker, summed up when somebody asks. */
+/* worker.c - the calling thread's worker, and counters: one set a worker, summed up when somebody
+ * asks. Calls nothing else of the backend. */
 #include "port/iocp/faults.h"
 #include "port/iocp/iocp.h"
 
+static _Thread_local struct worker *current;
+
+struct worker *worker_of(const struct port *port)
+{
+    return current != NULL && current->port == port ? current : NULL;
+}
+
+void worker_bind(struct worker *worker)
+{
+    assert((current == NULL || worker == NULL) && "a thread works for one port");
+    current = worker;
+}
+
 void counts_add(struct port *port, enum count count)
 {
-    struct worker *worker = iocp_worker(port);
+    struct worker *worker = worker_of(port);
     if (worker == NULL) {
         atomic_fetch_add_explicit(&port->counts_foreign[count], 1, memory_order_relaxed);
         return;
