@@ -4,6 +4,16 @@
 #include "base/str.h"
 #include "route/route_private.h"
 
+const char *state_word(enum route_state state)
+{
+    static const char *const words[] = {
+#define X(name, word) word,
+        ROUTE_STATE_TABLE(X)
+#undef X
+    };
+    return words[state];
+}
+
 void changes_add(struct route *route, const struct change *change, const char *cause)
 {
     if (route->changes_count == route->changes_size) {

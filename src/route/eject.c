@@ -30,47 +30,6 @@ static bool failed_too_often(struct server *server, const struct conf_eject *eje
     return now_ms - first_ms <= eject->within_ms;
 }
 
-/* How many servers may be ejected at a time, and how many are. What the operator has taken out
- * does not count. */
-struct share {
-    size_t most;
-    size_t ejected;
-    struct server *next; /* the one whose ejection ends first; NULL: none is ejected */
-};
-
-static struct share look_at_share(const struct route *route)
-{
-    struct share share = {0};
-    size_t all = 0;
-    for (size_t i = 0; i < route->upstream_count; i++) {
-        if (!upstream_is_open(&route->upstreams[i]))
-            continue;
-        FOR_EACH_SERVER(server, &route->upstreams[i])
-        {
-            all++;
-            if (server->state != ROUTE_EJECTED)
-                continue;
-            share.ejected++;
-            if (share.next == NULL || server->ejected_until_ms < share.next->ejected_until_ms)
-                share.next = server;
-        }
-    }
-    /* Rounded down, but a small share of few servers is not the same as never. */
-    share.most = all * route->conf->eject_max_percent / 100;
-    if (share.most == 0 && all > 1)
-        share.most = 1;
-    return share;
-}
-
-void eject_keep_share(struct route *route)
-{
-    struct share share = look_at_share(route);
-    while (share.ejected > share.most) {
-        state_lift_ejection(route, share.next, "more were ejected than eject_max allows");
-        share = look_at_share(route);
-    }
-}
-
 void route_note_failure(struct route *route, size_t upstream, size_t server,
                         const struct addr *client, uint64_t now_ms)
 {
@@ -83,8 +42,7 @@ void route_note_failure(struct route *route, size_t upstream, size_t server,
         return;
     if (!failed_too_often(failed, eject, client, route->now_ms))
         return;
-    struct share share = look_at_share(route);
-    if (route->up_count == 1 || share.ejected >= share.most)
+    if (!ready_may_eject(route))
         return; /* it has to do for now; the next failure asks again */
 
     failed->ejected_until_ms = route->now_ms + eject->for_ms;

@@ -90,11 +90,6 @@ struct server *route_server_at(const struct route *route, size_t upstream, size_
     return server < owner->slot_count ? owner->servers[server] : NULL;
 }
 
-size_t route_index(const struct route *route, const struct upstream *upstream)
-{
-    return (size_t)(upstream - route->upstreams);
-}
-
 void route_note_opening(struct route *route)
 {
     atomic_fetch_add_explicit(&route->openings, 1, memory_order_release);

@@ -107,8 +107,12 @@ void route_see_time(struct route *route, uint64_t now_ms);
 
 /* The server of a target or a check; NULL when its slot is free. */
 struct server *route_server_at(const struct route *route, size_t upstream, size_t server);
-size_t route_index(const struct route *route, const struct upstream *upstream);
 void route_note_opening(struct route *route);
+
+static inline size_t route_index(const struct route *route, const struct upstream *upstream)
+{
+    return (size_t)(upstream - route->upstreams);
+}
 
 /* Calls for each server of an upstream that is not gone. */
 #define FOR_EACH_SERVER(server, upstream)                                                      \
@@ -141,19 +145,12 @@ size_t servers_count(const struct route *route);
 /* The bytes of a server of a route with this configuration. */
 size_t servers_size(const struct conf_route *conf);
 
-/* ---- eject.c ---- */
-
-/* Ends as many ejections as there are above eject_max, those that would end first. */
-void eject_keep_share(struct route *route);
-
 /* ---- admin.c ---- */
 
 /* The servers begin as new ones do: nobody has looked at them for a while. */
 void admin_begin_again(struct route *route, struct upstream *upstream, const char *cause);
 
 /* ---- state.c ---- */
-
-const char *state_word(enum route_state state);
 
 /* Derives the state of a server, and with it its upstream's. A change is told with `cause`. A
  * server that comes back begins its slow start. */
@@ -180,6 +177,9 @@ void state_begin_health(struct route *route, struct server *server);
  * may be, ejections end. */
 void ready_refresh(struct route *route);
 
+/* True when eject_max allows one more server to be ejected, and another one is up. */
+bool ready_may_eject(const struct route *route);
+
 /* How much of its weight counts, 1..100. */
 uint32_t ready_percent(const struct route *route, const struct server *server);
 
@@ -192,6 +192,7 @@ struct change {
     enum route_state from, to;
     uint64_t lasted_ms;
 };
+const char *state_word(enum route_state state);
 void changes_add(struct route *route, const struct change *change, const char *cause);
 
 /* ---- balance.c ---- */

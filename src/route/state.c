@@ -2,16 +2,6 @@
 #include "route/mix.h"
 #include "route/route_private.h"
 
-const char *state_word(enum route_state state)
-{
-    static const char *const words[] = {
-#define X(name, word) word,
-        ROUTE_STATE_TABLE(X)
-#undef X
-    };
-    return words[state];
-}
-
 static enum route_state derive_server(const struct server *server)
 {
     if (server->gone)
