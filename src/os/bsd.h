@@ -9,12 +9,15 @@
 #define PAIRPORT_OS_BSD_H
 
 #ifdef _WIN32
+#include "os/windows/error.h"
 #include "os/windows/windows_api.h"
 #else
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+
+#include "os/posix/error.h"
 #endif
 
 #include "base/addr.h"
@@ -31,6 +34,9 @@ enum err bsd_to_addr(const void *from, size_t len, struct addr *out);
 int bsd_family(enum addr_family family);
 
 /* The error of the socket call that has just failed on this thread; never ERR_OK. */
-enum err bsd_error(void);
+static inline enum err bsd_error(void)
+{
+    return error_last(); /* WSAGetLastError() is GetLastError() */
+}
 
 #endif

@@ -33,7 +33,7 @@ void crash_tell(const char *what);
 /* "assertion failed: EXPRESSION, FILE:LINE". */
 void crash_tell_assert(const char *expression, const char *file, unsigned line);
 
-/* ---- by each system ---- */
+/* ---- crash_system.c of each system ---- */
 
 /* Writes to a handle, without waiting for a reader that does not read. */
 void crash_write_log(intptr_t handle, const char *bytes, size_t len);

@@ -1,9 +1,5 @@
-/* holder.c - what both systems have in common; see holder.h. */
+/* holder.c - which addresses are in each other's way, for both systems; see holder.h. */
 #include "os/holder.h"
-
-#include <inttypes.h>
-
-#include "base/str.h"
 
 bool holder_overlaps(const struct addr *addr, bool dual_stack, const struct addr *other)
 {
@@ -16,32 +12,4 @@ bool holder_overlaps(const struct addr *addr, bool dual_stack, const struct addr
     struct addr same = *other;
     same.scope = addr->scope;
     return any || other_any || addr_equal(addr, &same);
-}
-
-const char *holder_text(const struct addr *addr, bool dual_stack, char text[HOLDER_TEXT_MAX])
-{
-    struct holder holder;
-    text[0] = '\0';
-    if (!holder_find(addr, dual_stack, &holder))
-        return text;
-    if (holder.pid != 0 && holder.name[0] != '\0')
-        str_format(text, HOLDER_TEXT_MAX, " by '%s' (pid %" PRIu64 ")", holder.name,
-                   holder.pid);
-    else if (holder.pid != 0)
-        str_format(text, HOLDER_TEXT_MAX, " by pid %" PRIu64, holder.pid);
-    else if (holder.uid != UINT32_MAX)
-        str_format(text, HOLDER_TEXT_MAX, " by a process of user id %" PRIu32, holder.uid);
-    return text;
-}
-
-const char *holder_privilege(uint16_t port, char text[HOLDER_PRIVILEGE_MAX])
-{
-    unsigned first = holder_first_free_port();
-    text[0] = '\0';
-    if (port < first)
-        str_format(text, HOLDER_PRIVILEGE_MAX,
-                   "; a port below %u needs CAP_NET_BIND_SERVICE: run pairport as its systemd "
-                   "service or as root, or take another port",
-                   first);
-    return text;
 }

@@ -30,7 +30,7 @@ const char *holder_text(const struct addr *addr, bool dual_stack, char text[HOLD
 #define HOLDER_PRIVILEGE_MAX 192
 const char *holder_privilege(uint16_t port, char text[HOLDER_PRIVILEGE_MAX]);
 
-/* ---- for its two halves ---- */
+/* ---- for its parts ---- */
 
 /* Ports below it are for privileged programs; 0: there is no such rule. */
 unsigned holder_first_free_port(void);

@@ -4,10 +4,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
 #include "base/err.h"
+#include "os/local.h"
 
 enum { WRITE_PATIENCE_MS = 10000 };
 
@@ -26,6 +28,12 @@ enum err local_open_socket(int *out);
 
 /* The directory of a socket's path. */
 void local_directory(const char *path, char directory[sizeof(struct sockaddr_un)]);
+
+bool local_is_writable_by_others(const struct stat *stat);
+
+/* What is wrong with a directory for a socket of the caller; "" if nothing is. */
+void local_judge_directory(const char *directory, const struct stat *stat,
+                           char text[LOCAL_PROBLEM_MAX]);
 
 /* Opens and locks the directory of the socket for local_listen(), made first where it is missing;
  * closing it unlocks it. ERR_ACCESS: not safe. */

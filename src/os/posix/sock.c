@@ -13,11 +13,6 @@
 #include "os/bsd.h"
 #include "os/posix/error.h"
 
-enum err bsd_error(void)
-{
-    return error_last();
-}
-
 static uint64_t ceiling = UINT64_MAX; /* not changed once there are threads */
 
 void sock_set_ceiling(uint64_t count)

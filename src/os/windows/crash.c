@@ -1,7 +1,5 @@
-#include <io.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,30 +117,6 @@ void crash_thread_begins(void)
 void crash_thread_ends(void)
 {
     /* Its stack goes as a whole. */
-}
-
-/* ---- output ---- */
-
-intptr_t crash_handle(void *file)
-{
-    return _get_osfhandle(_fileno(file));
-}
-
-void crash_write_log(intptr_t handle, const char *bytes, size_t len)
-{
-    DWORD wrote;
-    (void)WriteFile((HANDLE)handle, bytes, (DWORD)len, &wrote, NULL);
-}
-
-void crash_write_stderr(const char *bytes, size_t len)
-{
-    HANDLE handle = GetStdHandle(STD_ERROR_HANDLE);
-    DWORD no_wait = PIPE_NOWAIT; /* nobody may be reading it */
-    if (handle == NULL || handle == INVALID_HANDLE_VALUE)
-        return;
-    if (GetFileType(handle) == FILE_TYPE_PIPE)
-        (void)SetNamedPipeHandleState(handle, &no_wait, NULL, NULL);
-    crash_write_log((intptr_t)handle, bytes, len);
 }
 
 /* ---- assert ---- */

@@ -25,22 +25,6 @@ struct local_listener {
     HANDLE next;      /* the instance that waits for a client, INVALID_HANDLE_VALUE if none */
 };
 
-enum err local_path(const char *name, char path[LOCAL_NAME_MAX])
-{
-    char text[LOCAL_NAME_MAX];
-    size_t len;
-    if (name[0] == '\0')
-        return ERR_INVALID;
-    if (strpbrk(name, "/\\") != NULL)
-        len = str_format(text, sizeof text, "%s", name);
-    else
-        len = str_format(text, sizeof text, "\\\\.\\pipe\\pairport-%s", name);
-    if (len >= LOCAL_NAME_MAX - 1) /* the system's limit of a pipe name is 256, too */
-        return ERR_RANGE;
-    memcpy(path, text, len + 1);
-    return ERR_OK;
-}
-
 /* ---- listen ---- */
 
 static enum err open_event(HANDLE *out)

@@ -180,45 +180,6 @@ bool local_is_trusted(HANDLE pipe)
     return is_mine(owner) || is_admin(owner) || (is_service(owner) && has_admin_rights(NULL));
 }
 
-/* ---- who is there ---- */
-
-enum err local_find(const char *name, char path[LOCAL_NAME_MAX])
-{
-    return local_path(name, path); /* names are the same for all */
-}
-
-static void look(const char *path,
-                 void (*found)(void *ctx, const char *path, const struct local_peer *peer),
-                 void *ctx)
-{
-    struct local_conn *conn;
-    struct local_peer peer;
-    if (local_connect(path, &conn) != ERR_OK)
-        return;
-    if (local_peer(conn, &peer) == ERR_OK)
-        found(ctx, path, &peer);
-    local_conn_close(conn);
-}
-
-void local_each(void (*found)(void *ctx, const char *path, const struct local_peer *peer),
-                void *ctx)
-{
-    static const char beginning[] = "pairport-";
-    WIN32_FIND_DATAW data;
-    /* Listed like the files of a directory; Wine has no such list. */
-    HANDLE list = FindFirstFileW(L"\\\\.\\pipe\\*", &data);
-    if (list == INVALID_HANDLE_VALUE)
-        return;
-    do {
-        char name[LOCAL_NAME_MAX], path[LOCAL_NAME_MAX];
-        if (wide_to_utf8(data.cFileName, name, sizeof name) == ERR_OK &&
-            strncmp(name, beginning, sizeof beginning - 1) == 0 &&
-            local_path(name + sizeof beginning - 1, path) == ERR_OK)
-            look(path, found, ctx);
-    } while (FindNextFileW(list, &data));
-    FindClose(list);
-}
-
 void local_problem(const char *path, char text[LOCAL_PROBLEM_MAX])
 {
     wchar_t *wide;

@@ -7,11 +7,6 @@
 #include "os/windows/error.h"
 #include "os/windows/windows_api.h"
 
-enum err bsd_error(void)
-{
-    return error_last(); /* WSAGetLastError() is GetLastError() */
-}
-
 void sock_set_ceiling(uint64_t count)
 {
     (void)count; /* handles have no limit that could be run into */
