@@ -22,24 +22,29 @@ void crash_start(void);
 void crash_thread_begins(void);
 void crash_thread_ends(void);
 
+/* What common/crash.c needs of the system, which stands above it. */
+struct crash_system {
+    uint64_t (*thread_id)(void);
+    void (*sleep_ms)(uint32_t ms);
+    uint64_t (*wall_us)(void);
+    /* Writes to a handle, without waiting for a reader that does not read. */
+    void (*write_log)(intptr_t handle, const char *bytes, size_t len);
+    void (*write_stderr)(const char *bytes, size_t len);
+};
+
+/* The system's handle of the log file, -1: none; see crash_log_to(). */
+void crash_log_to_handle(intptr_t handle);
+
 /* True for the first thread that crashes, which then calls crash_tell() once. Any other thread is
  * held until the process is gone; the same thread, which has told already, or has crashed again
  * while it did, gets false. */
-bool crash_is_first(void);
+bool crash_is_first(const struct crash_system *system);
 
 /* Undoes what is to be undone and writes the line: "crashed: " and `what`. */
-void crash_tell(const char *what);
+void crash_tell(const struct crash_system *system, const char *what);
 
 /* "assertion failed: EXPRESSION, FILE:LINE". */
-void crash_tell_assert(const char *expression, const char *file, unsigned line);
-
-/* ---- crash_system.c of each system ---- */
-
-/* Writes to a handle, without waiting for a reader that does not read. */
-void crash_write_log(intptr_t handle, const char *bytes, size_t len);
-void crash_write_stderr(const char *bytes, size_t len);
-
-/* The system's handle of an open file. */
-intptr_t crash_handle(void *file);
+void crash_tell_assert(const struct crash_system *system, const char *expression,
+                       const char *file, unsigned line);
 
 #endif

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/str.h"
 #include "os/crash.h"
 #include "os/crash_private.h"
+#include "os/os.h"
 
 static const struct {
     int number;
@@ -22,6 +24,45 @@ static const struct {
 
 /* The system's, or a sanitizer's, which makes a report of its own. */
 static struct sigaction old_actions[FATAL_COUNT];
+
+/* ---- output ---- */
+
+void crash_log_to(FILE *file)
+{
+    crash_log_to_handle(file == NULL ? -1 : fileno(file));
+}
+
+/* A pipe that is ready for writing takes at least PIPE_BUF bytes, which a line is shorter than; a
+ * file is always ready. */
+static void write_all(int fd, const char *bytes, size_t len)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    while (len > 0 && poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT) != 0) {
+        ssize_t wrote = write(fd, bytes, len);
+        if (wrote <= 0)
+            return; /* there is nobody to tell */
+        bytes += wrote;
+        len -= (size_t)wrote;
+    }
+}
+
+static void write_log(intptr_t handle, const char *bytes, size_t len)
+{
+    write_all((int)handle, bytes, len);
+}
+
+static void write_to_stderr(const char *bytes, size_t len)
+{
+    write_all(STDERR_FILENO, bytes, len);
+}
+
+static const struct crash_system self = {
+    .thread_id = os_thread_id,
+    .sleep_ms = os_sleep_ms,
+    .wall_us = os_wall_us,
+    .write_log = write_log,
+    .write_stderr = write_to_stderr,
+};
 
 /* ---- where ---- */
 
@@ -78,7 +119,7 @@ static void tell_signal(int number, const siginfo_t *info, const void *context)
     else
         str_format(what, sizeof what, "%s, sent by process %ld, at %s", name,
                    (long)info->si_pid, place);
-    crash_tell(what);
+    crash_tell(&self, what);
 }
 
 /* ---- the handler ---- */
@@ -93,7 +134,7 @@ static bool comes_again(int number, const siginfo_t *info)
 static void on_fatal(int number, siginfo_t *info, void *context)
 {
     int code = errno;
-    if (crash_is_first())
+    if (crash_is_first(&self))
         tell_signal(number, info, context);
     for (size_t i = 0; i < FATAL_COUNT; i++)
         if (fatal[i].number == number)
@@ -157,7 +198,7 @@ void __assert_fail(const char *expression, const char *file, unsigned line,
                    const char *function)
 {
     (void)function;
-    if (crash_is_first())
-        crash_tell_assert(expression, file, line);
+    if (crash_is_first(&self))
+        crash_tell_assert(&self, expression, file, line);
     abort();
 }

@@ -57,6 +57,11 @@ void os_thread_join(struct os_thread *thread)
     free(thread);
 }
 
+uint64_t os_thread_id(void)
+{
+    return (uint64_t)gettid();
+}
+
 /* ---- futex ---- */
 
 static bool futex_wait(atomic_uint *word, unsigned expected, const struct timespec *timeout)

@@ -1,3 +1,4 @@
+#include <io.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 #include "base/str.h"
 #include "os/crash.h"
 #include "os/crash_private.h"
+#include "os/os.h"
 #include "os/windows/wide.h"
 #include "os/windows/windows_api.h"
 
@@ -28,6 +30,38 @@ static const struct {
     {EXCEPTION_IN_PAGE_ERROR, "page that cannot be read"},
     {0xC0000374, "heap corruption"},
     {0xC0000409, "stack buffer overrun"},
+};
+
+/* ---- output ---- */
+
+void crash_log_to(FILE *file)
+{
+    crash_log_to_handle(file == NULL ? -1 : _get_osfhandle(_fileno(file)));
+}
+
+static void write_log(intptr_t handle, const char *bytes, size_t len)
+{
+    DWORD wrote;
+    (void)WriteFile((HANDLE)handle, bytes, (DWORD)len, &wrote, NULL);
+}
+
+static void write_to_stderr(const char *bytes, size_t len)
+{
+    HANDLE handle = GetStdHandle(STD_ERROR_HANDLE);
+    DWORD no_wait = PIPE_NOWAIT; /* nobody may be reading it */
+    if (handle == NULL || handle == INVALID_HANDLE_VALUE)
+        return;
+    if (GetFileType(handle) == FILE_TYPE_PIPE)
+        (void)SetNamedPipeHandleState(handle, &no_wait, NULL, NULL);
+    write_log((intptr_t)handle, bytes, len);
+}
+
+static const struct crash_system self = {
+    .thread_id = os_thread_id,
+    .sleep_ms = os_sleep_ms,
+    .wall_us = os_wall_us,
+    .write_log = write_log,
+    .write_stderr = write_to_stderr,
 };
 
 /* ---- where ---- */
@@ -69,14 +103,14 @@ static void tell_exception(const EXCEPTION_RECORD *record)
                    : record->ExceptionInformation[0] == 8 ? "executing at"
                                                           : "reading from",
                    (unsigned long long)record->ExceptionInformation[1]);
-    crash_tell(what);
+    crash_tell(&self, what);
 }
 
 /* ---- the handlers ---- */
 
 static LONG WINAPI on_exception(EXCEPTION_POINTERS *exception)
 {
-    if (crash_is_first())
+    if (crash_is_first(&self))
         tell_exception(exception->ExceptionRecord);
     return EXCEPTION_CONTINUE_SEARCH; /* Windows Error Reporting comes next */
 }
@@ -91,8 +125,8 @@ static void end_by_exception(void)
 static void on_abort(int number)
 {
     (void)number;
-    if (crash_is_first())
-        crash_tell("abort was called");
+    if (crash_is_first(&self))
+        crash_tell(&self, "abort was called");
     end_by_exception();
 }
 
@@ -123,8 +157,8 @@ void crash_thread_ends(void)
 
 static void fail_assert(const char *expression, const char *file, unsigned line)
 {
-    if (crash_is_first())
-        crash_tell_assert(expression, file, line);
+    if (crash_is_first(&self))
+        crash_tell_assert(&self, expression, file, line);
     abort(); /* on_abort(), or a handler that somebody has put in its place */
 }
 

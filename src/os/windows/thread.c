@@ -66,6 +66,11 @@ void os_thread_join(struct os_thread *thread)
     free(thread);
 }
 
+uint64_t os_thread_id(void)
+{
+    return GetCurrentThreadId();
+}
+
 /* ---- mutex and condition: zero bytes are SRWLOCK_INIT and CONDITION_VARIABLE_INIT ---- */
 
 _Static_assert(sizeof(SRWLOCK) <= sizeof(struct os_mutex), "SRWLOCK lies in os_mutex");

@@ -1,10 +1,8 @@
-/* bsd.c - what both systems' sockets have in common. */
+/* bsd.c - addresses in the form of the system. */
 #include "os/bsd.h"
 
 #include <stdint.h>
 #include <string.h>
-
-#include "os/sock.h"
 
 int bsd_family(enum addr_family family)
 {
@@ -68,54 +66,4 @@ enum err bsd_to_addr(const void *from, size_t len, struct addr *out)
     }
     *out = addr;
     return ERR_OK;
-}
-
-enum err sock_local_addr(sock_t sock, struct addr *out)
-{
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof storage;
-    if (getsockname(sock, (struct sockaddr *)&storage, &len) != 0)
-        return bsd_error();
-    return bsd_to_addr(&storage, (size_t)len, out);
-}
-
-enum err sock_peer_addr(sock_t sock, struct addr *out)
-{
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof storage;
-    if (getpeername(sock, (struct sockaddr *)&storage, &len) != 0)
-        return bsd_error();
-    return bsd_to_addr(&storage, (size_t)len, out);
-}
-
-bool sock_refuse_itself(sock_t sock, uint16_t peer_port)
-{
-    struct addr here, there;
-    if (sock_local_addr(sock, &here) != ERR_OK || here.port != peer_port)
-        return false;
-    if (sock_peer_addr(sock, &there) != ERR_OK || !addr_equal(&here, &there))
-        return false;
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(sock, SOL_SOCKET, SO_LINGER, (const void *)&linger, sizeof linger);
-    return true;
-}
-
-/* A wish: what the system refuses is left as it was. */
-static void wish(sock_t sock, int level, int name, int value)
-{
-    (void)setsockopt(sock, level, name, (const void *)&value, sizeof value);
-}
-
-void sock_set_nodelay(sock_t sock, bool on)
-{
-    wish(sock, IPPROTO_TCP, TCP_NODELAY, on);
-}
-
-void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes)
-{
-    if (send_bytes != 0)
-        wish(sock, SOL_SOCKET, SO_SNDBUF, send_bytes > INT32_MAX ? INT32_MAX : (int)send_bytes);
-    if (receive_bytes != 0)
-        wish(sock, SOL_SOCKET, SO_RCVBUF,
-             receive_bytes > INT32_MAX ? INT32_MAX : (int)receive_bytes);
 }
