@@ -1,4 +1,4 @@
-/* test_config_files.c - the files of conf/ load, and pairport.ini and README.md show the table of keys. */
+/* test_config_files.c - the files of conf/ load, and pairport.ini and README.md there show the table of keys. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "config/conf.h"
 #include "config/value/keys.h"
+#include "support/page.h"
 
 static struct conf *load_file(const char *name)
 {
@@ -125,68 +126,70 @@ static void the_full_file_needs_two_lines_changed_to_be_used(void **state)
     conf_free(conf);
 }
 
-/* ---- the reference in README.md ---- */
+/* ---- the table in conf/README.md ---- */
 
-/* Cuts a row "| a | b | c | d |" into its four cells. False when it is none. */
-static bool cut_row(char *line, char *cells[4])
+static const char *number_of_key(const struct key *key, uint64_t value, char buf[STR_HUMAN_MAX])
 {
-    if (line[0] != '|')
-        return false;
-    char *at = line + 1;
-    for (size_t i = 0; i < 4; ++i) {
-        cells[i] = at + strspn(at, " ");
-        at = strchr(cells[i], '|');
-        if (at == NULL)
-            return false;
-        char *end = at++;
-        while (end > cells[i] && end[-1] == ' ')
-            --end;
-        *end = '\0';
-    }
-    return true;
+    if (key->type == KEY_DURATION)
+        return str_exact_duration(value, buf);
+    if (key->type == KEY_SIZE)
+        return str_exact_size(value, buf);
+    str_format(buf, STR_HUMAN_MAX, "%u%s", (unsigned)value,
+               key->type == KEY_PERCENT ? "%" : "");
+    return buf;
 }
 
-/* How many rows the reference has for a key, with its default and with any. */
-static void count_rows(const struct key *key, unsigned *right, unsigned *any)
+/* What may be written: "`off`, 1s to 9h". Nothing where the help has to say it. */
+static void add_values(const struct key *key, struct str *out)
 {
-    FILE *file = fopen(PAIRPORT_README, "r");
-    char line[1024];
-    char section[64] = "";
-    char name[64];
-    char preset[64];
-    char *cells[4];
-
-    assert_non_null(file);
-    *right = 0;
-    *any = 0;
-    str_format(name, sizeof name, "`%s`", key->name);
-    bool has_preset = key->preset != NULL && key->preset[0] != '\0';
-    str_format(preset, sizeof preset, has_preset ? "`%s`" : "%.0s", key->preset);
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (!cut_row(line, cells))
-            continue;
-        if (cells[0][0] != '\0')
-            str_format(section, sizeof section, "%.*s", (int)strcspn(cells[0] + 1, "`"),
-                       cells[0] + 1);
-        if (strcmp(section, key_section_word(key->section)) != 0 || strcmp(cells[1], name) != 0)
-            continue;
-        ++*any;
-        *right += strcmp(cells[2], preset) == 0 && cells[3][0] != '\0';
-    }
-    fclose(file);
+    char min[STR_HUMAN_MAX];
+    char max[STR_HUMAN_MAX];
+    if (key->zero != NULL)
+        str_addf(out, "`%s`, ", key->zero);
+    for (size_t i = 0; key->words != NULL && key->words[i] != NULL; ++i)
+        str_addf(out, "%s`%s`", i > 0 ? ", " : "", key->words[i]);
+    if (key->type == KEY_BOOL)
+        str_add(out, "`yes`, `no`");
+    if (key->max > 0 && key->type != KEY_TEXT)
+        str_addf(out, "%s to %s", number_of_key(key, key->min, min),
+                 number_of_key(key, key->max, max));
 }
 
-static void the_readme_has_every_key_with_its_default(void **state)
+static const char *reload_word(const struct key *key)
+{
+    if (!key->reloadable)
+        return "restart";
+    return key->section != KEY_ROUTE || key_reaches_open(key) ? "at once" : "new";
+}
+
+static void add_row(const struct key *key, struct str *out)
+{
+    str_addf(out, "| `%s` | ", key->name);
+    if (key->preset != NULL && key->preset[0] != '\0')
+        str_addf(out, "`%s` ", key->preset);
+    str_add(out, "| ");
+    add_values(key, out);
+    str_addf(out, " | %s | ", reload_word(key));
+    assert_null(strchr(key->help, '|'));
+    str_addf(out, "%s |\n", key->help);
+}
+
+static void the_page_has_every_key_as_the_table_has_it(void **state)
 {
     (void)state;
+    struct str text;
+    str_init(&text);
     for (size_t i = 0; i < key_count; ++i) {
-        unsigned right;
-        unsigned any;
-        count_rows(&keys[i], &right, &any);
-        if (right != 1 || any != 1)
-            fail_msg("%s %s: %u rows, %u with its default", key_section_word(keys[i].section),
-                     keys[i].name, any, right);
+        if (i == 0 || keys[i].section != keys[i - 1].section)
+            str_addf(
+                &text,
+                "\n### %s\n\n| key | default | values | reload | |\n|---|---|---|---|---|\n",
+                key_section_word(keys[i].section));
+        add_row(&keys[i], &text);
     }
+    str_add_char(&text, '\n');
+    page_check(PAIRPORT_CONF_DIR "/README.md", "keys", text.data);
+    str_free(&text);
 }
 
 /* ---- the examples ---- */
@@ -332,7 +335,7 @@ int main(void)
         cmocka_unit_test(the_full_file_says_what_holds_without_it),
         cmocka_unit_test(the_full_file_shows_every_key_with_its_default_and_help),
         cmocka_unit_test(the_full_file_needs_two_lines_changed_to_be_used),
-        cmocka_unit_test(the_readme_has_every_key_with_its_default),
+        cmocka_unit_test(the_page_has_every_key_as_the_table_has_it),
         cmocka_unit_test(the_services_example_has_a_route_a_service),
         cmocka_unit_test(the_upstreams_example_has_several_of_each_kind),
         cmocka_unit_test(the_ports_example_maps_ranges),

@@ -6,6 +6,7 @@ install(TARGETS pairport pairload RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES LICENSE README.md conf/pairport.ini conf/minimal.ini
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES conf/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/conf)
 if(WIN32)
     return()
 endif()

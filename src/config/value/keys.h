@@ -1,6 +1,6 @@
 /* keys.h - the one table of configuration keys.
  *
- * Parser, checker, `show config`, the reference in README.md and the tests of the example
+ * Parser, checker, `show config`, the tables of conf/README.md and the tests of the example
  * files all read this table; a key exists when it stands here.
  *
  * Threads: any; constant.
@@ -58,7 +58,7 @@ struct key {
     size_t offset;            /* of the field in struct conf or struct conf_route */
     size_t size;              /* of the field */
     const char *const *words; /* of KEY_CHOICE, NULL-terminated */
-    const char *help;         /* one sentence, for README.md and conf/pairport.ini */
+    const char *help;         /* one sentence, for conf/README.md and conf/pairport.ini */
 };
 
 extern const struct key keys[];
