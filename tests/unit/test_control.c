@@ -3,18 +3,21 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "base/reason.h"
 #include "config/value/words.h"
 #include "control/command/arguments.h"
 #include "control/command/command.h"
 #include "control/commands.h"
 #include "fake_server.h"
 #include "kept_log.h"
+#include "support/page.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -65,6 +68,54 @@ static void assert_fails(const char *line, const char *text)
 }
 
 /* ---- the table ---- */
+
+static void the_page_has_every_command_as_the_table_has_it(void **state)
+{
+    (void)state;
+    struct str list;
+    struct str details;
+    str_init(&list);
+    str_init(&details);
+    str_add(&list, "\n| command | |\n|---|---|\n");
+    for (size_t i = 0; i < commands.count; i++) {
+        const struct command *command = &commands.all[i];
+        struct str usage;
+        str_init(&usage);
+        command_add_usage(command, &usage);
+        str_add(&list, "| `");
+        for (const char *at = usage.data; *at != '\0'; at++)
+            str_addf(&list, "%s%c", *at == '|' ? "\\" : "", *at);
+        str_addf(&list, "` | %s |\n", command->help);
+        str_addf(&details, "\n### %s\n\n```\nusage: %s\n\n%s```\n", command->words, usage.data,
+                 command->details);
+        str_free(&usage);
+    }
+    str_add_char(&list, '\n');
+    str_add_char(&details, '\n');
+    page_check(PAIRPORT_CONTROL_PAGE, "commands", list.data);
+    page_check(PAIRPORT_CONTROL_PAGE, "details", details.data);
+    str_free(&list);
+    str_free(&details);
+}
+
+static void the_page_has_every_reason(void **state)
+{
+    (void)state;
+    char line[1024];
+    char row[64];
+    for (int i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+        const char *word = reason_word((enum reason)i);
+        FILE *file = fopen(PAIRPORT_CONTROL_PAGE, "r");
+        bool found = false;
+        assert_non_null(file);
+        str_format(row, sizeof row, "`%s`", word);
+        while (fgets(line, sizeof line, file) != NULL)
+            found = found || (line[0] == '|' && strstr(line, row) != NULL);
+        fclose(file);
+        if (!found)
+            fail_msg("no row of the page explains %s", row);
+    }
+}
 
 static void every_command_has_help_that_fits_80_columns(void **state)
 {
@@ -641,6 +692,8 @@ static void a_console_knows_the_commands_of_its_table_and_no_others(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(the_page_has_every_command_as_the_table_has_it),
+        TEST(the_page_has_every_reason),
         TEST(every_command_has_help_that_fits_80_columns),
         TEST(every_show_takes_json_and_keywords_begin_with_letters_of_their_own),
         TEST(what_ends_sessions_is_never_shortened),

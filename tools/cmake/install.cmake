@@ -7,6 +7,7 @@ install(FILES LICENSE README.md conf/pairport.ini conf/minimal.ini
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY conf/examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES conf/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/conf)
+install(FILES src/control/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/src/control)
 if(WIN32)
     return()
 endif()
