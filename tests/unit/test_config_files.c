@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "config/conf.h"
 #include "config/value/keys.h"
@@ -148,6 +149,8 @@ static void add_values(const struct key *key, struct str *out)
         str_addf(out, "`%s`, ", key->zero);
     for (size_t i = 0; key->words != NULL && key->words[i] != NULL; ++i)
         str_addf(out, "%s`%s`", i > 0 ? ", " : "", key->words[i]);
+    for (int i = LOG_ERROR; key->type == KEY_LEVEL && i <= LOG_DEBUG; ++i)
+        str_addf(out, "%s`%s`", i > LOG_ERROR ? ", " : "", log_level_word((enum log_level)i));
     if (key->type == KEY_BOOL)
         str_add(out, "`yes`, `no`");
     if (key->max > 0 && key->type != KEY_TEXT)
