@@ -10,6 +10,8 @@
 #include "relay/core/worker.h"
 #include "relay/relay.h"
 #include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 #include "relay/session/pending.h"
 
 #define SECOND_MS         1000

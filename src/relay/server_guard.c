@@ -8,6 +8,8 @@
 #include "relay/guard/ban_keeper.h"
 #include "relay/guard/guard.h"
 #include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 #include "relay/server_private.h"
 
 static uint64_t ban_now(const struct relay *relay)

@@ -12,6 +12,8 @@
 #include "relay/queue/drain.h"
 #include "relay/queue/pace.h"
 #include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 #include "relay/server_private.h"
 
 static uint64_t buffers_used(const struct relay *relay)

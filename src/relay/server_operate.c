@@ -8,7 +8,8 @@
 #include "relay/core/sessions.h"
 #include "relay/pair.h"
 #include "relay/queue/pace.h"
-#include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 #include "relay/server_private.h"
 
 /* ---- pause ---- */

@@ -10,6 +10,7 @@
 #include "os/local.h"
 #include "os/manager.h"
 #include "os/os.h"
+#include "relay/server.h"
 
 /* ---- systemd ---- */
 

@@ -19,6 +19,7 @@
 #include "os/tty.h"
 #include "port/port.h"
 #include "relay/server.h"
+#include "relay/server_look.h"
 #include "service/door.h"
 #include "service/log_output.h"
 #include "service/own_endpoint.h"

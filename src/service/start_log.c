@@ -8,6 +8,8 @@
 #include "os/os.h"
 #include "os/sock.h"
 #include "port/port.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
 #include "service/listen_ports.h"
 
 /* Descriptors that are neither a listener, one end of a session nor a client in the tarpit. Own are

@@ -6,7 +6,8 @@
 #define PAIRPORT_SERVICE_START_LOG_H
 
 #include "config/conf.h"
-#include "relay/server.h"
+
+struct server;
 
 /* Version, system, configuration, listen ports that may be taken; raises the descriptor limit and
  * says so, with a warning when max_sessions does not fit. Before the server is started. */

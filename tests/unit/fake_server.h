@@ -14,6 +14,8 @@
 
 #include "control/command/command.h"
 #include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 
 #define FAKE_ROUTES_MAX    12
 #define FAKE_UPSTREAMS_MAX 20

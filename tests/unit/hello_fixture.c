@@ -1,4 +1,5 @@
 #include "hello_fixture.h"
+#include "relay/server_look.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

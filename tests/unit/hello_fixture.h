@@ -5,6 +5,7 @@
 #ifndef PAIRPORT_TESTS_HELLO_FIXTURE_H
 #define PAIRPORT_TESTS_HELLO_FIXTURE_H
 
+#include "relay/server_look.h"
 #include "relay_fixture.h"
 
 #define PROXY_TIMEOUT_MS 5000u

@@ -10,6 +10,7 @@
 #include "hello_fixture.h"
 #include "relay/accept/listener.h"
 #include "relay/run.h"
+#include "relay/server_look.h"
 
 /* The next calloc() does not get memory. */
 static bool no_memory;

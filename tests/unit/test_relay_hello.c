@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "hello_fixture.h"
+#include "relay/server_look.h"
 
 /* ---- what a client may do ---- */
 

@@ -10,6 +10,8 @@
 
 #include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 #include "relay_fixture.h"
 #include "support/random.h"
 

@@ -9,6 +9,8 @@
 
 #include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 #include "relay/session/pending.h"
 #include "relay_fixture.h"
 

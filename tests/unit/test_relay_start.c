@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "os/os.h"
+#include "port/port.h"
 #include "relay/server.h"
 #include "support/net.h"
 #include "support/platform.h"

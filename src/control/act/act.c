@@ -5,6 +5,8 @@
 #include "config/conf.h"
 #include "control/act/act.h"
 #include "control/act/reload.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
 
 void command_set_log_level(struct command_session *session, const struct command_args *args,
                            struct command_result *result)

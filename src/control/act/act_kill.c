@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "config/conf.h"
 #include "control/act/act.h"
+#include "relay/server.h"
+#include "relay/server_operate.h"
 
 void command_kill(struct command_session *session, const struct command_args *args,
                   struct command_result *result)

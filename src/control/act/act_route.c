@@ -5,6 +5,9 @@
 #include "config/conf.h"
 #include "control/act/act.h"
 #include "control/show/drain_text.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 
 /* Calls for the route that is meant, or for all. */
 static void each_route(struct command_session *session, const struct command_args *args,

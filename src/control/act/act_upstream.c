@@ -8,6 +8,9 @@
 #include "control/show/drain_text.h"
 #include "control/show/upstream_text.h"
 #include "os/os.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 
 /* "upstream 10.0.0.5:7000 of route 'lobby'" */
 static void add_subject(const struct command_session *session, const struct command_args *args,

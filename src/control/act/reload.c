@@ -9,6 +9,7 @@
 #include "control/act/reload_text.h"
 #include "os/os.h"
 #include "os/sock.h"
+#include "relay/server.h"
 
 /* What is known of a reload, planned or done. */
 struct attempt {

@@ -21,7 +21,8 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "control/command/names.h"
-#include "relay/server.h"
+
+struct server;
 
 struct command;
 struct command_table;

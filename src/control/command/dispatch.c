@@ -10,6 +10,7 @@
 #include "control/command/parse_line.h"
 #include "control/command/refer.h"
 #include "control/command/text_width.h"
+#include "relay/server.h"
 
 static void fail_ambiguous(const struct parsed_line *line, const struct command_fits *fits,
                            struct command_result *result)

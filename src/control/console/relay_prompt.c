@@ -6,6 +6,8 @@
 #include "control/console/prompt.h"
 #include "os/os.h"
 #include "os/tty.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
 
 struct relay_prompt {
     struct prompt *prompt;

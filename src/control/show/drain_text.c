@@ -1,4 +1,6 @@
 #include "control/show/drain_text.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 
 #include <inttypes.h>
 

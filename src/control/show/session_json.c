@@ -1,6 +1,7 @@
 #include "control/show/session_json.h"
 
 #include "os/os.h"
+#include "relay/server_look.h"
 
 const char *session_route_name(const struct server_session_info *info, const struct conf *conf)
 {

@@ -7,6 +7,8 @@
 #include "control/command/grid.h"
 #include "control/command/json_build.h"
 #include "control/show/show.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
 
 static int down_order(uint64_t a, uint64_t b)
 {

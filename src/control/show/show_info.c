@@ -11,6 +11,8 @@
 #include "os/os.h"
 #include "port/op.h"
 #include "port/port.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
 
 static const char *const kind_words[OP_WAKE + 1] = {
     [OP_ACCEPT] = "accept", [OP_CONNECT] = "connect", [OP_READ] = "read",

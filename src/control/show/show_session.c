@@ -8,6 +8,8 @@
 #include "control/command/units.h"
 #include "control/show/session_json.h"
 #include "control/show/show.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
 
 /* What the two phases wait for in which nothing moves. */
 static const char *phase_hint(enum phase phase)

@@ -9,6 +9,8 @@
 #include "control/command/json_build.h"
 #include "control/show/session_json.h"
 #include "control/show/show.h"
+#include "relay/server.h"
+#include "relay/server_look.h"
 
 /* ---- sorting ---- */
 

@@ -36,6 +36,7 @@
 #include "base/str.h"
 #include "control/command/command.h"
 #include "control/console/wire.h"
+#include "relay/server.h"
 
 #define TAKEOVER_PROTOCOL    2
 #define TAKEOVER_PENDING_MS  5000

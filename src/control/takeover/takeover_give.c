@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "control/takeover/takeover.h"
 #include "os/os.h"
+#include "relay/server.h"
 
 #define PATIENCE_MS 60000 /* for the new relay to get ready */
 

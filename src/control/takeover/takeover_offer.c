@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/takeover/takeover.h"
+#include "relay/server.h"
 
 #define LINE_MAX_BYTES (CONF_PATH_MAX + 16)
 

@@ -7,6 +7,7 @@
 #include "control/takeover/takeover.h"
 #include "os/listening.h"
 #include "os/os.h"
+#include "relay/server.h"
 
 #define LOOK_MS       1000 /* how long a successor of a relay that is gone is looked for */
 #define LOOK_AGAIN_MS 50

@@ -6,6 +6,7 @@
 #include "relay/accept/listener.h"
 #include "relay/accept/listener_socket.h"
 #include "relay/relay.h"
+#include "relay/server.h"
 
 /* ---- given sockets ---- */
 

@@ -12,6 +12,7 @@
 #include "relay/guard/ban_store.h"
 #include "relay/guard/guard.h"
 #include "relay/relay.h"
+#include "relay/server.h"
 
 #define PERIOD_MS     1000 /* between two looks */
 #define START_WAIT_MS 5000 /* for the first reading */

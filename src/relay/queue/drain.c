@@ -9,6 +9,8 @@
 #include "relay/core/elapsed.h"
 #include "relay/core/sessions.h"
 #include "relay/relay.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 
 #define LOOK_MS     1000  /* how often what is left is counted, at least */
 #define STEP_MIN_MS 100   /* sessions that are due within this time end together */

@@ -19,7 +19,8 @@
 #include "base/err.h"
 #include "base/reason.h"
 #include "os/os.h"
-#include "relay/server.h"
+#include "relay/server_look.h"
+#include "relay/server_operate.h"
 
 struct relay;
 struct relay_route;

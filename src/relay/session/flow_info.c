@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "relay/core/elapsed.h"
+#include "relay/server_look.h"
 #include "relay/session/flow.h"
 #include "relay/session/flow_private.h"
 

@@ -20,6 +20,7 @@
 
 #include "relay/pair.h"
 #include "relay/relay.h"
+#include "relay/server_look.h"
 
 struct flow;
 struct worker;

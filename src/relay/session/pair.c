@@ -1,4 +1,5 @@
 #include "relay/pair.h"
+#include "relay/server_look.h"
 
 #include <assert.h>
 

@@ -5,6 +5,7 @@
 #include "relay/core/worker.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
+#include "relay/server_look.h"
 #include "relay/session/connecting.h"
 #include "relay/session/hello.h"
 #include "relay/session/pair_private.h"
