@@ -107,11 +107,11 @@ struct pair {
     bool was_held;           /* has its place in the order of those that wait */
     bool has_left;           /* its client finished while it waited; written with the lock of
                                 the queue held as well */
-    _Atomic bool displaced;  /* another one got its place in the queue, see held.h, or among
+    _Atomic bool displaced;  /* another one got its place in the queue, see queue.h, or among
                                 those that wait for their header */
     uint64_t held_ms;        /* when it had to wait first; 0: it never had */
     uint64_t held_closed_ms; /* for how long its route's gate had been closed by then */
-    struct list in_held;     /* or in its route's `awaiting` */
+    struct list in_queue;    /* or in its route's `awaiting` */
     bool timed_out;          /* the running try was cancelled at its deadline */
     bool waits;              /* before the next try */
     uint64_t try_began_us;   /* monotonic, of the current or last try */

@@ -5,7 +5,7 @@
  * relay/.
  *
  * Order of locks: a pair's lock, then one of the leaf locks (timers, table shard, buffers,
- * pairs, the queue of held.h), of which only the timers' is taken while another one is held, a
+ * pairs, the queue of queue.h), of which only the timers' is taken while another one is held, a
  * table shard's or a queue's; a leaf lock is never held while a pair's or a listener's lock is
  * taken.
  */
@@ -34,7 +34,7 @@
 #include "relay/queue/drain.h"
 #include "relay/queue/gate.h"
 #include "relay/queue/gauges.h"
-#include "relay/queue/held.h"
+#include "relay/queue/queue.h"
 #include "relay/reload/reload.h"
 #include "relay/session/loop.h"
 #include "relay/upstream/probe.h"
@@ -57,13 +57,13 @@ struct relay_route {
     struct upstreams upstreams;
     struct timer pending;       /* what follows from events, see session/pending.h */
     _Atomic uint32_t scheduled; /* how often schedule_route() armed it */
-    struct held held;
+    struct queue queue;
     struct gate gate;
     struct drain drain;   /* while it is on, new clients are turned away */
     struct quota quota;   /* sessions, limited by the route's max_sessions */
     struct quota headers; /* of these, those that wait for their PROXY header; see hello.h */
     struct os_mutex awaiting_lock; /* guards the next; a leaf, taken with a pair's lock held */
-    struct list awaiting; /* those pairs by in_held, the one that waits for longest first; each
+    struct list awaiting; /* those pairs by in_queue, the one that waits for longest first; each
                              has a hold */
     struct guard_route guard;
     struct listener *

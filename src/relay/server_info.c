@@ -204,11 +204,11 @@ static void fill_gate(struct relay_route *route, struct server_route_info *out)
     drain_get_route_info(route, now_ms, &out->drain);
     out->headers = atomic_load(&route->headers.used);
     out->headers_max = route->headers.limit;
-    out->held = held_count(&route->held);
-    out->held_left = atomic_load(&route->held.left_count);
+    out->held = queue_count(&route->queue);
+    out->held_left = atomic_load(&route->queue.left_count);
     out->held_max = route->conf->queue_max;
-    out->held_peak = atomic_load(&route->held.quota.peak);
-    out->held_total = atomic_load(&route->held.total);
+    out->held_peak = atomic_load(&route->queue.quota.peak);
+    out->held_total = atomic_load(&route->queue.total);
 }
 
 static enum err fill_route(struct relay *relay, struct relay_route *route,
@@ -280,7 +280,7 @@ enum err server_get_removed(struct server *server, struct server_removed_info **
         struct server_removed_info *info = &removed[filled];
         info->conf = route->conf;
         fill_totals(relay, route->scope, &route->quota, &info->totals);
-        info->held = held_count(&route->held);
+        info->held = queue_count(&route->queue);
         filled +=
             info->totals.sessions_open > 0; /* else it is kept until the next reload only */
     }

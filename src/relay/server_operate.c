@@ -44,7 +44,7 @@ void server_resume(struct server *server, size_t route, const char *by,
                    struct server_resumed *out)
 {
     struct relay_route *of = server->relay.routes[route];
-    *out = (struct server_resumed){.waiting = held_count(&of->held)};
+    *out = (struct server_resumed){.waiting = queue_count(&of->queue)};
     out->was_drained = drain_end(&of->drain);
     out->was_paused = gate_resume(of, os_mono_ms(), &out->paused_ms);
     if (pace_is_frozen(of))

@@ -118,7 +118,7 @@ static void a_client_whose_turn_came_to_nothing_keeps_its_place_in_the_order(voi
     fixture_pass(fix, 1100);
     expect_phases(fix, 1, (enum phase[]){PHASE_CONNECT, PHASE_HELD, PHASE_HELD}, 3);
     fixture_connect(fix);
-    assert_int_equal(atomic_load(&fix->relay.routes[0]->held.total), 3);
+    assert_int_equal(atomic_load(&fix->relay.routes[0]->queue.total), 3);
 }
 
 static void a_turn_that_finds_no_place_changes_nothing(void **state)
@@ -132,7 +132,7 @@ static void a_turn_that_finds_no_place_changes_nothing(void **state)
         fixture_pass(fix, 100);
     }
     expect_phases(fix, 2, (enum phase[]){PHASE_HELD, PHASE_HELD}, 2);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), 2);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), 2);
     end_session(fix, 1);
     expect_phases(fix, 2, (enum phase[]){PHASE_CONNECT, PHASE_HELD}, 2);
 }
@@ -178,7 +178,7 @@ static void a_client_is_held_for_so_long_and_then_reset(void **state)
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_HOLD_TIMEOUT), 1);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), 0);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), 0);
 }
 
 static void turns_in_vain_do_not_prolong_the_wait(void **state)
@@ -225,7 +225,7 @@ static void a_held_session_that_is_ended_leaves_the_queue(void **state)
     fixture_accept(fix);
     end_session(fix, 2);
     assert_int_equal(fixture_reasons(fix, REASON_KILLED), 1);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), 1);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), 1);
     end_session(fix, 1);
     expect_phases(fix, 3, (enum phase[]){PHASE_CONNECT}, 1);
 }
@@ -243,7 +243,7 @@ static sock_t accept_one_that_leaves(struct fixture *fix, const char *bytes)
 
 static uint32_t left_count(struct fixture *fix)
 {
-    return atomic_load(&fix->relay.routes[0]->held.left_count);
+    return atomic_load(&fix->relay.routes[0]->queue.left_count);
 }
 
 static void a_client_that_finishes_without_a_word_gives_its_place_up_at_once(void **state)
@@ -255,7 +255,7 @@ static void a_client_that_finishes_without_a_word_gives_its_place_up_at_once(voi
     fixture_arrive_fin(fix, client); /* no time passes */
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ENDED);
     assert_int_equal(fixture_reasons(fix, REASON_CLIENT_FIN), 1);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), 1);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), 1);
     end_session(fix, 1);
     expect_phases(fix, 3, (enum phase[]){PHASE_CONNECT}, 1);
 }
@@ -367,7 +367,7 @@ static void a_full_queue_takes_a_new_client_in_the_place_of_one_that_has_left(vo
     fixture_accept(fix);
     fixture_pass(fix, WHEEL_SLOT_MS);
     assert_int_equal(fixture_closed(first), FAKE_SOCK_ABORTED);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), QUEUE_MAX);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), QUEUE_MAX);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_QUEUE_FULL), 1);
 }
@@ -388,7 +388,7 @@ static void a_client_that_loses_its_place_in_the_very_turn_that_it_has_is_served
     fixture_pass(fix, 2 * WHEEL_SLOT_MS);
     expect_phases(fix, 4, (enum phase[]){PHASE_CONNECT, PHASE_HELD}, 2);
     assert_int_equal(fixture_reasons(fix, REASON_QUEUE_DISPLACED), 0);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), QUEUE_MAX);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), QUEUE_MAX);
 }
 
 static void
@@ -434,10 +434,10 @@ static void one_client_has_no_more_places_than_its_share(void **state)
     fixture_accept(fix);
     assert_int_equal(fixture_closed(fixture_accept(fix)), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_QUEUE_FULL_CLIENT), 1);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), 2);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), 2);
     fixture_arrive_fin(fix, first); /* and its place is free again */
     fixture_accept(fix);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), 2);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), 2);
     assert_int_equal(fixture_reasons(fix, REASON_QUEUE_FULL_CLIENT), 1);
 }
 
@@ -451,7 +451,7 @@ static void a_client_that_comes_back_takes_the_place_of_its_session_that_left(vo
     fixture_pass(fix, WHEEL_SLOT_MS);
     assert_int_equal(fixture_closed(before), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_QUEUE_DISPLACED), 1);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), 1);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), 1);
 }
 
 static void the_share_of_a_client_does_not_bind_those_that_are_exempt(void **state)
@@ -464,7 +464,7 @@ static void the_share_of_a_client_does_not_bind_those_that_are_exempt(void **sta
     fixture_session(fix);
     for (unsigned i = 0; i < QUEUE_MAX; i++)
         fixture_accept(fix);
-    assert_int_equal(held_count(&fix->relay.routes[0]->held), QUEUE_MAX);
+    assert_int_equal(queue_count(&fix->relay.routes[0]->queue), QUEUE_MAX);
 }
 
 static void *no_pages(size_t size)

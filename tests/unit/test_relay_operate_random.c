@@ -155,7 +155,7 @@ static void let_all_in(struct fixture *fix)
     for (size_t i = 0; i < 2; i++)
         set_upstream(fix, i, ROUTE_READY);
     fix->route_conf.admission_ramp = (struct conf_rate){.count = 0};
-    for (unsigned i = 0; i < 200 && held_count(&route->held) > 0; i++) {
+    for (unsigned i = 0; i < 200 && queue_count(&route->queue) > 0; i++) {
         schedule_route(route);
         fixture_pass(fix, 100);
         struct op *op;
@@ -164,8 +164,8 @@ static void let_all_in(struct fixture *fix)
             fixture_pump(fix);
         }
     }
-    assert_int_equal(held_count(&route->held), 0);
-    assert_true(list_empty(&route->held.pairs));
+    assert_int_equal(queue_count(&route->queue), 0);
+    assert_true(list_empty(&route->queue.pairs));
 }
 
 static void an_operator_at_random_leaves_nothing_and_loses_no_count(void **state)

@@ -143,7 +143,7 @@ static void a_client_waits_for_pause_timeout_and_no_longer(void **state)
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);
     assert_int_equal(fixture_reasons(fix, REASON_PAUSE_TIMEOUT), 1);
-    assert_int_equal(held_count(&route_of(fix)->held), 0);
+    assert_int_equal(queue_count(&route_of(fix)->queue), 0);
 }
 
 static void the_time_of_when_down_does_not_run_while_the_route_is_paused(void **state)

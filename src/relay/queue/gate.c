@@ -2,7 +2,7 @@
 
 #include "base/str.h"
 #include "relay/core/elapsed.h"
-#include "relay/queue/held.h"
+#include "relay/queue/queue.h"
 #include "relay/relay.h"
 
 /* Keeps the count of closed time right over a change of `paused` or `ramps`. With the lock. */
@@ -66,7 +66,7 @@ void gate_see(struct relay_route *route, bool up, uint64_t now_ms)
     os_mutex_unlock(&gate->lock);
 }
 
-void gate_came_back(struct relay_route *route, uint64_t now_ms)
+void gate_begin_ramp(struct relay_route *route, uint64_t now_ms)
 {
     struct gate *gate = &route->gate;
     os_mutex_lock(&gate->lock);
@@ -92,7 +92,7 @@ void gate_settle(struct relay_route *route, uint64_t now_ms)
     if (!gate_ramps(gate))
         return;
     os_mutex_lock(&gate->lock);
-    bool over = held_count(&route->held) == 0 && bucket_is_full(&gate->ramp, now_ms) &&
+    bool over = queue_count(&route->queue) == 0 && bucket_is_full(&gate->ramp, now_ms) &&
                 elapsed_ms(now_ms, gate->ramp_ms) >= GATE_RAMP_MIN_MS;
     if (gate_ramps(gate) && (over || route->conf->admission_ramp.count == 0))
         set(gate, gate_is_paused(gate), false, now_ms);
@@ -108,7 +108,7 @@ bool gate_admits(struct relay_route *route, uint64_t now_ms)
     return !gate_ramps(gate) || bucket_take(&gate->ramp, &route->conf->admission_ramp, now_ms);
 }
 
-void gate_give(struct relay_route *route)
+void gate_return(struct relay_route *route)
 {
     if (gate_ramps(&route->gate))
         bucket_give(&route->gate.ramp, &route->conf->admission_ramp);

@@ -1,10 +1,10 @@
 /* gate.h - whether clients of a route are let on to its upstreams right now.
  *
- * An operator may pause a route: then its clients wait, in the queue of held.h, until it is
+ * An operator may pause a route: then its clients wait, in the queue of queue.h, until it is
  * resumed. After that, and whenever upstreams come up of which none was up before, at the start
  * too, the gate ramps: clients go through the queue at the route's admission_ramp, so that
- * servers are not stormed by all who want back in. A ramp is over when nobody waits and its
- * bucket is full, but lasts ten seconds at least: who comes back comes a little later.
+ * servers are not stormed by all clients at once. A ramp is over when no client waits and its
+ * bucket is full, but lasts ten seconds at least, since players reconnect a little later.
  *
  * A gate that is paused or ramps is closed. How long it has been closed in all is kept, so that
  * the time a client has waited for that, and not for an upstream, can be told.
@@ -65,18 +65,17 @@ static inline bool gate_is_closed(const struct gate *gate)
     return gate_is_paused(gate) || gate_ramps(gate);
 }
 
-/* A server that failed a client took the next one: a ramp begins for those behind him. */
-void gate_came_back(struct relay_route *route, uint64_t now_ms);
+/* A connect succeeds after others failed: a ramp begins for the clients that wait. */
+void gate_begin_ramp(struct relay_route *route, uint64_t now_ms);
 
-/* Servers fail clients that were let in: whoever waits now waits for them, not for his turn. */
+/* A connect failed: clients wait for the server now, not for the ramp. */
 void gate_end_ramp(struct relay_route *route, uint64_t now_ms);
 
-/* One client may pass now; while the gate ramps, that takes one from the bucket. False: he has to
- * wait. */
+/* One client may pass now; while the gate ramps, that takes a token. False: it has to wait. */
 bool gate_admits(struct relay_route *route, uint64_t now_ms);
 
-/* The client that was admitted did not get on: it was not his turn. */
-void gate_give(struct relay_route *route);
+/* Returns the token that gate_admits() took, when no connect was started. */
+void gate_return(struct relay_route *route);
 
 /* When the next client may pass: `now_ms` or later; UINT64_MAX: not before it is resumed. */
 uint64_t gate_next_ms(struct relay_route *route, uint64_t now_ms);

@@ -42,7 +42,7 @@ enum err route_parts_open(struct relay_route **out, struct relay *relay,
     route->quota.limit = conf->max_sessions;
     route->headers.limit = hello_most(conf);
     list_init(&route->awaiting);
-    held_init(&route->held);
+    queue_init(&route->queue);
     pending_init(route);
     size_t ports = count_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));

@@ -101,7 +101,7 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
     if (is_exhaustion(err))
         return failed(reason_of(err));
     if (route->conf->when_down == CONF_HOLD)
-        held_rest(route, worker->now_ms);
+        queue_backoff(route, worker->now_ms);
     return waiting_begin(pair, worker, reason_of(err), gate_is_paused(&route->gate));
 }
 
@@ -228,7 +228,7 @@ static struct connect_step next_try(struct pair *pair, struct worker *worker, en
         return waiting_begin(pair, worker,
                              before == ERR_OK ? REASON_NO_UPSTREAM : reason_of(before), false);
     }
-    held_remove(&pair->route->held, pair);
+    queue_remove(&pair->route->queue, pair);
     pair->phase = PHASE_CONNECT;
     pair->upstream.peer = target.addr;
     if (pair->route->conf->upstreams[target.upstream].port_count > 1)
@@ -253,7 +253,7 @@ struct connect_step connecting_first(struct pair *pair, struct worker *worker)
     struct relay_route *route = pair->route;
     if (drain_is_on(&route->drain))
         return drained(pair);
-    if (held_count(&route->held) > 0 || !gate_admits(route, worker->now_ms))
+    if (queue_count(&route->queue) > 0 || !gate_admits(route, worker->now_ms))
         return waiting_begin(pair, worker, REASON_NO_UPSTREAM, true);
     return next_try(pair, worker, ERR_OK);
 }
@@ -303,7 +303,7 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
     histogram_record(stat_connect_us(relay->stat, upstream->scope), pair->connect_us);
     stat_add(relay->stat, worker->number, upstream->scope, STAT_SESSIONS, 1);
     pair->counted_upstream = quota_take(&upstream->quota);
-    held_connected(pair->route, worker->now_ms);
+    queue_connected(pair->route, worker->now_ms);
     return (struct connect_step){CONNECT_STANDS, REASON_NONE};
 }
 

@@ -80,13 +80,13 @@ static void begin_waiting(struct pair *pair)
     struct pair *oldest = NULL;
     os_mutex_lock(&route->awaiting_lock);
     if (!quota_take(&route->headers)) {
-        oldest = list_owner(route->awaiting.next, struct pair, in_held);
-        list_remove(&oldest->in_held);
+        oldest = list_owner(route->awaiting.next, struct pair, in_queue);
+        list_remove(&oldest->in_queue);
         atomic_store(&oldest->displaced, true);
         timers_arm(&pair->relay->timers, &oldest->timer, 0);
     }
     pair_hold(pair);
-    list_push(&route->awaiting, &pair->in_held);
+    list_push(&route->awaiting, &pair->in_queue);
     pair->awaits_header = true;
     os_mutex_unlock(&route->awaiting_lock);
     if (oldest != NULL)
@@ -100,9 +100,9 @@ void hello_stop_waiting(struct pair *pair)
         return;
     pair->awaits_header = false;
     os_mutex_lock(&route->awaiting_lock);
-    bool was = !list_empty(&pair->in_held);
+    bool was = !list_empty(&pair->in_queue);
     if (was) {
-        list_remove(&pair->in_held);
+        list_remove(&pair->in_queue);
         quota_give(&route->headers);
     }
     atomic_store(&pair->displaced, false);

@@ -30,7 +30,7 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     flow_init(&pair->down, pair);
     pair_init_timer(pair);
     list_init(&pair->in_table);
-    list_init(&pair->in_held);
+    list_init(&pair->in_queue);
     if (!sock_accept_inherits())
         sock_set_nodelay(sock, route->conf->nodelay);
 }

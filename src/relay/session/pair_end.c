@@ -18,7 +18,7 @@ void pair_begin_closing(struct pair *pair, struct worker *worker)
 {
     pair->closing = true;
     if (pair->phase == PHASE_HELD)
-        held_remove(&pair->route->held, pair);
+        queue_remove(&pair->route->queue, pair);
     hello_stop_waiting(pair);
     flow_kill(&pair->up, worker);
     flow_kill(&pair->down, worker);

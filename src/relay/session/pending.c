@@ -95,11 +95,11 @@ static void give_some_turns(struct relay_route *route, struct worker *worker)
 {
     struct pair *pair;
     bool more = true;
-    while (more && (pair = held_next(route, worker->now_ms)) != NULL) {
+    while (more && (pair = queue_next(route, worker->now_ms)) != NULL) {
         more = pair_serve(pair, worker);
         pair_unhold(pair);
         if (!more)
-            held_take_back_turn(route);
+            queue_take_back_turn(route);
     }
 }
 
@@ -107,12 +107,12 @@ static void give_some_turns(struct relay_route *route, struct worker *worker)
  * UINT64_MAX: none. */
 static uint64_t give_turns(struct relay_route *route, struct worker *worker)
 {
-    if (held_begin_turns(&route->held)) {
+    if (queue_begin_turns(&route->queue)) {
         do
             give_some_turns(route, worker);
-        while (!held_end_turns(&route->held));
+        while (!queue_end_turns(&route->queue));
     }
-    return held_next_ms(route, worker->now_ms);
+    return queue_next_ms(route, worker->now_ms);
 }
 
 /* ---- all of it ---- */

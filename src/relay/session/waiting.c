@@ -53,7 +53,7 @@ enum waiting_event waiting_on_done(struct pair *pair, struct worker *worker)
     }
     if (pair->up.early == 0)
         return WAITING_LEFT;
-    held_leave(&pair->route->held, pair);
+    queue_leave(&pair->route->queue, pair);
     return WAITING_GOES_ON;
 }
 
@@ -71,7 +71,7 @@ struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
     }
     if (waiting_left_ms(pair, worker->now_ms, &over) == 0)
         return failed(pair, over);
-    enum reason why = held_add(&route->held, pair);
+    enum reason why = queue_add(&route->queue, pair);
     if (why == REASON_QUEUE_DISPLACED)
         return failed(pair, why);
     if (why != REASON_NONE)

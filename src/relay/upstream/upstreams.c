@@ -8,7 +8,7 @@
 #include "relay/core/schedule.h"
 #include "relay/core/worker.h"
 #include "relay/pair.h"
-#include "relay/queue/held.h"
+#include "relay/queue/queue.h"
 #include "relay/relay.h"
 #include "relay/upstream/resolver.h"
 
@@ -85,7 +85,7 @@ void upstreams_give(struct pair *pair)
     os_mutex_lock(&route->upstreams.lock);
     route_give(route->upstreams.route, pair->upstream_index, pair->server_index);
     os_mutex_unlock(&route->upstreams.lock);
-    if (held_count(&route->held) > 0)
+    if (queue_count(&route->queue) > 0)
         schedule_route(route);
 }
 
