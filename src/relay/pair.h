@@ -26,7 +26,7 @@
  * while a flow is paced or the route is frozen, idle_timeout, min_rate and, but after a reset,
  * half_close_timeout do not run, nor does first_byte_timeout while it is frozen.
  *
- * Threads: workers call with no lock held; every function locks the pair itself. A hold keeps
+ * Threads: workers call with no lock held; every function locks the pair itself. A reference keeps
  * the memory of a pair for somebody who found it in the table or by its timer.
  */
 #ifndef PAIRPORT_RELAY_PAIR_H
@@ -69,7 +69,7 @@ struct side {
 
 struct pair {
     struct os_mutex lock;  /* guards everything below but the fields that never change */
-    _Atomic uint32_t refs; /* one for being open, one for each hold */
+    _Atomic uint32_t refs; /* one for being open, one for each pair_ref() */
 
     uint64_t id;               /* never changes, like relay, route and started_ms */
     struct relay *relay;       /* not owned */
@@ -81,7 +81,7 @@ struct pair {
     enum phase reason_phase;
     bool end_wanted;    /* somebody outside asked for the end; `reason` is set */
     bool closing;       /* no operation is submitted any more */
-    bool released;      /* over; only holds keep the memory */
+    bool released;      /* over; only references keep the memory */
     unsigned in_flight; /* operations of the two flows, 0..2 */
 
     struct side client;
@@ -164,8 +164,8 @@ bool pair_get_info(struct pair *pair, bool with_tcp, struct server_session_info 
 struct pair *pair_take(struct relay *relay);
 
 /* One reference more, and one less; the last one gives the memory back. */
-void pair_hold(struct pair *pair);
-void pair_unhold(struct pair *pair);
+void pair_ref(struct pair *pair);
+void pair_unref(struct pair *pair);
 
 /* ---- core/sessions.c ---- */
 

@@ -64,7 +64,7 @@ struct relay_route {
     struct quota headers; /* of these, those that wait for their PROXY header; see hello.h */
     struct os_mutex awaiting_lock; /* guards the next; a leaf, taken with a pair's lock held */
     struct list awaiting; /* those pairs by in_queue, the one that waits for longest first; each
-                             has a hold */
+                             has a reference */
     struct guard_route guard;
     struct listener *
         *listeners;        /* owned, one for each port of each of conf->listens, in order */

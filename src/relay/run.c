@@ -76,8 +76,8 @@ static void on_deadline(struct timer *timer, struct worker *worker)
     timers_arm(&relay->timers, timer, step < next ? step : next);
 }
 
-static const struct timer_kind second_timer = {.hold = NULL, .fire = on_second};
-static const struct timer_kind deadline_timer = {.hold = NULL, .fire = on_deadline};
+static const struct timer_kind second_timer = {.ref = NULL, .fire = on_second};
+static const struct timer_kind deadline_timer = {.ref = NULL, .fire = on_deadline};
 
 /* ---- start and stop ---- */
 

@@ -304,7 +304,7 @@ enum err server_get_sessions(struct server *server, size_t route,
         bool wanted = route == SIZE_MAX || pairs[i]->route->index == route;
         if (sessions != NULL && wanted && pair_get_info(pairs[i], false, &sessions[used]))
             used++;
-        pair_unhold(pairs[i]);
+        pair_unref(pairs[i]);
     }
     free(pairs);
     if (sessions == NULL)
@@ -320,7 +320,7 @@ enum err server_get_session(struct server *server, uint64_t id, struct server_se
     if (pair == NULL)
         return ERR_NOT_FOUND;
     bool open = pair_get_info(pair, true, out);
-    pair_unhold(pair);
+    pair_unref(pair);
     return open ? ERR_OK : ERR_NOT_FOUND;
 }
 

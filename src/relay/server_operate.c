@@ -107,7 +107,7 @@ enum err server_kill(struct server *server, uint64_t id)
     if (pair == NULL)
         return ERR_NOT_FOUND;
     bool asked = pair_end(pair, REASON_KILLED);
-    pair_unhold(pair);
+    pair_unref(pair);
     return asked ? ERR_OK : ERR_NOT_FOUND;
 }
 

@@ -62,7 +62,7 @@ void let_go_of(struct fixture *fix, uint64_t id)
     struct pair *pair = table_find(&fix->relay.table, id);
     assert_non_null(pair);
     assert_true(pair_end(pair, REASON_KILLED));
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_cancelled(fix);
 }

@@ -69,7 +69,7 @@ struct server_session_info latest_info(struct fixture *fix)
     struct pair *pair = fixture_latest(fix);
     assert_non_null(pair);
     assert_true(pair_get_info(pair, false, &info));
-    pair_unhold(pair);
+    pair_unref(pair);
     return info;
 }
 

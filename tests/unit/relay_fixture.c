@@ -325,7 +325,7 @@ void fixture_kill_latest(struct fixture *fix)
     struct pair *pair = fixture_latest(fix);
     assert_non_null(pair);
     assert_true(pair_end(pair, REASON_KILLED));
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_cancelled(fix);
     assert_null(fixture_latest(fix));

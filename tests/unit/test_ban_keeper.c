@@ -556,7 +556,7 @@ static void sessions_of_clients_banned_by_ban_after_end(void **state)
         struct pair *pair = fixture_latest(fix);
         assert_non_null(pair);
         assert_true(pair_get_info(pair, false, &info));
-        pair_unhold(pair);
+        pair_unref(pair);
         if (info.ending)
             break;
     }

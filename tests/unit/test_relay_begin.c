@@ -87,7 +87,7 @@ static void what_is_not_cancelled_is_cancelled_again(void **state)
     struct session s = fixture_session(fix);
     struct pair *pair = table_find(&fix->relay.table, 1);
     assert_true(pair_end(pair, REASON_KILLED));
-    pair_unhold(pair);
+    pair_unref(pair);
     cancels_to_lose = 4; /* two times both sides */
     fixture_pass(fix, 1900);
     assert_false(fake_port_cancel_asked(fixture_op(s.client, OP_READ)));

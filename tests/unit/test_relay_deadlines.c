@@ -28,7 +28,7 @@ static bool is_open(struct fixture *fix)
     if (pair == NULL)
         return false;
     bool open = !pair->closing;
-    pair_unhold(pair);
+    pair_unref(pair);
     return open;
 }
 
@@ -322,7 +322,7 @@ static void without_deadlines_a_quiet_session_looks_every_ten_seconds(void **sta
         fixture_pass(fix, 5000);
         if (pair->look_ms != look_ms)
             assert_true(pair->look_ms >= look_ms + 10000);
-        pair_unhold(pair);
+        pair_unref(pair);
     }
 }
 

@@ -41,7 +41,7 @@ static void end_session(struct fixture *fix)
     struct pair *pair = fixture_latest(fix);
     if (pair == NULL)
         return;
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_kill_latest(fix);
 }
 
@@ -272,7 +272,7 @@ static void the_relays_own_header_counts_as_handed_over(void **state)
     fixture_connect(fix);
     struct pair *pair = fixture_latest(fix);
     sock_t client = pair->client.sock;
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_arrive(fix, client, "x");
     fake_sock(upstream)->unsent_bytes = 1;
     fixture_arrive_error(fix, client, ERR_RESET);
@@ -316,7 +316,7 @@ static void end_by(struct fixture *fix, enum reason reason)
     struct pair *pair = fixture_latest(fix);
     assert_non_null(pair);
     assert_true(pair_end(pair, reason));
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, 50);
     fixture_cancelled(fix);
 }

@@ -57,7 +57,7 @@ static void on_down_kill_ends_the_sessions_that_are_connected_there(void **state
         clients[i] = fixture_accept(fix);
         struct pair *pair = table_find(&fix->relay.table, i + 1);
         connects[i] = &pair->down.op;
-        pair_unhold(pair);
+        pair_unref(pair);
     }
     bool was_killed[4];
     for (size_t i = 0; i < 4; i++) { /* of each server's sessions the first one stands */

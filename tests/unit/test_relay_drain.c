@@ -117,7 +117,7 @@ static void a_filter_by_age_spares_those_that_are_younger(void **state)
                               pair->started_ms + 4999));
     assert_true(pair_end_if(pair, &(struct session_filter){.older_ms = 5000},
                             pair->started_ms + 6000, REASON_KILLED));
-    pair_unhold(pair);
+    pair_unref(pair);
     settle(fix);
     assert_false(is_open(old));
 }

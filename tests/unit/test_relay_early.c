@@ -182,7 +182,7 @@ static void end_latest(struct fixture *fix, enum reason reason)
     fixture_cancelled(fix);
     assert_true(pair->released);
     assert_null(pair->hello); /* although the test still has its hold */
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 static void a_session_that_is_killed_before_its_header_has_come_leaves_nothing(void **state)
@@ -203,7 +203,7 @@ static void a_header_that_comes_after_the_kill_changes_nothing(void **state)
     sock_t client = fixture_accept(fix);
     struct pair *pair = fixture_latest(fix);
     pair_end(pair, REASON_KILLED);
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_arrive_bytes(fix, client, headers[0].bytes, headers[0].len);
     assert_int_equal(fixture_closed(client), FAKE_SOCK_ABORTED);

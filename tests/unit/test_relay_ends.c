@@ -169,7 +169,7 @@ static void a_killed_session_is_reset_on_both_sides(void **state)
     assert_non_null(pair);
     assert_true(pair_end(pair, REASON_KILLED));
     assert_false(pair_end(pair, REASON_KILLED));
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, 50);
     fixture_cancelled(fix);
 

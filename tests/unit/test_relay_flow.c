@@ -14,7 +14,7 @@ static struct pair *the_pair(struct fixture *fix)
 {
     struct pair *pair = table_find(&fix->relay.table, 1);
     assert_non_null(pair);
-    pair_unhold(pair); /* open as long as the test has it open */
+    pair_unref(pair); /* open as long as the test has it open */
     return pair;
 }
 

@@ -29,7 +29,7 @@ static struct pair *latest(struct fixture *fix)
 {
     struct pair *pair = fixture_latest(fix);
     assert_non_null(pair);
-    pair_unhold(pair); /* open as long as the test has it open */
+    pair_unref(pair); /* open as long as the test has it open */
     return pair;
 }
 

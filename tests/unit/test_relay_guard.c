@@ -59,7 +59,7 @@ static void paces_of_a_client_that_change_begin_full(void **state)
     expect_let_in(fix, "10.0.0.1");
     struct pair *pair = fixture_latest(fix);
     struct bucket *bucket = client_bucket_up(pair->client_entry);
-    pair_unhold(pair);
+    pair_unref(pair);
     bucket_passed(bucket, &slower.rate_up_per_client, 5000, fix->worker->now_ms);
     assert_false(bucket_is_full(bucket, fix->worker->now_ms));
     guard_rules_swap(fix->relay.routes[0], &rules, &fix->route_conf);

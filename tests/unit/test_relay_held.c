@@ -41,7 +41,7 @@ static enum phase phase_of(struct fixture *fix, uint64_t id)
     struct pair *pair = table_find(&fix->relay.table, id);
     assert_non_null(pair);
     enum phase phase = pair->phase;
-    pair_unhold(pair);
+    pair_unref(pair);
     return phase;
 }
 
@@ -64,7 +64,7 @@ static void end_session(struct fixture *fix, uint64_t id)
     struct pair *pair = table_find(&fix->relay.table, id);
     assert_non_null(pair);
     assert_true(pair_end(pair, REASON_KILLED));
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_cancelled(fix);
     fixture_pass(fix, WHEEL_SLOT_MS); /* what follows for others */
@@ -384,7 +384,7 @@ static void a_client_that_loses_its_place_in_the_very_turn_that_it_has_is_served
     fixture_accept(fix); /* takes the place of 4, which has not been told yet */
     route_set_max_sessions(fix->relay.routes[0]->upstreams.route, 0, 2);
     assert_true(pair_serve(pair, fix->worker));
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, 2 * WHEEL_SLOT_MS);
     expect_phases(fix, 4, (enum phase[]){PHASE_CONNECT, PHASE_HELD}, 2);
     assert_int_equal(fixture_reasons(fix, REASON_QUEUE_DISPLACED), 0);

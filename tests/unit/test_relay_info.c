@@ -41,7 +41,7 @@ static void a_session_that_connects_shows_its_target_and_no_upstream_end(void **
     assert_int_equal(info.tries, 1);
     assert_int_equal(info.connect_us, 0);
     assert_false(info.has_client_tcp || info.has_upstream_tcp);
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 static void a_connected_session_shows_both_ends_and_what_tcp_knows(void **state)
@@ -57,7 +57,7 @@ static void a_connected_session_shows_both_ends_and_what_tcp_knows(void **state)
     assert_false(info.has_client_tcp);
     assert_true(info.has_upstream_tcp);
     assert_int_equal(info.upstream_tcp.rtt_us, 1234);
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 static void bytes_that_the_sink_has_not_taken_are_shown_waiting(void **state)
@@ -78,7 +78,7 @@ static void bytes_that_the_sink_has_not_taken_are_shown_waiting(void **state)
     assert_int_equal(up.waiting_ms, 0);
     assert_int_equal(up.bytes, 7);
     assert_int_equal(up.writes, 1);
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 static void move(struct fixture *fix, struct session s, const char *bytes)
@@ -109,7 +109,7 @@ static void the_rate_is_that_of_the_last_second_in_which_bytes_moved(void **stat
     assert_int_equal(rate(fix, pair, 999), 20);
     assert_int_equal(rate(fix, pair, 1250), 4);
     assert_int_equal(rate(fix, pair, 2000), 0);
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 static void a_side_that_finished_is_shown(void **state)
@@ -123,7 +123,7 @@ static void a_side_that_finished_is_shown(void **state)
     assert_true(info.up.finished);
     assert_false(info.down.finished);
     assert_false(info.ending);
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 static void a_session_that_is_asked_to_end_shows_it_and_can_not_be_asked_again(void **state)
@@ -141,7 +141,7 @@ static void a_session_that_is_asked_to_end_shows_it_and_can_not_be_asked_again(v
     assert_false(pair_end(pair, REASON_STOPPED));
     fixture_cancelled(fix);
     assert_false(pair_end(pair, REASON_STOPPED));
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 static void who_found_a_session_keeps_its_memory_and_nothing_else(void **state)
@@ -158,7 +158,7 @@ static void who_found_a_session_keeps_its_memory_and_nothing_else(void **state)
     struct server_session_info info;
     assert_false(pair_get_info(pair, true, &info));
     assert_int_equal(fix->relay.pairs.used, 1);
-    pair_unhold(pair);
+    pair_unref(pair);
     assert_int_equal(fix->relay.pairs.used, 0);
 }
 
@@ -180,13 +180,13 @@ static void all_sessions_are_found_however_many_there_are(void **state)
         assert_in_range(pairs[i]->id, 1, COUNT);
         assert_false(seen[pairs[i]->id]);
         seen[pairs[i]->id] = true;
-        pair_unhold(pairs[i]);
+        pair_unref(pairs[i]);
     }
     free(pairs);
     struct pair *last = table_find(&fix->relay.table, COUNT);
     assert_non_null(last);
     assert_int_equal(last->id, COUNT);
-    pair_unhold(last);
+    pair_unref(last);
     assert_null(table_find(&fix->relay.table, COUNT + 1));
 }
 
@@ -208,13 +208,13 @@ static void a_timer_that_fires_after_the_end_does_nothing(void **state)
     struct fixture *fix = *state;
     struct session s = fixture_session(fix);
     struct pair *pair = find(fix);
-    pair->timer.kind->hold(&pair->timer);
+    pair->timer.kind->ref(&pair->timer);
     fixture_arrive_fin(fix, s.client);
     fixture_arrive_fin(fix, s.upstream);
     pair->timer.kind->fire(&pair->timer, fix->worker);
     assert_int_equal(fix->relay.pairs.used, 1);
     assert_false(wheel_is_armed(&pair->timer.entry));
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
 #define INFO_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

@@ -43,7 +43,7 @@ static struct pair *latest(struct fixture *fix)
 {
     struct pair *pair = fixture_latest(fix);
     assert_non_null(pair);
-    pair_unhold(pair); /* open as long as the test has it open */
+    pair_unref(pair); /* open as long as the test has it open */
     return pair;
 }
 
@@ -347,7 +347,7 @@ static void a_kill_with_both_directions_parked_has_nothing_to_cancel(void **stat
     struct pair *pair = fixture_latest(fix);
     assert_int_equal(pair->in_flight, 0);
     assert_true(pair_end(pair, REASON_KILLED));
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_pass(fix, WHEEL_SLOT_MS);
     assert_null(fixture_latest(fix));
     assert_int_equal(fixture_closed(s.client), FAKE_SOCK_ABORTED);

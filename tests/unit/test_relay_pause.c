@@ -62,7 +62,7 @@ static enum phase phase_of(struct fixture *fix, uint64_t id)
     struct pair *pair = table_find(&fix->relay.table, id);
     assert_non_null(pair);
     enum phase phase = pair->phase;
-    pair_unhold(pair);
+    pair_unref(pair);
     return phase;
 }
 

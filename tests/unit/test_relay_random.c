@@ -153,7 +153,7 @@ static void check_all(struct fixture *fix)
             check_stream(pairs[i]->client.sock, pairs[i]->upstream.sock);
             check_stream(pairs[i]->upstream.sock, pairs[i]->client.sock);
         }
-        pair_unhold(pairs[i]);
+        pair_unref(pairs[i]);
     }
     free(pairs);
 }
@@ -176,7 +176,7 @@ static void disturb(struct fixture *fix, struct random *random)
             fake_sock(pair->client.sock)->unsent_bytes = random_below(random, 2);
     }
     for (size_t i = 0; i < count; i++)
-        pair_unhold(pairs[i]);
+        pair_unref(pairs[i]);
     free(pairs);
 }
 

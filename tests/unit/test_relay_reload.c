@@ -439,7 +439,7 @@ static void sessions_are_counted_at_their_local_address_under_its_new_number(voi
     assert_int_equal(atomic_load(&uses[0].used), 0);
     reload(fix, THE_SAME "source = 10.1.1.2\n");
     assert_false(pair->has_source);
-    pair_unhold(pair);
+    pair_unref(pair);
     fixture_kill_latest(fix);
     uses = game(fix)->upstreams.each[0]->sources;
     assert_int_equal(atomic_load(&uses[0].used), 0);
@@ -577,7 +577,7 @@ static void act(struct fixture *fix, struct random *dice)
         if (pair == NULL)
             break;
         pair_end(pair, REASON_KILLED);
-        pair_unhold(pair);
+        pair_unref(pair);
         break;
     }
     case 4: fixture_pass(fix, random_below(dice, 1500)); break;
@@ -603,7 +603,7 @@ static void sessions_and_reloads_at_random_leave_nothing(void **state)
         if (pair == NULL)
             continue;
         pair_end(pair, REASON_KILLED);
-        pair_unhold(pair);
+        pair_unref(pair);
     }
     for (int i = 0; i < 5; i++) {
         fixture_pass(fix, 1000);

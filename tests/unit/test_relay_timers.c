@@ -50,7 +50,7 @@ static void ring(struct timer *timer, struct worker *worker)
         timers_arm(ringer->timers, timer, ringer->again_ms);
 }
 
-static const struct timer_kind kind = {.hold = hold, .fire = ring};
+static const struct timer_kind kind = {.ref = hold, .fire = ring};
 
 static int set_up(void **state)
 {

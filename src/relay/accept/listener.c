@@ -120,7 +120,7 @@ static void on_retry(struct timer *timer, struct worker *worker)
     os_mutex_unlock(&listener->lock);
 }
 
-static const struct timer_kind retry_timer = {.hold = NULL, .fire = on_retry};
+static const struct timer_kind retry_timer = {.ref = NULL, .fire = on_retry};
 
 /* Closes the socket once no ACCEPT is left. True when this call did it. */
 static bool close_if_over(struct listener *listener)

@@ -17,12 +17,12 @@ struct pair *pair_take(struct relay *relay)
     return pair;
 }
 
-void pair_hold(struct pair *pair)
+void pair_ref(struct pair *pair)
 {
     atomic_fetch_add_explicit(&pair->refs, 1, memory_order_relaxed);
 }
 
-void pair_unhold(struct pair *pair)
+void pair_unref(struct pair *pair)
 {
     if (atomic_fetch_sub_explicit(&pair->refs, 1, memory_order_acq_rel) > 1)
         return;

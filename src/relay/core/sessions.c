@@ -106,7 +106,7 @@ enum err sessions_end_oldest(struct relay *relay, const struct session_filter *f
             done += pair_end_if(pairs[i], filter, now_ms, reason);
         else if (left != NULL)
             others += pair_matches(pairs[i], filter, now_ms);
-        pair_unhold(pairs[i]);
+        pair_unref(pairs[i]);
     }
     free(pairs);
     if (ended != NULL)

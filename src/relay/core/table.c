@@ -45,7 +45,7 @@ struct pair *table_find(struct table *table, uint64_t id)
     for (struct list *l = shard->pairs.next; l != &shard->pairs && found == NULL; l = l->next) {
         struct pair *pair = list_owner(l, struct pair, in_table);
         if (pair->id == id) {
-            pair_hold(pair);
+            pair_ref(pair);
             found = pair;
         }
     }
@@ -77,7 +77,7 @@ static void wake_pair(void *ctx, struct pair *pair)
 }
 
 /* A pair leaves the table before its timer is disarmed for good, so with the shard locked it may
- * be armed without a hold. */
+ * be armed without a reference. */
 void table_wake(struct table *table, struct timers *timers, const struct relay_route *route)
 {
     struct wake wake = {timers, route};
@@ -105,7 +105,7 @@ enum err table_all(struct table *table, struct pair ***out, size_t *count)
         }
         for (struct list *l = shard->pairs.next; l != &shard->pairs; l = l->next) {
             pairs[used] = list_owner(l, struct pair, in_table);
-            pair_hold(pairs[used++]);
+            pair_ref(pairs[used++]);
         }
         os_mutex_unlock(&shard->lock);
     }
@@ -115,7 +115,7 @@ enum err table_all(struct table *table, struct pair ***out, size_t *count)
 
 undo:
     while (used > 0)
-        pair_unhold(pairs[--used]);
+        pair_unref(pairs[--used]);
     free(pairs);
     return ERR_NOMEM;
 }

@@ -1,7 +1,7 @@
 /* table.h - every open pair, to be found by its id and to be walked over.
  *
  * Shards with a lock each; a session enters and leaves once. Whoever finds a pair here gets a
- * hold on it, which keeps its memory but not its connections.
+ * reference, which keeps its memory but not its connections.
  *
  * Threads: any.
  */
@@ -33,7 +33,7 @@ void table_init(struct table *table);
 void table_add(struct table *table, struct pair *pair);
 void table_remove(struct table *table, struct pair *pair);
 
-/* NULL when there is none; otherwise with a hold for the caller (pair_unhold). */
+/* NULL when there is none; otherwise with a reference for the caller (pair_unref). */
 struct pair *table_find(struct table *table, uint64_t id);
 
 /* Calls for each pair, with its shard locked. */
@@ -42,7 +42,7 @@ void table_each(struct table *table, void (*act)(void *ctx, struct pair *pair), 
 /* Has the timer of every pair of the route fire as soon as possible. */
 void table_wake(struct table *table, struct timers *timers, const struct relay_route *route);
 
-/* All pairs, each with a hold for the caller; *out is the caller's to free(). */
+/* All pairs, each with a reference for the caller; *out is the caller's to free(). */
 enum err table_all(struct table *table, struct pair ***out, size_t *count);
 
 #endif

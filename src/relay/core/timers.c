@@ -79,8 +79,8 @@ static struct timer *take_due(struct timers *timers, uint64_t now_ms)
     struct timer *timer = NULL;
     if (entry != NULL) {
         timer = (struct timer *)((char *)entry - offsetof(struct timer, entry));
-        if (timer->kind->hold != NULL)
-            timer->kind->hold(timer);
+        if (timer->kind->ref != NULL)
+            timer->kind->ref(timer);
     }
     atomic_store_explicit(&timers->next_ms, wheel_next_ms(&timers->wheel),
                           memory_order_release);

@@ -25,7 +25,7 @@ struct worker;
 struct timer_kind {
     /* Called with the timers locked, just before the timer leaves the wheel: keeps its owner
      * alive until `fire` has run. NULL where the owner outlives the timers. */
-    void (*hold)(struct timer *timer);
+    void (*ref)(struct timer *timer);
     /* Called in a worker without locks held. */
     void (*fire)(struct timer *timer, struct worker *worker);
 };

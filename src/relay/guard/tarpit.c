@@ -77,7 +77,7 @@ static void on_timer(struct timer *timer, struct worker *worker)
         ; /* more may be due */
 }
 
-static const struct timer_kind tarpit_timer = {.hold = NULL, .fire = on_timer};
+static const struct timer_kind tarpit_timer = {.ref = NULL, .fire = on_timer};
 
 enum err tarpit_open(struct tarpit *tarpit, struct timers *timers, uint32_t max)
 {

@@ -98,12 +98,12 @@ enum reason queue_add(struct queue *queue, struct pair *pair)
     bool added = !is_there && why == REASON_NONE;
     bool is_first = added && list_empty(&queue->pairs);
     if (added) {
-        pair_hold(pair);
+        pair_ref(pair);
         insert(queue, pair);
     }
     os_mutex_unlock(&queue->lock);
     if (displaced != NULL)
-        pair_unhold(displaced);
+        pair_unref(displaced);
     if (added && !pair->was_held)
         atomic_fetch_add_explicit(&queue->total, 1, memory_order_relaxed);
     /* A place that came free since the pair has asked for one was offered to nobody. */
@@ -123,8 +123,8 @@ void queue_remove(struct queue *queue, struct pair *pair)
     atomic_store(&pair->displaced, false); /* its turn came first, or it is over anyway */
     os_mutex_unlock(&queue->lock);
     if (was)
-        pair_unhold(
-            pair); /* not the last: the caller has the pair's lock, and a hold with it */
+        pair_unref(
+            pair); /* not the last: the caller has the pair's lock, and a reference with it */
 }
 
 void queue_leave(struct queue *queue, struct pair *pair)
@@ -168,7 +168,7 @@ void queue_connected(struct relay_route *route, uint64_t now_ms)
     schedule_route(route);
 }
 
-/* The first one, with a hold of its own; NULL: none, or not yet. It stays in the queue. While the
+/* The first one, with a reference of its own; NULL: none, or not yet. It stays in the queue. While the
  * route is drained all have a turn: to be told so. */
 static struct pair *first(struct queue *queue, bool drained, uint64_t now_ms)
 {
@@ -177,7 +177,7 @@ static struct pair *first(struct queue *queue, bool drained, uint64_t now_ms)
     struct list *list = list_empty(&queue->pairs) ? &queue->left : &queue->pairs;
     if (!list_empty(list) && (drained || now_ms >= queue->next_turn_ms)) {
         pair = list_owner(list->next, struct pair, in_queue);
-        pair_hold(pair);
+        pair_ref(pair);
         queue->tries_one = !drained && atomic_load(&queue->backs_off);
         if (queue->tries_one)
             queue->next_turn_ms = now_ms + BACKOFF_MS;

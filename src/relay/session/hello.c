@@ -85,12 +85,12 @@ static void begin_waiting(struct pair *pair)
         atomic_store(&oldest->displaced, true);
         timers_arm(&pair->relay->timers, &oldest->timer, 0);
     }
-    pair_hold(pair);
+    pair_ref(pair);
     list_push(&route->awaiting, &pair->in_queue);
     pair->awaits_header = true;
     os_mutex_unlock(&route->awaiting_lock);
     if (oldest != NULL)
-        pair_unhold(oldest);
+        pair_unref(oldest);
 }
 
 void hello_stop_waiting(struct pair *pair)
@@ -108,8 +108,8 @@ void hello_stop_waiting(struct pair *pair)
     atomic_store(&pair->displaced, false);
     os_mutex_unlock(&route->awaiting_lock);
     if (was)
-        pair_unhold(
-            pair); /* not the last: the caller has the pair's lock, and a hold with it */
+        pair_unref(
+            pair); /* not the last: the caller has the pair's lock, and a reference with it */
 }
 
 void hello_end(struct pair *pair)

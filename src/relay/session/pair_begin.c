@@ -74,7 +74,7 @@ static enum err admit(struct worker *worker, struct relay_route *route, sock_t s
     if (port_attach(relay->port, sock) == ERR_OK)
         return begin(worker, pair);
 
-    pair_unhold(pair);
+    pair_unref(pair);
 give_relay:
     quota_give(&relay->quota);
 give_route:

@@ -133,6 +133,6 @@ void pair_bury(struct pair *pair, struct worker *worker)
     hello_end(pair);
     quota_give(&route->quota);
     quota_give(&relay->quota);
-    pair_unhold(pair);
+    pair_unref(pair);
     lifecycle_part_ended(relay);
 }

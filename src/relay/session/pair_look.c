@@ -207,9 +207,9 @@ static struct pair *pair_of(struct timer *timer)
     return (struct pair *)((char *)timer - offsetof(struct pair, timer));
 }
 
-static void on_timer_hold(struct timer *timer)
+static void on_timer_ref(struct timer *timer)
 {
-    pair_hold(pair_of(timer));
+    pair_ref(pair_of(timer));
 }
 
 static void on_timer(struct timer *timer, struct worker *worker)
@@ -222,10 +222,10 @@ static void on_timer(struct timer *timer, struct worker *worker)
         wake(pair, worker);
         pair_leave(pair, worker);
     }
-    pair_unhold(pair);
+    pair_unref(pair);
 }
 
-static const struct timer_kind pair_timer = {.hold = on_timer_hold, .fire = on_timer};
+static const struct timer_kind pair_timer = {.ref = on_timer_ref, .fire = on_timer};
 
 void pair_init_timer(struct pair *pair)
 {

@@ -97,7 +97,7 @@ static void give_some_turns(struct relay_route *route, struct worker *worker)
     bool more = true;
     while (more && (pair = queue_next(route, worker->now_ms)) != NULL) {
         more = pair_serve(pair, worker);
-        pair_unhold(pair);
+        pair_unref(pair);
         if (!more)
             queue_take_back_turn(route);
     }
@@ -151,7 +151,7 @@ static void on_timer(struct timer *timer, struct worker *worker)
     pending_run(route_of(timer), worker);
 }
 
-static const struct timer_kind pending_timer = {.hold = NULL, .fire = on_timer};
+static const struct timer_kind pending_timer = {.ref = NULL, .fire = on_timer};
 
 void pending_init(struct relay_route *route)
 {

@@ -66,12 +66,12 @@ bool probes_use(struct probes *probes, const struct relay_route *route)
 /* ---- memory ---- */
 
 /* Needs no lock: timers call it with theirs, which others take with the probe's held. */
-static void hold(struct probe *probe)
+static void ref(struct probe *probe)
 {
     atomic_fetch_add_explicit(&probe->refs, 1, memory_order_relaxed);
 }
 
-static void unhold(struct probe *probe) /* without the lock */
+static void unref(struct probe *probe) /* without the lock */
 {
     if (atomic_fetch_sub_explicit(&probe->refs, 1, memory_order_acq_rel) == 1)
         free(probe);
@@ -124,7 +124,7 @@ static void finish(struct probe *probe, struct worker *worker, enum health_code 
     timers_disarm(&relay->timers, &probe->deadline);
     if (!cut_short)
         report(worker, route, &check, result);
-    unhold(probe);
+    unref(probe);
     lifecycle_part_ended(relay);
 }
 
@@ -284,19 +284,19 @@ static void expire(struct probe *probe, struct worker *worker)
     os_mutex_unlock(&probe->lock);
 }
 
-static void on_deadline_hold(struct timer *timer)
+static void on_deadline_ref(struct timer *timer)
 {
-    hold(probe_of(timer));
+    ref(probe_of(timer));
 }
 
 static void on_deadline(struct timer *timer, struct worker *worker)
 {
     struct probe *probe = probe_of(timer);
     expire(probe, worker);
-    unhold(probe);
+    unref(probe);
 }
 
-static const struct timer_kind deadline_timer = {.hold = on_deadline_hold, .fire = on_deadline};
+static const struct timer_kind deadline_timer = {.ref = on_deadline_ref, .fire = on_deadline};
 
 void probes_stop(struct worker *worker)
 {
@@ -391,7 +391,7 @@ void probe_begin(struct worker *worker, struct relay_route *route,
     /* Whose worker ran this while the last part of the relay ended may not begin another one. */
     if (!lifecycle_keep(relay)) {
         port_close_socket(relay->port, probe->sock, SOCK_CLOSE_NORMAL);
-        unhold(probe);
+        unref(probe);
         return;
     }
     os_mutex_lock(&probe->lock);
