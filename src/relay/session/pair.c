@@ -37,7 +37,7 @@ static void leave(struct pair *pair, struct worker *worker, bool released)
     connecting_log(worker);
     hello_log(worker);
     if (released)
-        pair_bury(pair, worker);
+        pair_finalize(pair, worker);
 }
 
 void pair_leave(struct pair *pair, struct worker *worker)
@@ -79,7 +79,7 @@ void pair_side_failed(struct pair *pair, struct worker *worker, struct side *sid
         return;
     enum reason reason = failure_reason(side == &pair->client, err);
     if (!is_of_the_peer(reason)) {
-        pair_cut(pair, worker, reason); /* both peers live, and nothing can be passed on */
+        pair_abort(pair, worker, reason); /* both peers live, and nothing can be passed on */
         return;
     }
     pair_note_reason(pair, reason);
@@ -115,7 +115,7 @@ void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_
     case CONNECT_RUNS:
     case CONNECT_HELD: break; /* its completion, its turn or the timer goes on */
     case CONNECT_STANDS: start_flows(pair, worker); break;
-    case CONNECT_FAILED: pair_cut(pair, worker, step.reason); break;
+    case CONNECT_FAILED: pair_abort(pair, worker, step.reason); break;
     }
 }
 
@@ -155,7 +155,7 @@ void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step
                 .reason = step.reason,
                 .why = worker->hello_why,
             };
-        pair_cut(pair, worker, step.reason);
+        pair_abort(pair, worker, step.reason);
         if (refuse_is_fin(pair->route->conf, step.reason))
             pair->client.abort = false;
         break;

@@ -36,7 +36,7 @@ static uint64_t went_bytes(const struct pair *pair)
 
 /* ---- time for which the relay held the session back ---- */
 
-void pair_excuse(struct pair *pair, const struct flow *flow, uint64_t now_ms)
+void pair_credit_pause(struct pair *pair, const struct flow *flow, uint64_t now_ms)
 {
     if (pair->rate_from_ms > 0) {
         uint64_t from = pair->rate_from_ms + elapsed_ms(now_ms, flow->parked_ms);

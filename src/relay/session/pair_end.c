@@ -29,7 +29,7 @@ void pair_begin_closing(struct pair *pair, struct worker *worker)
     }
 }
 
-void pair_cut(struct pair *pair, struct worker *worker, enum reason reason)
+void pair_abort(struct pair *pair, struct worker *worker, enum reason reason)
 {
     pair_note_reason(pair, reason);
     if (pair->phase == PHASE_HALF_CLOSED)
@@ -101,7 +101,7 @@ static bool speaks_against_server(const struct pair *pair, uint64_t now_ms)
            !passed_on && elapsed_ms(now_ms, pair->connected_ms) < EARLY_RESET_MS;
 }
 
-void pair_bury(struct pair *pair, struct worker *worker)
+void pair_finalize(struct pair *pair, struct worker *worker)
 {
     struct relay *relay = worker->relay;
     struct relay_route *route = pair->route;

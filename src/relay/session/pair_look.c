@@ -57,7 +57,7 @@ static void look_at_held(struct pair *pair, struct worker *worker)
         return;
     enum reason over = REASON_QUEUE_DISPLACED;
     if (atomic_load(&pair->displaced) || waiting_left_ms(pair, worker->now_ms, &over) == 0) {
-        pair_cut(pair, worker, over);
+        pair_abort(pair, worker, over);
     } else {
         waiting_listen(pair, worker); /* in vain it was only where memory was out */
         pair_arm_waiting(pair, worker);
@@ -94,7 +94,7 @@ static void look_at_deadlines(struct pair *pair, struct worker *worker, uint64_t
 {
     struct pair_deadline deadline = pair_next_deadline(pair, worker->now_ms);
     if (deadline.left_ms == 0)
-        pair_cut(pair, worker, deadline.reason);
+        pair_abort(pair, worker, deadline.reason);
     else if (deadline.left_ms < next || next < SECOND_MS)
         pair_arm(pair, worker, deadline.left_ms < next ? deadline.left_ms : next);
     else if (deadline.left_ms < next + SECOND_MS)
@@ -143,7 +143,7 @@ static void look(struct pair *pair, struct worker *worker)
 {
     if (pair->end_wanted) {
         pair->end_wanted = false;
-        pair_cut(pair, worker, pair->reason);
+        pair_abort(pair, worker, pair->reason);
         return;
     }
     if (pair->closing) {
@@ -167,7 +167,7 @@ static bool go_on(struct pair *pair, struct worker *worker, struct flow *flow)
 {
     if (pair->closing || !flow_may_go_on(flow, worker->now_ms))
         return false;
-    pair_excuse(pair, flow, worker->now_ms);
+    pair_credit_pause(pair, flow, worker->now_ms);
     pair_flow_event(pair, worker, flow, flow_go_on(flow, worker));
     return true;
 }

@@ -101,7 +101,7 @@ struct pair_deadline {
 struct pair_deadline pair_next_deadline(struct pair *pair, uint64_t now_ms);
 
 /* A flow goes on that was parked. */
-void pair_excuse(struct pair *pair, const struct flow *flow, uint64_t now_ms);
+void pair_credit_pause(struct pair *pair, const struct flow *flow, uint64_t now_ms);
 
 /* Sees how far the systems have got with what they were given; costs a call for each side that
  * had something left, or got more since the last look. While connected. */
@@ -124,13 +124,13 @@ void pair_pass_reset_on(struct pair *pair, struct worker *worker);
 void pair_begin_closing(struct pair *pair, struct worker *worker);
 
 /* The relay or an operator ends the session: neither side may take its stream for complete. */
-void pair_cut(struct pair *pair, struct worker *worker, enum reason reason);
+void pair_abort(struct pair *pair, struct worker *worker, enum reason reason);
 
 /* The only place where a pair ends: it is closing and nothing is in flight. Before that the
  * system may still write into its memory. */
 void pair_release(struct pair *pair, struct worker *worker);
 
 /* After pair_release(), without the lock: out of the table, the timers and the counts. */
-void pair_bury(struct pair *pair, struct worker *worker);
+void pair_finalize(struct pair *pair, struct worker *worker);
 
 #endif
