@@ -76,7 +76,7 @@ static void take_timers(struct worker *worker, struct op *op)
     timers_on_wake(&worker->relay->timers, worker->number);
 }
 
-static void take_standstill(struct worker *worker, struct op *op)
+static void take_quiesce(struct worker *worker, struct op *op)
 {
     (void)op;
     worker->parks = true;
@@ -89,12 +89,9 @@ static void take_reload(struct worker *worker, struct op *op)
 }
 
 static const struct op_taker takers[OP_ROLES] = {
-    [OP_ROLE_PAIR] = {take_pair},
-    [OP_ROLE_LISTENER] = {listener_on_done},
-    [OP_ROLE_PROBE] = {probe_on_done},
-    [OP_ROLE_TIMERS] = {take_timers},
-    [OP_ROLE_STANDSTILL] = {take_standstill},
-    [OP_ROLE_RELOAD] = {take_reload},
+    [OP_ROLE_PAIR] = {take_pair},       [OP_ROLE_LISTENER] = {listener_on_done},
+    [OP_ROLE_PROBE] = {probe_on_done},  [OP_ROLE_TIMERS] = {take_timers},
+    [OP_ROLE_QUIESCE] = {take_quiesce}, [OP_ROLE_RELOAD] = {take_reload},
     [OP_ROLE_RUN] = {run_on_wake},
 };
 
@@ -120,7 +117,7 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     loop_init(&relay->loops);
     relay->takers = takers;
     run_init(relay);
-    standstill_init(relay);
+    quiesce_init(relay);
     reload_init(relay);
 
     err = stat_open(&relay->stat, relay->worker_count);

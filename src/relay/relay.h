@@ -27,7 +27,7 @@
 #include "relay/core/buffers.h"
 #include "relay/core/lateness.h"
 #include "relay/core/lifecycle.h"
-#include "relay/core/standstill.h"
+#include "relay/core/quiesce.h"
 #include "relay/core/table.h"
 #include "relay/core/timers.h"
 #include "relay/guard/guard.h"
@@ -47,7 +47,7 @@ struct server_door;
 struct worker;
 
 /* A route stays where it is in memory as long as somebody may point to it. Its configuration
- * becomes a newer one at a standstill, when it is reloaded: read it where it is needed, and keep
+ * becomes a newer one while the relay is quiesced, when it is reloaded: read it where it is needed, and keep
  * nothing of it for longer than an event. */
 struct relay_route {
     struct relay *relay;           /* not owned */
@@ -79,7 +79,8 @@ struct relay_route {
 };
 
 struct relay {
-    const struct conf *conf; /* not owned; like the routes it changes only at a standstill */
+    const struct conf
+        *conf; /* not owned; like the routes it changes only while the relay is quiesced */
     struct port *port;
     bool reads_into_buffers; /* see port_reads_into_buffers() */
     struct stat *stat;
@@ -98,7 +99,7 @@ struct relay {
     size_t removed_count;        /* behind them: removed ones that still have sessions */
     uint64_t
         would_refuse_gone[REASON_COUNT]; /* of routes that are no more; as in guard_route */
-    struct standstill standstill;
+    struct quiesce quiesce;
     struct reloaded reloaded;
 
     struct os_mutex pairs_lock; /* guards `pairs` */

@@ -8,7 +8,7 @@
 #include "config/diff.h"
 #include "relay/accept/adopt.h"
 #include "relay/accept/listener.h"
-#include "relay/core/standstill.h"
+#include "relay/core/quiesce.h"
 #include "relay/core/worker.h"
 #include "relay/guard/ban_keeper.h"
 #include "relay/relay.h"
@@ -197,12 +197,12 @@ const struct conf *server_conf(const struct server *server)
 
 void server_hold(struct server *server)
 {
-    standstill_enter(&server->relay);
+    quiesce_enter(&server->relay);
 }
 
 void server_release(struct server *server)
 {
-    standstill_leave(&server->relay);
+    quiesce_leave(&server->relay);
 }
 
 /* ---- reload ---- */

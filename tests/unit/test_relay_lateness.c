@@ -138,9 +138,9 @@ static void a_thread_from_outside_that_comes_first_moves_the_clock(void **state)
     pass(fix, 3000);
     (void)timers_wait_ms(&fix->relay.timers, fix->worker->number);
     now_ms += 60000;
-    standstill_enter(&fix->relay);
+    quiesce_enter(&fix->relay);
     uint64_t noted_ms = os_mono_ms();
-    standstill_leave(&fix->relay);
+    quiesce_leave(&fix->relay);
     fixture_expect_log("the relay stood still for 59.");
     (void)worker_turn(fix->worker, 0);
     assert_true(noted_ms <= fix->worker->now_ms);

@@ -10,7 +10,7 @@
  * Windows every one holds a socket.
  *
  * One whose address overlaps with that of a listener which it replaces is bound beside it and
- * listens at the standstill of the reload (os/beside.h); the other one lingers: for a moment it
+ * listens while the relay is quiesced of the reload (os/beside.h); the other one lingers: for a moment it
  * serves those who had begun to connect to it, and leaves all others to its successor.
  *
  * Threads: workers; listener_open() and listener_free() by the server. listener_stop() from any
@@ -46,7 +46,7 @@ struct accept_slot {
 struct listener {
     struct os_mutex lock;      /* guards what follows but the first five */
     struct relay *relay;       /* not owned */
-    struct relay_route *route; /* not owned; may be another one after a standstill */
+    struct relay_route *route; /* not owned; may be another one after a reload */
     struct addr addr;          /* with its own port */
     bool dual_stack;
     struct addr bound;    /* where its socket is: `addr`, or 0.0.0.0 where there is no IPv6 */

@@ -56,7 +56,7 @@ bool worker_turn(struct worker *worker, int wait_ms)
         timers_run(&relay->timers, worker, worker->now_ms);
     if (worker->parks) {
         worker->parks = false;
-        standstill_park(worker);
+        quiesce_park(worker);
     }
     return leave;
 }

@@ -30,7 +30,7 @@ struct worker {
     struct connect_failure connect_failure;
     struct hello_refusal hello_refusal;
     const char *hello_why; /* of the refusal that is about to be noted; NULL: none */
-    bool parks;            /* at the end of this turn, for a standstill */
+    bool parks;            /* at the end of this turn, to quiesce the relay */
     struct os_thread *thread;
 };
 
@@ -40,7 +40,7 @@ enum op_role {
     OP_ROLE_LISTENER,
     OP_ROLE_PROBE,
     OP_ROLE_TIMERS,
-    OP_ROLE_STANDSTILL,
+    OP_ROLE_QUIESCE,
     OP_ROLE_RELOAD,
     OP_ROLE_RUN,
     OP_ROLES

@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "os/file.h"
 #include "os/os.h"
+#include "relay/core/quiesce.h"
 #include "relay/core/sessions.h"
-#include "relay/core/standstill.h"
 #include "relay/guard/ban_store.h"
 #include "relay/guard/guard.h"
 #include "relay/relay.h"
@@ -292,9 +292,9 @@ static void end_sessions(struct ban_keeper *keeper)
 {
     const struct session_filter banned = {.wanted = guard_has_banned};
     size_t ended = 0;
-    standstill_enter(keeper->relay); /* what is exempt stands in the configuration */
+    quiesce_enter(keeper->relay); /* what is exempt stands in the configuration */
     enum err err = sessions_end(keeper->relay, &banned, REASON_BAN, &ended);
-    standstill_leave(keeper->relay);
+    quiesce_leave(keeper->relay);
     if (err != ERR_OK) {
         ban_keeper_wake(keeper, true); /* once more */
         return;

@@ -44,7 +44,7 @@ static enum err find_routes(struct reload *reload)
     return ERR_OK;
 }
 
-/* ---- before the standstill ---- */
+/* ---- before the relay is quiesced ---- */
 
 void reload_free(struct reload *reload, bool undo)
 {
@@ -171,7 +171,7 @@ static void await_closed(const struct relay *relay)
 
 /* ---- ports whose place can't be taken while they listen ---- */
 
-/* Listeners that were closed before the standstill. */
+/* Listeners that were closed before the relay is quiesced. */
 struct closed_early {
     struct listener **each; /* owned; not what is in it */
     size_t count;
@@ -270,14 +270,14 @@ static void open_again(struct relay *relay, const struct closed_early *closed)
 static enum err change(struct relay *relay, struct reload *reload, struct str *why)
 {
     enum err err = ERR_OK;
-    if (!standstill_begin(relay)) {
+    if (!quiesce_begin(relay)) {
         reload_abandon(reload);
         return ERR_CLOSED;
     }
     bool stopping = atomic_load(&relay->lifecycle.stopping);
     if (!stopping)
         err = reload_apply(reload, why);
-    standstill_end(relay);
+    quiesce_end(relay);
     if (stopping) {
         reload_abandon(reload);
         return ERR_CLOSED;

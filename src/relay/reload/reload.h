@@ -3,7 +3,7 @@
  * A route is its name. One that both configurations have keeps its sessions, its counters and
  * its listeners; a port that moves from one route to another keeps its listener, too. New ports
  * are bound before anything else happens, so that one that can't be leaves everything as it was.
- * Then, at a standstill, everything changes at once. A route that is no longer there stops to
+ * Then, while the relay is quiesced, everything changes at once. A route that is no longer there stops to
  * listen; it is freed at a later reload when its last session is over, and until then comes back
  * to life when a configuration has its name again.
  *
@@ -46,7 +46,7 @@ void reload_close(struct relay *relay); /* with nothing in flight */
  * configuration is still in use where reload_uses() says so. On an error nothing has changed for
  * the relay, `why` holds one line a failure, and `conf` is still the caller's to free: ERR_CLOSED,
  * the relay ends; those of opening a listener; ERR_NOMEM. From one outside thread at a time that
- * is no visitor (see standstill.h), while nobody else uses `conf`. */
+ * is no visitor (see quiesce.h), while nobody else uses `conf`. */
 enum err reload_run(struct relay *relay, struct conf *conf, struct str *why);
 
 /* True while a route that was removed has its sessions under this configuration. By the thread
@@ -63,7 +63,7 @@ struct reload; /* opaque */
 /* All that can fail but memory: opens what is to listen. ERR_CLOSED is not among its errors. */
 enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *conf,
                         struct str *why);
-/* At a standstill. Consumes `reload`. */
+/* While the relay is quiesced. Consumes `reload`. */
 enum err reload_apply(struct reload *reload, struct str *why);
 void reload_abandon(struct reload *reload);
 

@@ -1,4 +1,4 @@
-/* A reload at the standstill: everything changes at once, or nothing; see reload.h. */
+/* A reload while the relay is quiesced: everything changes at once, or nothing; see reload.h. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -21,7 +21,7 @@ static size_t count_ports(const struct conf_route *conf)
     return count;
 }
 
-/* ---- at the standstill: what can fail ---- */
+/* ---- while the relay is quiesced: what can fail ---- */
 
 static bool slot_is_free(void *ctx, size_t slot)
 {
@@ -80,7 +80,7 @@ static void undo_plans(struct reload *reload)
             upstreams_plan_free(reload->routes[i], &reload->plans[i]);
 }
 
-/* ---- at the standstill: what can't ---- */
+/* ---- while the relay is quiesced: what can't ---- */
 
 static bool same_keys(const struct conf_route *a, const struct conf_route *b)
 {

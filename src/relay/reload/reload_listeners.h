@@ -50,7 +50,7 @@ enum err port_choices_make(struct port_choices *choices, struct relay *relay,
  * at once. `relay` may be NULL: none is. As above; leaves nothing. Within server_hold(). */
 enum err port_choices_try(struct relay *relay, const struct conf *conf, struct str *why);
 
-/* At the standstill: those that are `bound` listen, beside the ones they replace. */
+/* While the relay is quiesced: those that are `bound` listen, beside the ones they replace. */
 enum err port_choices_listen(struct port_choices *choices, struct str *why);
 
 /* Then: those that are replaced linger, and serve the route of their successor. */

@@ -21,7 +21,7 @@ struct reload {
     struct guard_rules *rules;   /* for those that the relay has; of new ones empty */
     struct port_choices ports;
 
-    /* what is needed at the standstill */
+    /* what is needed while the relay is quiesced */
     struct upstreams_plan *plans;   /* one for each route; of new ones empty */
     struct listener ***listeners;   /* one list for each route */
     struct relay_route **all;       /* room for those of `conf` and all that the relay has */

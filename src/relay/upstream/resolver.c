@@ -22,8 +22,9 @@
 struct resolver {
     struct relay *relay; /* not owned */
     struct os_thread *thread;
-    struct dns *dns;             /* owned; made with the thread and used by it */
-    struct upstream_name *names; /* owned; they change at a standstill, and with the lock */
+    struct dns *dns; /* owned; made with the thread and used by it */
+    struct upstream_name
+        *names; /* owned; they change while the relay is quiesced, and with the lock */
     size_t name_count;
     struct upstream_name *spare; /* owned: room for other names; NULL: none */
     struct foreseen known;       /* of the reload that goes on: what was asked in advance */
@@ -80,9 +81,9 @@ static void take(struct resolver *resolver, const struct dns_answer *answer)
         take_foreseen(resolver, answer);
         return;
     }
-    standstill_enter(resolver->relay);
+    quiesce_enter(resolver->relay);
     take_answer(resolver, answer);
-    standstill_leave(resolver->relay);
+    quiesce_leave(resolver->relay);
 }
 
 /* ---- questions ---- */

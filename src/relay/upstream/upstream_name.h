@@ -1,7 +1,7 @@
 /* upstream_name.h - the name of an upstream: what is known of it, and when it is looked up next.
  *
  * Threads: guard the fields with the resolver's lock; upstream_name_apply() is called without it,
- * as a visitor (standstill.h), so that the names and the routes do not change meanwhile.
+ * as a visitor (quiesce.h), so that the names and the routes do not change meanwhile.
  */
 #ifndef PAIRPORT_RELAY_UPSTREAM_UPSTREAM_NAME_H
 #define PAIRPORT_RELAY_UPSTREAM_UPSTREAM_NAME_H
