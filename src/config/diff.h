@@ -1,7 +1,8 @@
 /* diff.h - what is different between two configurations, as an operator wants to read it.
  *
- * Values are compared, so what is only written in another way (60s, 1m) is the same. The order of routes, addresses and upstreams is no difference, but for `balance =
- * first`, where that of the upstreams decides.
+ * Values are compared, so what is only written in another way (60s, 1m) is the same. The order of
+ * routes, addresses and upstreams is no difference, but for `balance = first`, where that of the
+ * upstreams decides.
  *
  * Threads: any.
  */

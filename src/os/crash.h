@@ -7,8 +7,8 @@
  * shows no window. os_init() begins it, in every thread of os_thread_start(); the line also
  * comes when a stack has overflowed.
  *
- * The systems' crash.c define what assert() calls (__assert_fail; __imp__assert on Windows) in place
- * of the C library. So every assert of base/ comes here: the one call from base/ to os/.
+ * The systems' crash.c define what assert() calls (__assert_fail; __imp__assert on Windows) in
+ * place of the C library. So every assert of base/ comes here: the one call from base/ to os/.
  *
  * Threads: any.
  */

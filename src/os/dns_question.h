@@ -1,7 +1,8 @@
 /* dns_question.h - a name that is being looked for; private to os/.
  *
  * It is looked for in the hosts file, then in one form after the other (see dns_channel_form()),
- * as A and as AAAA at the same time, until there is an address, or nobody knows, or no form is left.
+ * as A and as AAAA at the same time, until there is an address, or nobody knows, or no form is
+ * left.
  *
  * Threads: one at a time.
  */

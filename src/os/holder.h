@@ -25,8 +25,8 @@ bool holder_find(const struct addr *addr, bool dual_stack, struct holder *out);
 #define HOLDER_TEXT_MAX 128
 const char *holder_text(const struct addr *addr, bool dual_stack, char text[HOLDER_TEXT_MAX]);
 
-/* What a listener at this port wants where the system has denied it: "; a port below 1024 needs ...",
- * or "". */
+/* What a listener at this port wants where the system has denied it: "; a port below 1024 needs
+ * ...", or "". */
 #define HOLDER_PRIVILEGE_MAX 192
 const char *holder_privilege(uint16_t port, char text[HOLDER_PRIVILEGE_MAX]);
 

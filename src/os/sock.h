@@ -92,7 +92,8 @@ void sock_close(sock_t sock, enum sock_close_how how);
  * is waiting, with unread bytes before it, and after one FIN. It takes nothing: a later READ
  * still gets its bytes and its error; once one got the error, Linux answers false. Between both
  * FINs and the close there is no connection that could be reset. Under Wine it is true also where
- * a READ gets FIN for a reset. One system call as a rule; for slow checks, not for the byte path. */
+ * a READ gets FIN for a reset. One system call as a rule; for slow checks, not for the byte
+ * path. */
 bool sock_peer_reset(sock_t sock);
 
 /* What the system tells about the bytes that were handed to a connection. */

@@ -20,8 +20,8 @@ struct bucket {
 };
 
 /* Makes it full. A bucket remembers how long it takes to fill, so one whose rate or pace was
- * changed a lot is better filled. One of a rate gets over it: it is never more than a second emptier
- * than empty. */
+ * changed a lot is better filled. One of a rate gets over it: it is never more than a second
+ * emptier than empty. */
 void bucket_fill(struct bucket *bucket);
 
 /* Takes one; false, and nothing is taken: there is none. A rate that is off always gives. */

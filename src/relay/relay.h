@@ -47,8 +47,8 @@ struct server_door;
 struct worker;
 
 /* A route stays where it is in memory as long as somebody may point to it. Its configuration
- * becomes a newer one while the relay is quiesced, when it is reloaded: read it where it is needed, and keep
- * nothing of it for longer than an event. */
+ * becomes a newer one while the relay is quiesced, when it is reloaded: read it where it is
+ * needed, and keep nothing of it for longer than an event. */
 struct relay_route {
     struct relay *relay;           /* not owned */
     const struct conf_route *conf; /* not owned */

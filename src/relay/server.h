@@ -20,9 +20,10 @@
 
 struct server; /* opaque */
 
-/* Resolves the upstreams, binds every listener, then starts the workers; clients are accepted when
- * it returns. Takes over `conf` on success. On an error nothing runs, `conf` is still the caller's, and `why` holds one line a
- * failure: "route 'lobby': listen 0.0.0.0:7777: the address is already in use\n". */
+/* Resolves the upstreams, binds every listener, then starts the workers; clients are accepted
+ * when it returns. Takes over `conf` on success. On an error nothing runs, `conf` is still the
+ * caller's, and `why` holds one line a failure: "route 'lobby': listen 0.0.0.0:7777: the address
+ * is already in use\n". */
 enum err server_start(struct server **out, struct conf *conf, struct str *why);
 
 /* ---- the door: listening sockets that are there before the server, or outlive it ---- */
@@ -51,8 +52,9 @@ struct server_door {
     uint64_t first_id; /* of the sessions, looked at after `ready`; 0: 1 */
 };
 
-/* As server_start(), which has no patience, but listeners use those of the door's sockets that are bound as they want
- * to be. The sockets that are not used stay the caller's, also after an error. */
+/* As server_start(), which has no patience, but listeners use those of the door's sockets that
+ * are bound as they want to be. The sockets that are not used stay the caller's, also after an
+ * error. */
 enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
                            struct str *why);
 
@@ -72,7 +74,8 @@ void server_free_sockets(struct server_socket *sockets, size_t count);
 
 /* As server_stop() without `now`, for when another process goes on with the listening sockets:
  * clients whose ACCEPT was in flight are served, not turned away. Writes the state file a last
- * time: from here on it belongs to that process. Waits until the server's own listeners are closed; false: they are not after timeout_ms, but will be. */
+ * time: from here on it belongs to that process. Waits until the server's own listeners are
+ * closed; false: they are not after timeout_ms, but will be. */
 bool server_hand_over(struct server *server, uint32_t timeout_ms);
 
 /* Stops listening at once and lets the sessions finish for stop_timeout, then ends them. With

@@ -71,7 +71,8 @@ static bool has_prompt(void)
     return tty_is_terminal_in() && tty_is_terminal_out();
 }
 
-/* Who sits at the prompt and has not asked for it is not shown a line for each session that ends. */
+/* Who sits at the prompt and has not asked for it is not shown a line for each session that
+ * ends. */
 static enum log_level choose_level(const struct conf *conf)
 {
     bool on_screen = has_prompt() && conf->log_file[0] == '\0' && log_output_is_terminal();

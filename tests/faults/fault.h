@@ -1,9 +1,9 @@
 /* fault.h - one call to the system that fails: what a test asks of the library that is loaded
  * before the program, and what that tells of it.
  *
- * Both map the same file, which the environment names as FAULT_FILE. The library counts the calls of the chosen kind
- * from the moment the kind is set, and makes those from number `first` on fail, `count` of them.
- * So a test learns from `calls` when there are no more positions to try.
+ * Both map the same file, which the environment names as FAULT_FILE. The library counts the calls
+ * of the chosen kind from the moment the kind is set, and makes those from number `first` on
+ * fail, `count` of them. So a test learns from `calls` when there are no more positions to try.
  *
  * Threads: any; a test sets `kind` last, with the counts at zero.
  */

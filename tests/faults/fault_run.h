@@ -52,8 +52,8 @@ bool fault_disarm(void);
 /* One has failed. */
 bool fault_happened(void);
 
-/* Something is wrong at the walk's position: prints that, where in the program the call was made, and
- * what the relay logged. */
+/* Something is wrong at the walk's position: prints that, where in the program the call was made,
+ * and what the relay logged. */
 void fault_complain(struct fault_walk *walk, const struct relay_run *relay, const char *format,
                     ...) STR_PRINTF(3, 4);
 
@@ -72,9 +72,11 @@ char *fault_read_log(const struct relay_run *relay);
 /* relay_teardown(), and the sockets of a relay that had to be killed. */
 int fault_relay_teardown(void **state);
 
-/* Starts the program with the library before it. Its console's sockets are in a directory of their own. */
+/* Starts the program with the library before it. Its console's sockets are in a directory of
+ * their own. */
 void fault_launch(struct relay_run *relay, const struct relay_setup *setup);
-/* Starts another one, with its configuration, that takes over from it; with the library or without. */
+/* Starts another one, with its configuration, that takes over from it; with the library or
+ * without. */
 struct process *fault_start_successor(const struct relay_run *relay, bool faulty);
 /* The same for relay_start(). */
 struct relay_run *fault_start(void **state, const struct relay_setup *setup);

@@ -159,8 +159,8 @@ static void reload_with(const char *config)
     run_command("reload");
 }
 
-/* Until the file has the ban, or a call has failed. The file is written within a second, so only those
- * walks wait that are about it. */
+/* Until the file has the ban, or a call has failed. The file is written within a second, so only
+ * those walks wait that are about it. */
 static void wait_state_file(const struct fault_walk *walk)
 {
     char path[TEST_PATH_MAX];

@@ -1,7 +1,8 @@
 /* peer.h - HAProxy or nginx as the neighbour of a relay: before it or behind it.
  *
- * A peer is the distribution's program with a configuration of the test, in one process; its log is what it writes to stdout. Everything asserts.
- * Where the program is not installed, or this is Windows, the test is skipped and says so.
+ * A peer is the distribution's program with a configuration of the test, in one process; its log
+ * is what it writes to stdout. Everything asserts. Where the program is not installed, or this is
+ * Windows, the test is skipped and says so.
  *
  * Threads: the main thread.
  */

@@ -102,8 +102,8 @@ struct os_thread *rig_thread(void (*body)(void *arg), void *arg);
 
 struct crew; /* opaque */
 
-/* Starts up to RIG_WORKERS threads that call `handle` for what comes out of the port; the test's own
- * thread is no worker until rig_take_back(), so what it submits comes out in the crew. */
+/* Starts up to RIG_WORKERS threads that call `handle` for what comes out of the port; the test's
+ * own thread is no worker until rig_take_back(), so what it submits comes out in the crew. */
 struct crew *rig_hand_over(struct rig *rig, unsigned workers,
                            void (*handle)(void *arg, struct op *op), void *arg);
 

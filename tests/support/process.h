@@ -42,8 +42,8 @@ enum err process_stop(struct process *process);
 /* Linux: SIGHUP; false where the system has no such thing. */
 bool process_hang_up(struct process *process);
 void process_kill(struct process *process);
-/* Makes the program crash where it stands: SIGSEGV; Windows: a thread that begins at an address where
- * there is nothing. */
+/* Makes the program crash where it stands: SIGSEGV; Windows: a thread that begins at an address
+ * where there is nothing. */
 enum err process_crash(struct process *process);
 /* Stops every thread of the program (SIGSTOP; Windows: NtSuspendProcess), and lets them go on.
  * False: the system cannot, or the program has ended. */

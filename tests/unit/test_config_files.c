@@ -1,4 +1,5 @@
-/* test_config_files.c - the files of conf/ load, and pairport.ini and README.md there show the table of keys. */
+/* test_config_files.c - the files of conf/ load, and pairport.ini and README.md there show the
+ * table of keys. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_control_guard.c - bans and clients at the console: what is done, shown, and said of words that
- * mean nothing. */
+/* test_control_guard.c - bans and clients at the console: what is done, shown, and said of words
+ * that mean nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

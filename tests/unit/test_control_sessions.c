@@ -1,4 +1,5 @@
-/* test_control_sessions.c - what `show sessions` and `show session` print, in the width of the console. */
+/* test_control_sessions.c - what `show sessions` and `show session` print, in the width of the
+ * console. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

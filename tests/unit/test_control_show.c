@@ -1,5 +1,5 @@
-/* test_control_show.c - what `show` prints of the program, its routes and sums: tables, in the width of
- * the console. */
+/* test_control_show.c - what `show` prints of the program, its routes and sums: tables, in the
+ * width of the console. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>

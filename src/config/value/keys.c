@@ -44,24 +44,24 @@ static const char *const proxy_in_words[] = {[CONF_PROXY_IN_OFF] = "off",
                                              NULL};
 
 /* Why these defaults:
- * half_close_timeout counts from the last byte that moved or was acknowledged, so it does not
- * limit what is still being sent to a peer that has finished. 30 s outlast four or five lost packets in a row (their
- * retransmissions come 1, 2, 4 and 8 s apart) and a game server that saves a player after their
- * FIN, and are short enough that a peer who will never finish holds nothing for long.
- * eject is for servers that fail for everybody: failures of five clients within ten seconds are no
- * accident of one player, and a server that was only restarted misses no more than half a minute.
- * eject_max leaves the other half to carry the load: should all of them seem to fail at once, the
- * cause is likely not theirs.
- * queue_max bounds what a flood can hold while no server is up; a held client costs one
- * connection, and a small buffer once it has said something. One client may have a tenth of the
- * places: a flood from one address leaves room for others.
- * The limits of a client are far above what a player does, and above what a handful of them
- * behind one address do; a house full of players belongs on guard_exempt or wants more.
- * connect_rate is what a relay takes without its sessions noticing; the burst lets a whole
- * server's players come back at once.
- * max_backlog_age is a game that stands still, not a slow line: that still takes something.
- * keepalive stays below the shortest idle time after which common NAT boxes forget a
- * connection with nothing moving (some minutes), so an idle player keeps theirs. */
+ * - half_close_timeout counts from the last byte that moved or was acknowledged, so it does not
+ *   limit what is still being sent to a peer that has finished. 30 s outlast four or five lost
+ *   packets in a row (their retransmissions come 1, 2, 4 and 8 s apart) and a game server that
+ *   saves a player after their FIN, and a peer that never finishes holds nothing for long.
+ * - eject is for servers that fail for everybody: failures of five clients within ten seconds are
+ *   no accident of one player, and a server that only restarted misses no more than 30 s.
+ * - eject_max leaves half of the servers: when all seem to fail at once, the cause is likely
+ *   somewhere else.
+ * - queue_max bounds what a flood can hold while no server is up; a waiting client costs one
+ *   connection, and a small buffer once it has sent something. One client may have a tenth of the
+ *   places, so a flood from one address leaves room for others.
+ * - The limits of a client are far above what a player does, and above what a handful of players
+ *   behind one address do; a house full of players belongs on guard_exempt or wants more.
+ * - connect_rate is what a relay takes without its sessions noticing; with the burst a whole
+ *   server's players can come back at once.
+ * - max_backlog_age ends a game that stands still, not a slow line: that still takes something.
+ * - keepalive stays below the shortest time after which common NAT boxes forget an idle
+ *   connection (some minutes), so an idle player keeps theirs. */
 const struct key keys[] = {
     {KEY_RELAY, "workers", KEY_WORKERS, "auto", "auto", 1, 256, false, OF_CONF(workers),
      "Worker threads, or auto for one a processor."},

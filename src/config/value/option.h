@@ -2,8 +2,9 @@
  *
  * Options come in any order, each at most once, with blanks between them. One is described as a
  * key is: KEY_COUNT and KEY_DURATION are NAME=NUMBER, KEY_BYTES is NAME="TEXT", KEY_BOOL is a
- * word alone that makes it true, KEY_CHOICE is NAME=WORD, of which the first one is the default. `offset` leads into the struct that they belong to, `preset` is
- * NULL where 0 is the default, and `help` shows how it is written.
+ * word alone that makes it true, KEY_CHOICE is NAME=WORD, of which the first one is the default.
+ * `offset` leads into the struct that they belong to, `preset` is NULL where 0 is the default,
+ * and `help` shows how it is written.
  *
  * Threads: any.
  */

@@ -159,7 +159,8 @@ static bool equal_upstreams(const struct key *key, const void *left, const void 
 /* ---- types ---- */
 
 /* What can be done with a value; NULL: not by itself. Its place is its field, or with `of_route`
- * the whole route, where more than one field belongs to it. Without a `copy` the field is copied. */
+ * the whole route, where more than one field belongs to it. Without a `copy` the field is
+ * copied. */
 static const struct type {
     bool (*read)(const struct key *key, const char *text, void *place, struct str *why);
     void (*write)(const struct key *key, const void *place, struct str *out);

@@ -15,9 +15,9 @@
  * and a struct conf for all others. */
 
 /* Reads `text`, without blanks around it, into the key's field. Not for KEY_LISTEN, KEY_UPSTREAM
- * and KEY_ACCESS: each adds to a list, see listen.h, upstream.h and access.h. Lists of the owner are freed
- * first, so they must be valid. On false the field holds some valid value and `why` has got
- * "what is wrong; what would be right". */
+ * and KEY_ACCESS: each adds to a list, see listen.h, upstream.h and access.h. Lists of the owner
+ * are freed first, so they must be valid. On false the field holds some valid value and `why` has
+ * got "what is wrong; what would be right". */
 bool value_read(const struct key *key, const char *text, void *owner, struct str *why);
 
 /* Writes the field such that value_read() gives it back. Not for KEY_LISTEN and KEY_UPSTREAM. That

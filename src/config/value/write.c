@@ -46,7 +46,8 @@ static void write_access(const struct conf_route *route, bool allow, const char 
         str_addf(out, "%s\n", start);
 }
 
-/* "KEY = VALUE" for every key of a section that may be in [defaults], one value or none. `owner` as in value_field(). */
+/* "KEY = VALUE" for every key of a section that may be in [defaults], one value or none. `owner`
+ * as in value_field(). */
 static void write_values(enum key_section section, const void *owner, struct str *out)
 {
     for (size_t i = 0; i < key_count; ++i) {

@@ -41,8 +41,9 @@ void grid_cell(struct grid *grid, const char *format, ...) STR_PRINTF(2, 3);
 /* Fills the rest of a row that was begun with empty cells. */
 void grid_end_row(struct grid *grid);
 
-/* Adds the table to `out`, every line behind `indent` blanks. `width` is what the lines should keep to
- * (0: no limit). The titles of columns left out are added to `dropped` (may be NULL), "A, B". */
+/* Adds the table to `out`, every line behind `indent` blanks. `width` is what the lines should
+ * keep to (0: no limit). The titles of columns left out are added to `dropped` (may be NULL), "A,
+ * B". */
 void grid_write(const struct grid *grid, unsigned indent, unsigned width, struct str *out,
                 struct str *dropped);
 

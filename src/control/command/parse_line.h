@@ -2,10 +2,11 @@
  *
  * Words are separated by blanks (space, tab). "double quotes" hold a word together, with \" and
  * \\ inside; 'single quotes' take everything as it stands; outside of quotes a backslash takes
- * the next character as it stands. A line whose first word begins with # is a comment and has
- * no words. A line may end in CR, LF or both. Control characters (NUL and those that change the
- * direction of text too), bytes that are no well-formed UTF-8, unclosed quotes, overlong lines and too many words are errors, never cut
- * or skipped in silence, so nothing that came through here can upset a terminal or a log.
+ * the next character as it stands. A line whose first word begins with # is a comment and has no
+ * words. A line may end in CR, LF or both. Control characters (NUL and those that change the
+ * direction of text too), bytes that are no well-formed UTF-8, unclosed quotes, overlong lines
+ * and too many words are errors, never cut or skipped in silence, so nothing that came through
+ * here can upset a terminal or a log.
  *
  * Threads: any; no state is kept.
  */

@@ -10,9 +10,9 @@
 
 struct command_table;
 
-/* `commands` are for completion, `path` is the endpoint (local_path()), `name` what the prompt shows. `line` is the command,
- * or NULL for the other two ways. Returns the exit code: 0, or 1 when no relay answers (which
- * is explained on stderr) or a command failed. */
+/* `commands` are for completion, `path` is the endpoint (local_path()), `name` what the prompt
+ * shows. `line` is the command, or NULL for the other two ways. Returns the exit code: 0, or 1
+ * when no relay answers (which is explained on stderr) or a command failed. */
 int remote_run(const struct command_table *commands, const char *path, const char *name,
                const char *line);
 

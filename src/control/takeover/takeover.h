@@ -56,9 +56,9 @@ void takeover_give(struct local_conn *conn, struct wire_input *input,
 struct takeover; /* opaque */
 
 /* Asks the relay at `path` for its sockets and gets them all. ERR_NOT_FOUND: no relay runs there;
- * ERR_CLOSED: it has ended meanwhile, and `why` says so. ERR_ACCESS: whoever listens there could not
- * be connected to, or must not be trusted. Any error leaves the old relay as it was, and `why` says
- * what happened. */
+ * ERR_CLOSED: it has ended meanwhile, and `why` says so. ERR_ACCESS: whoever listens there could
+ * not be connected to, or must not be trusted. Any error leaves the old relay as it was, and
+ * `why` says what happened. */
 enum err takeover_ask(struct takeover **out, const char *path, struct str *why);
 
 /* Of the relay that gives. */

@@ -83,8 +83,8 @@ void dns_wake_drain(struct dns_wake *wake)
 }
 
 /* What c-ares asks for the addresses of the loopback, when the hosts file has no `localhost`. It
- * would import iphlpapi.dll for them, which is then looked for before any code of ours runs; without
- * it c-ares takes 127.0.0.1 and ::1. */
+ * would import iphlpapi.dll for them, which is then looked for before any code of ours runs;
+ * without it c-ares takes 127.0.0.1 and ::1. */
 NETIOAPI_API GetUnicastIpAddressTable(ADDRESS_FAMILY family, PMIB_UNICASTIPADDRESS_TABLE *table)
 {
     (void)family;

@@ -2,11 +2,12 @@
  *
  * An overlapped send completes when the provider has taken all of it, so on Windows the rest is
  * hardly ever needed. Wine completes a send that waits with what has been taken so far, perhaps
- * nothing, when the other side finishes or the socket is polled after that. When it is needed, the operation is started again in the middle of its life, and a
- * port_cancel() that came between the two starts would have found nothing to cancel. Therefore
- * the second start and port_cancel() exclude each other by the lock of the socket's record, and
- * a count of cancels taken at the first start tells the second that there was one. While the
- * operation is in flight the count lies in op->raw, which has no other use until the result.
+ * nothing, when the other side finishes or the socket is polled after that. When it is needed,
+ * the operation is started again in the middle of its life, and a port_cancel() that came between
+ * the two starts would have found nothing to cancel. Therefore the second start and port_cancel()
+ * exclude each other by the lock of the socket's record, and a count of cancels taken at the
+ * first start tells the second that there was one. While the operation is in flight the count
+ * lies in op->raw, which has no other use until the result.
  */
 #include <limits.h>
 

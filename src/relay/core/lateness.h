@@ -41,9 +41,9 @@ void lateness_init(struct lateness *lateness);
 /* The worker that waits for the timers means to be awake by then; UINT64_MAX: whenever. */
 void lateness_expect(struct lateness *lateness, uint64_t by_ms);
 
-/* The worker has just waited, and has read the clock: worker->now_ms, which is without the time of a
- * standstill afterwards. True: there was one, and this worker is the first to know; lateness_caught_up()
- * has to follow when all events are taken. */
+/* The worker has just waited, and has read the clock: worker->now_ms, which is without the time
+ * of a standstill afterwards. True: there was one, and this worker is the first to know;
+ * lateness_caught_up() has to follow when all events are taken. */
 bool lateness_look(struct worker *worker);
 void lateness_caught_up(struct lateness *lateness);
 

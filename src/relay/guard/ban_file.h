@@ -21,8 +21,8 @@
 
 /* Reads all bans, those that are over included; *out is the caller's to free(). ERR_NOT_FOUND:
  * there is no file. A file with nothing in it has no bans. ERR_INVALID: it is damaged,
- * ERR_UNSUPPORTED: it is a pipe, a device or a directory, others: it can't be read now; `why` gets the
- * words. */
+ * ERR_UNSUPPORTED: it is a pipe, a device or a directory, others: it can't be read now; `why`
+ * gets the words. */
 enum err ban_file_read(const char *path, struct ban **out, size_t *count, struct str *why);
 
 /* Writes a ban a line; see os_file_write_whole(). On an error the old file stays as it is.

@@ -3,8 +3,9 @@
  *
  * Only this thread touches the file, so a disk that does not answer holds nobody: whoever asks
  * for something waits for a bounded time. The file is read at the start, before the first client
- * comes. One that is damaged is put aside as NAME.damaged, and the start goes on without bans. One
- * that can't be read, for a lack of descriptors for example, is tried again each second. It is written when bans have changed and at the end, with the hits. The delay between two writes
+ * comes. One that is damaged is put aside as NAME.damaged, and the start goes on without bans.
+ * One that can't be read, for a lack of descriptors for example, is tried again each second. It
+ * is written when bans have changed and at the end, with the hits. The delay between two writes
  * grows with the size of the file and with the time that the last one took, so that a flood of
  * bans costs a bounded share of the disk; see ban_keeper_pause_ms().
  *

@@ -20,8 +20,8 @@ void pace_thaw(struct relay_route *route);
 bool pace_is_frozen(const struct relay_route *route);
 
 /* The route has another configuration than `before`: every session looks at its deadlines and at
- * the options of its sockets at once. Where a rate is another one, whoever waits for room goes on, with full buckets: what they
- * owed was reckoned by the old rate. */
+ * the options of its sockets at once. Where a rate is another one, whoever waits for room goes
+ * on, with full buckets: what they owed was reckoned by the old rate. */
 void pace_reconfigured(struct relay_route *route, const struct conf_route *before);
 
 #endif

@@ -168,8 +168,8 @@ void queue_connected(struct relay_route *route, uint64_t now_ms)
     schedule_route(route);
 }
 
-/* The first one, with a reference of its own; NULL: none, or not yet. It stays in the queue. While the
- * route is drained all have a turn: to be told so. */
+/* The first one, with a reference of its own; NULL: none, or not yet. It stays in the queue.
+ * While the route is drained all have a turn: to be told so. */
 static struct pair *first(struct queue *queue, bool drained, uint64_t now_ms)
 {
     struct pair *pair = NULL;

@@ -83,9 +83,9 @@ bool queue_begin_turns(struct queue *queue);
 /* False: it has to be done once more. */
 bool queue_end_turns(struct queue *queue);
 
-/* The client whose turn it is, with a reference for the caller; one of the gate's places is taken for
- * it. It stays in the queue. NULL: nobody's, or not yet. While the route is drained all have a
- * turn: to be told so. */
+/* The client whose turn it is, with a reference for the caller; one of the gate's places is taken
+ * for it. It stays in the queue. NULL: nobody's, or not yet. While the route is drained all have
+ * a turn: to be told so. */
 struct pair *queue_next(struct relay_route *route, uint64_t now_ms);
 
 /* No upstream took the client: the next turn is for whenever there is a place. */

@@ -1,11 +1,11 @@
 /* reload.h - the relay goes on with another configuration.
  *
- * A route is its name. One that both configurations have keeps its sessions, its counters and
- * its listeners; a port that moves from one route to another keeps its listener, too. New ports
- * are bound before anything else happens, so that one that can't be leaves everything as it was.
- * Then, while the relay is quiesced, everything changes at once. A route that is no longer there stops to
- * listen; it is freed at a later reload when its last session is over, and until then comes back
- * to life when a configuration has its name again.
+ * A route is its name. One that both configurations have keeps its sessions, its counters and its
+ * listeners; a port that moves from one route to another keeps its listener, too. New ports are
+ * bound before anything else happens, so that one that can't be leaves everything as it was.
+ * Then, while the relay is quiesced, everything changes at once. A route that is no longer there
+ * stops to listen; it is freed at a later reload when its last session is over, and until then
+ * comes back to life when a configuration has its name again.
  *
  * Threads: as each function says.
  */

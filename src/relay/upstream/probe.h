@@ -2,8 +2,8 @@
  * `health` tells it to say, and looks at the answer.
  *
  * Without `send` and `expect` a connection is all that is asked for, and it is reset at once: on
- * Linux before it is established, so that no server accepts it (see sock_delay_ack()). Others end as
- * `end` says.
+ * Linux before it is established, so that no server accepts it (see sock_delay_ack()). Others end
+ * as `end` says.
  *
  * A check takes `timeout` at most, all steps together. It holds a descriptor for that long; when
  * there is none, or no local port, the result is SOCKERR, which says nothing of the server. With

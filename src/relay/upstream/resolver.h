@@ -1,15 +1,16 @@
 /* resolver.h - a thread that keeps the addresses of upstreams' names up to date.
  *
  * Each name is looked up when the relay starts, and again when its records' time to live is over,
- * but not within a second of the last time and not later than resolve_interval of its route (names
- * of the hosts file: after resolve_interval; with `off` only until there is an answer); earlier
- * after a failed connect or when an operator asks. Many names are looked up at the same time, so
- * none waits for another (os/dns.h).
+ * but not within a second of the last time and not later than resolve_interval of its route
+ * (names of the hosts file: after resolve_interval; with `off` only until there is an answer);
+ * earlier after a failed connect or when an operator asks. Many names are looked up at the same
+ * time, so none waits for another (os/dns.h).
  *
  * IPv4 and IPv6 are told apart: an address of a family for which nobody knows an answer stays in
- * use, one of a family that certainly has none goes. Where a name has no address at all, or nobody
- * knows any, the last good answer stays. A name that fails is tried again after 1 s, 2 s, 4 s and so
- * on up to FAILED_MAX_MS or resolve_interval. A failure is logged once, and so is its end.
+ * use, one of a family that certainly has none goes. Where a name has no address at all, or
+ * nobody knows any, the last good answer stays. A name that fails is tried again after 1 s, 2 s,
+ * 4 s and so on up to FAILED_MAX_MS or resolve_interval. A failure is logged once, and so is its
+ * end.
  *
  * Threads: resolver_start() and resolver_stop() by the owner, everything else from any.
  */
@@ -43,8 +44,9 @@ void resolver_stop(struct resolver *resolver);
  * that reloads. ERR_NOMEM and the errors of resolver_start() change nothing. */
 enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
                           uint32_t patience_ms);
-/* The relay has other upstreams; while the relay is quiesced. New addresses are known at once, new names as
- * far as they were foreseen, others are asked for soon, and those that stay keep what is known of them. */
+/* The relay has other upstreams; while the relay is quiesced. New addresses are known at once,
+ * new names as far as they were foreseen, others are asked for soon, and those that stay keep
+ * what is known of them. */
 void resolver_reload(struct resolver *resolver);
 
 /* Has the name of an upstream resolved as soon as possible; false: it is an address. NULL is

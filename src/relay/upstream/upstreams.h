@@ -55,7 +55,8 @@ struct upstreams {
 enum err upstream_open(struct relay_upstream **out, struct relay *relay, size_t source_count);
 void upstream_close(struct relay_upstream *upstream, struct relay *relay);
 
-/* By the owner, before the workers start and after they ended, or while the relay is quiesced. ERR_NOMEM leaves nothing. */
+/* By the owner, before the workers start and after they ended, or while the relay is quiesced.
+ * ERR_NOMEM leaves nothing. */
 enum err upstreams_open(struct relay_route *route);
 void upstreams_close(struct relay_route *route);
 
@@ -68,8 +69,8 @@ struct upstreams_plan {
 };
 
 /* The upstreams of a route become those of `conf`, whose slots were arranged, see slots.h. All
- * three while the relay is quiesced. ERR_NOMEM leaves nothing; carrying it out can't fail, and makes `conf`
- * the route's. */
+ * three while the relay is quiesced. ERR_NOMEM leaves nothing; carrying it out can't fail, and
+ * makes `conf` the route's. */
 enum err upstreams_prepare(struct relay_route *route, const struct conf_route *conf,
                            struct upstreams_plan *plan);
 void upstreams_reconfigure(struct relay_route *route, const struct conf_route *conf,
