@@ -26,7 +26,7 @@ struct connect_failure {
 };
 
 /* A client that was refused, remembered under the pair's lock and logged after it. */
-struct hello_refusal {
+struct proxy_header_refusal {
     struct relay_route *route; /* NULL: none */
     struct addr client;
     enum reason reason;

@@ -59,12 +59,12 @@ struct side {
     bool abort;       /* close it with a reset */
 
     /* What has become of the bytes that flow towards it, as the timer saw it last. */
-    bool tells_nothing;  /* the system does not say what the peer has acknowledged */
-    uint32_t introduced; /* bytes of the relay's own header, sent before those of the flow */
-    uint64_t handed;     /* given to the system, or being given */
-    uint64_t unacked;    /* of these, not acknowledged by the peer */
-    uint64_t went;       /* seen to get on although the flow itself moved nothing meanwhile */
-    uint64_t took_ms;    /* when it was seen last that some had got on */
+    bool tells_nothing;    /* the system does not say what the peer has acknowledged */
+    uint32_t header_bytes; /* bytes of the relay's own header, sent before those of the flow */
+    uint64_t handed;       /* given to the system, or being given */
+    uint64_t unacked;      /* of these, not acknowledged by the peer */
+    uint64_t went;         /* seen to get on although the flow itself moved nothing meanwhile */
+    uint64_t took_ms;      /* when it was seen last that some had got on */
 };
 
 struct pair {
@@ -86,11 +86,11 @@ struct pair {
 
     struct side client;
     struct side upstream;
-    struct client *client_entry; /* NULL: none */
-    struct hello *hello;         /* owned; NULL where no PROXY header is read or was */
-    bool awaits_header;          /* counts in its route's `headers` */
-    struct flow up;              /* client -> upstream */
-    struct flow down;            /* upstream -> client */
+    struct client *client_entry;       /* NULL: none */
+    struct proxy_header *proxy_header; /* owned; NULL where no PROXY header is read or was */
+    bool awaits_header;                /* counts in its route's `headers` */
+    struct flow up;                    /* client -> upstream */
+    struct flow down;                  /* upstream -> client */
 
     struct route_cursor cursor;
     uint32_t tries_before;   /* of earlier turns, when the client was held again */

@@ -59,9 +59,10 @@ struct relay_route {
     _Atomic uint32_t scheduled; /* how often schedule_route() armed it */
     struct queue queue;
     struct gate gate;
-    struct drain drain;   /* while it is on, new clients are turned away */
-    struct quota quota;   /* sessions, limited by the route's max_sessions */
-    struct quota headers; /* of these, those that wait for their PROXY header; see hello.h */
+    struct drain drain; /* while it is on, new clients are turned away */
+    struct quota quota; /* sessions, limited by the route's max_sessions */
+    struct quota
+        headers; /* of these, those that wait for their PROXY header; see proxy_header.h */
     struct os_mutex awaiting_lock; /* guards the next; a leaf, taken with a pair's lock held */
     struct list awaiting; /* those pairs by in_queue, the one that waits for longest first; each
                              has a reference */

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "hello_fixture.h"
+#include "proxy_header_fixture.h"
 #include "relay/accept/listener.h"
 #include "relay/run.h"
 #include "relay/server_look.h"
@@ -181,7 +181,7 @@ static void end_latest(struct fixture *fix, enum reason reason)
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_cancelled(fix);
     assert_true(pair->released);
-    assert_null(pair->hello); /* although the test still has its hold */
+    assert_null(pair->proxy_header); /* although the test still has its hold */
     pair_unref(pair);
 }
 

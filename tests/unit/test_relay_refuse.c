@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "guard_fixture.h"
-#include "hello_fixture.h"
+#include "proxy_header_fixture.h"
 #include "relay/run.h"
 
 #define TARPIT_MS 10000

@@ -28,9 +28,9 @@ struct worker {
     uint64_t now_ms; /* monotonic, of this turn */
     struct buffer_cache cache;
     struct connect_failure connect_failure;
-    struct hello_refusal hello_refusal;
-    const char *hello_why; /* of the refusal that is about to be noted; NULL: none */
-    bool parks;            /* at the end of this turn, to quiesce the relay */
+    struct proxy_header_refusal proxy_header_refusal;
+    const char *proxy_header_why; /* of the refusal that is about to be noted; NULL: none */
+    bool parks;                   /* at the end of this turn, to quiesce the relay */
     struct os_thread *thread;
 };
 

@@ -11,7 +11,7 @@
 #include "relay/reload/reload.h"
 #include "relay/reload/reload_private.h"
 #include "relay/reload/route_parts.h"
-#include "relay/session/hello.h"
+#include "relay/session/proxy_header.h"
 
 static size_t count_ports(const struct conf_route *conf)
 {
@@ -109,7 +109,7 @@ static void apply_route(struct reload *reload, size_t index, uint64_t now_ms)
     end_drains(route, conf);
     upstreams_reconfigure(route, conf, &reload->plans[index], now_ms); /* route->conf is conf */
     route->quota.limit = conf->max_sessions;
-    route->headers.limit = hello_most(conf);
+    route->headers.limit = proxy_header_most(conf);
     if (!same_keys(before, conf))
         pace_reconfigured(route, before);
 }

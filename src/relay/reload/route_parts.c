@@ -4,8 +4,8 @@
 
 #include "relay/accept/listener.h"
 #include "relay/relay.h"
-#include "relay/session/hello.h"
 #include "relay/session/pending.h"
+#include "relay/session/proxy_header.h"
 
 void route_parts_close(struct relay_route *route)
 {
@@ -40,7 +40,7 @@ enum err route_parts_open(struct relay_route **out, struct relay *relay,
     route->index = SIZE_MAX;
     route->scope = SIZE_MAX;
     route->quota.limit = conf->max_sessions;
-    route->headers.limit = hello_most(conf);
+    route->headers.limit = proxy_header_most(conf);
     list_init(&route->awaiting);
     queue_init(&route->queue);
     pending_init(route);

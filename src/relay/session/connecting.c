@@ -7,8 +7,8 @@
 #include "relay/pair.h"
 #include "relay/proxyproto/proxyproto.h"
 #include "relay/relay.h"
-#include "relay/session/hello.h"
 #include "relay/session/pair_private.h"
+#include "relay/session/proxy_header.h"
 #include "relay/session/waiting.h"
 
 /* Before a server is tried a second time: one that restarts needs a moment. */
@@ -155,7 +155,7 @@ static bool may_lead_back(const struct pair *pair)
 
 static unsigned passes_of(const struct pair *pair)
 {
-    struct addr via = hello_via(pair);
+    struct addr via = proxy_header_via(pair);
     return loop_passes(&pair->relay->loops,
                        via.family == ADDR_NONE ? &pair->client.peer : &via);
 }
@@ -268,11 +268,11 @@ struct connect_step connecting_serve(struct pair *pair, struct worker *worker)
 /* ---- its end ---- */
 
 /* Says who comes. A connection that has no room for these first bytes is none. */
-static enum err introduce(struct pair *pair, struct worker *worker)
+static enum err send_proxy_header(struct pair *pair, struct worker *worker)
 {
     enum conf_proxy_out version = pair->route->conf->proxy_out;
     uint8_t header[PROXYPROTO_OUT_MAX];
-    struct addr here = hello_destination(pair);
+    struct addr here = proxy_header_destination(pair);
     uint32_t sent;
     if (version == CONF_PROXY_OUT_OFF)
         return ERR_OK;
@@ -283,7 +283,7 @@ static enum err introduce(struct pair *pair, struct worker *worker)
                      : proxyproto_write_v2(&pair->client.peer, &here, pair->id, header);
     enum err err =
         port_send_now(worker->relay->port, pair->upstream.sock, header, (uint32_t)len, &sent);
-    pair->upstream.introduced = sent;
+    pair->upstream.header_bytes = sent;
     return err == ERR_OK && sent < len ? ERR_IO : err;
 }
 
@@ -292,7 +292,7 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
     struct relay *relay = worker->relay;
     struct relay_upstream *upstream = upstream_of(pair);
     remember_pass(pair);
-    enum err err = introduce(pair, worker);
+    enum err err = send_proxy_header(pair, worker);
     if (err != ERR_OK)
         return after_failure(pair, worker, err);
     if (pair->server_fails)

@@ -7,8 +7,8 @@
 #include "relay/guard/refuse.h"
 #include "relay/relay.h"
 #include "relay/session/connecting.h"
-#include "relay/session/hello.h"
 #include "relay/session/pair_private.h"
+#include "relay/session/proxy_header.h"
 #include "relay/session/waiting.h"
 
 /* ---- what follows from the state ---- */
@@ -35,7 +35,7 @@ static void leave(struct pair *pair, struct worker *worker, bool released)
 {
     os_mutex_unlock(&pair->lock);
     connecting_log(worker);
-    hello_log(worker);
+    proxy_header_log(worker);
     if (released)
         pair_finalize(pair, worker);
 }
@@ -138,29 +138,30 @@ void pair_flow_event(struct pair *pair, struct worker *worker, struct flow *flow
     }
 }
 
-void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step step)
+void pair_proxy_header_step(struct pair *pair, struct worker *worker,
+                            struct proxy_header_step step)
 {
     switch (step.state) {
-    case HELLO_WAITS: break; /* its READ or the timer goes on */
-    case HELLO_DONE:
+    case PROXY_HEADER_WAITS: break; /* its READ or the timer goes on */
+    case PROXY_HEADER_DONE:
         pair_connect_step(pair, worker, connecting_first(pair, worker));
         pair_arm_waiting(pair, worker);
         break;
-    case HELLO_REFUSED:
+    case PROXY_HEADER_REFUSED:
         /* Else the client itself has left, or the guard has noted it. */
         if (reason_is_refusal(step.reason) && !reason_is_of_guard(step.reason))
-            worker->hello_refusal = (struct hello_refusal){
+            worker->proxy_header_refusal = (struct proxy_header_refusal){
                 .route = pair->route,
                 .client = pair->client.peer,
                 .reason = step.reason,
-                .why = worker->hello_why,
+                .why = worker->proxy_header_why,
             };
         pair_abort(pair, worker, step.reason);
         if (refuse_is_fin(pair->route->conf, step.reason))
             pair->client.abort = false;
         break;
     }
-    worker->hello_why = NULL;
+    worker->proxy_header_why = NULL;
 }
 
 static void on_waiting_done(struct pair *pair, struct worker *worker)
@@ -183,7 +184,7 @@ static void on_flow_done(struct pair *pair, struct worker *worker, struct flow *
     else if (pair->phase != PHASE_ACCEPT)
         pair_flow_event(pair, worker, flow, flow_on_done(flow, worker));
     else if (!pair->closing)
-        pair_hello_step(pair, worker, hello_on_done(pair, worker));
+        pair_proxy_header_step(pair, worker, proxy_header_on_done(pair, worker));
 }
 
 void pair_on_done(struct worker *worker, struct flow *flow)
@@ -205,9 +206,9 @@ enum reason pair_first_step(struct pair *pair, struct worker *worker)
 {
     os_mutex_lock(&pair->lock);
     table_add(&worker->relay->table, pair);
-    pair_hello_step(pair, worker, hello_begin(pair, worker));
+    pair_proxy_header_step(pair, worker, proxy_header_begin(pair, worker));
     if (!pair->closing && pair->phase == PHASE_ACCEPT)
-        pair_arm_hello(pair, worker);
+        pair_arm_proxy_header(pair, worker);
     enum reason reason = pair->reason;
     leave(pair, worker, review(pair, worker));
     return reason;

@@ -6,8 +6,8 @@
 #include "relay/guard/refuse.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/session/hello.h"
 #include "relay/session/pair_private.h"
+#include "relay/session/proxy_header.h"
 
 static void init(struct pair *pair, struct worker *worker, struct relay_route *route,
                  sock_t sock, const struct addr *client, struct client *entry,
@@ -99,7 +99,7 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
         return refuse_at_once(worker, route, sock, client, REASON_DRAINING);
     struct client *entry = NULL;
     /* Of who comes by a proxy the header tells who is to be asked for. */
-    if (!hello_is_proxy(route->conf, client)) {
+    if (!proxy_header_is_proxy(route->conf, client)) {
         struct guard_answer answer = guard_ask(worker, route, client, &entry);
         if (guard_refuses(answer)) {
             refuse_by_guard(worker, route, sock, client, answer);

@@ -7,7 +7,7 @@
 static uint64_t handed_to(struct pair *pair, const struct side *side)
 {
     const struct flow *flow = pair_flow_to(pair, side);
-    return side->introduced + flow->bytes + (flow_writes(flow) ? flow->op.len : 0);
+    return side->header_bytes + flow->bytes + (flow_writes(flow) ? flow->op.len : 0);
 }
 
 /* How many bytes got on since the last look, at least, when the flow itself moved none. Growing

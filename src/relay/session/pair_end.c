@@ -8,8 +8,8 @@
 #include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/session/connecting.h"
-#include "relay/session/hello.h"
 #include "relay/session/pair_private.h"
+#include "relay/session/proxy_header.h"
 
 /* Later a silent client may have run into a time limit of the server. */
 #define EARLY_RESET_MS 1000
@@ -19,7 +19,7 @@ void pair_begin_closing(struct pair *pair, struct worker *worker)
     pair->closing = true;
     if (pair->phase == PHASE_HELD)
         queue_remove(&pair->route->queue, pair);
-    hello_stop_waiting(pair);
+    proxy_header_stop_waiting(pair);
     flow_kill(&pair->up, worker);
     flow_kill(&pair->down, worker);
     if (pair->in_flight > 0) {
@@ -60,7 +60,7 @@ static void log_end(const struct pair *pair, uint64_t now_ms)
     if (!log_on(LOG_INFO))
         return;
     char client[ADDR_TEXT_MAX], upstream[ADDR_TEXT_MAX], via[ADDR_TEXT_MAX];
-    struct addr via_addr = hello_via(pair);
+    struct addr via_addr = proxy_header_via(pair);
     bool proxied = via_addr.family != ADDR_NONE;
     log_info("session %llu ended: route='%s' client=%s%s%s upstream=%s reason=%s phase=%s "
              "bytes_up=%llu bytes_down=%llu duration_ms=%llu connect_us=%llu tries=%u",
@@ -130,7 +130,7 @@ void pair_finalize(struct pair *pair, struct worker *worker)
     clients_leave(relay->guard.clients, pair->client_entry, worker->now_ms);
     loop_forget(&relay->loops, pair->loop);
     connecting_end(pair);
-    hello_end(pair);
+    proxy_header_end(pair);
     quota_give(&route->quota);
     quota_give(&relay->quota);
     pair_unref(pair);

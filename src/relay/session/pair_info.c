@@ -6,7 +6,7 @@
 #include "relay/queue/pace.h"
 #include "relay/relay.h"
 #include "relay/server_look.h"
-#include "relay/session/hello.h"
+#include "relay/session/proxy_header.h"
 
 static void fill(const struct pair *pair, uint64_t now_ms, struct server_session_info *out)
 {
@@ -22,7 +22,7 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
     out->reason = pair->reason;
     out->server = pair->server_index;
     out->client = pair->client.peer;
-    out->via = hello_via(pair);
+    out->via = proxy_header_via(pair);
     if (server_session_has_upstream(out))
         out->upstream_addr = pair->upstream.peer; /* else that of a try that failed */
     out->age_ms = elapsed_ms(now_ms, pair->started_ms);

@@ -7,8 +7,8 @@
 #include "relay/relay.h"
 #include "relay/server_look.h"
 #include "relay/session/connecting.h"
-#include "relay/session/hello.h"
 #include "relay/session/pair_private.h"
+#include "relay/session/proxy_header.h"
 #include "relay/session/waiting.h"
 
 #define LOOK_DATA_MS 10000 /* both directions are open */
@@ -39,13 +39,13 @@ static void look_at_connecting(struct pair *pair, struct worker *worker)
     pair_arm_waiting(pair, worker);
 }
 
-static void look_at_hello(struct pair *pair, struct worker *worker)
+static void look_at_proxy_header(struct pair *pair, struct worker *worker)
 {
     if (worker->now_ms < pair->connect_due_ms && !atomic_load(&pair->displaced)) {
-        pair_arm_hello(pair, worker);
+        pair_arm_proxy_header(pair, worker);
         return;
     }
-    pair_hello_step(pair, worker, hello_late(pair, worker));
+    pair_proxy_header_step(pair, worker, proxy_header_late(pair, worker));
     if (pair->phase == PHASE_ACCEPT)
         pair_arm(pair, worker, LOOK_CLOSE_MS); /* its READ is being cancelled */
 }
@@ -155,7 +155,7 @@ static void look(struct pair *pair, struct worker *worker)
         return; /* review() passes it on and arms the timer */
     }
     switch (pair->phase) {
-    case PHASE_ACCEPT: look_at_hello(pair, worker); break;
+    case PHASE_ACCEPT: look_at_proxy_header(pair, worker); break;
     case PHASE_HELD: look_at_held(pair, worker); break;
     case PHASE_CONNECT: look_at_connecting(pair, worker); break;
     case PHASE_DATA: look_at_data(pair, worker); break;

@@ -10,7 +10,7 @@
 #include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/session/connecting.h"
-#include "relay/session/hello.h"
+#include "relay/session/proxy_header.h"
 
 /* How often a timer looks for what no operation would report (see pair.h). */
 #define LOOK_SOON_MS  250  /* connecting, half-closed */
@@ -58,7 +58,8 @@ static inline void pair_count_session(struct pair *pair, struct worker *worker)
 void pair_leave(struct pair *pair, struct worker *worker);
 
 void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_step step);
-void pair_hello_step(struct pair *pair, struct worker *worker, struct hello_step step);
+void pair_proxy_header_step(struct pair *pair, struct worker *worker,
+                            struct proxy_header_step step);
 void pair_flow_event(struct pair *pair, struct worker *worker, struct flow *flow,
                      enum flow_event event);
 void pair_side_failed(struct pair *pair, struct worker *worker, struct side *side,
@@ -86,7 +87,7 @@ void pair_arm_stalled(struct pair *pair, struct worker *worker);
 /* Wakes for the deadline of what a client without an upstream waits for, or before to look
  * after it. */
 void pair_arm_waiting(struct pair *pair, struct worker *worker);
-void pair_arm_hello(struct pair *pair, struct worker *worker);
+void pair_arm_proxy_header(struct pair *pair, struct worker *worker);
 
 /* For how long nothing has moved, and no pace was the cause of it. */
 uint64_t pair_quiet_ms(const struct pair *pair, uint64_t now_ms);

@@ -62,7 +62,7 @@ void pair_arm_waiting(struct pair *pair, struct worker *worker)
     pair_arm(pair, worker, left < most && !pair->timed_out ? left : most);
 }
 
-void pair_arm_hello(struct pair *pair, struct worker *worker)
+void pair_arm_proxy_header(struct pair *pair, struct worker *worker)
 {
     uint64_t due_ms = pair->connect_due_ms;
     pair_arm(pair, worker, due_ms > worker->now_ms ? due_ms - worker->now_ms : 0);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "hello_fixture.h"
+#include "proxy_header_fixture.h"
 #include "proxyproto_fixture.h"
 
 static struct fixture *telling(void **state, enum conf_proxy_out out)
@@ -215,5 +215,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_upstream_without_room_counts_for_its_ejection,
                                         set_up_with_eject, fixture_teardown),
     };
-    return cmocka_run_group_tests_name("relay_introduce", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("relay_proxy_header_out", tests, NULL, NULL);
 }

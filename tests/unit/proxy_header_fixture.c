@@ -1,4 +1,4 @@
-#include "hello_fixture.h"
+#include "proxy_header_fixture.h"
 #include "relay/server_look.h"
 
 #include <setjmp.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "hello_fixture.h"
+#include "proxy_header_fixture.h"
 #include "relay/server_look.h"
 
 /* ---- what a client may do ---- */
@@ -438,5 +438,5 @@ int main(void)
         test(a_session_that_is_killed_while_its_header_is_slow_counts_no_more),
         test(source_hash_takes_the_client_that_the_header_tells),
     };
-    return cmocka_run_group_tests_name("relay_hello", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("relay_proxy_header", tests, NULL, NULL);
 }

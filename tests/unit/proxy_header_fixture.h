@@ -1,9 +1,9 @@
-/* hello_fixture.h - PROXY headers for a relay on the fake port (relay_fixture.h).
+/* proxy_header_fixture.h - PROXY headers for a relay on the fake port (relay_fixture.h).
  *
  * Threads: one.
  */
-#ifndef PAIRPORT_TESTS_HELLO_FIXTURE_H
-#define PAIRPORT_TESTS_HELLO_FIXTURE_H
+#ifndef PAIRPORT_TESTS_PROXY_HEADER_FIXTURE_H
+#define PAIRPORT_TESTS_PROXY_HEADER_FIXTURE_H
 
 #include "relay/server_look.h"
 #include "relay_fixture.h"

@@ -1,4 +1,4 @@
-#include "relay/session/hello.h"
+#include "relay/session/proxy_header.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,22 +14,22 @@
  * says first. */
 #define HELLO_ROOM 4096u
 
-struct hello {
+struct proxy_header {
     struct addr via; /* the peer, when it spoke for another one */
     bool late;       /* the header was not whole in time; the READ was cancelled */
     bool displaced;  /* since another one has got its place */
     struct proxyproto_parser parser;
 };
 
-static const struct hello_step waits = {HELLO_WAITS, REASON_NONE};
-static const struct hello_step done = {HELLO_DONE, REASON_NONE};
+static const struct proxy_header_step waits = {PROXY_HEADER_WAITS, REASON_NONE};
+static const struct proxy_header_step done = {PROXY_HEADER_DONE, REASON_NONE};
 
-static struct hello_step refused(enum reason reason)
+static struct proxy_header_step refused(enum reason reason)
 {
-    return (struct hello_step){HELLO_REFUSED, reason};
+    return (struct proxy_header_step){PROXY_HEADER_REFUSED, reason};
 }
 
-bool hello_is_proxy(const struct conf_route *conf, const struct addr *peer)
+bool proxy_header_is_proxy(const struct conf_route *conf, const struct addr *peer)
 {
     if (conf->proxy_in == CONF_PROXY_IN_OFF)
         return false;
@@ -39,35 +39,35 @@ bool hello_is_proxy(const struct conf_route *conf, const struct addr *peer)
     return false;
 }
 
-static struct hello_step wait_for_bytes(struct pair *pair, struct worker *worker)
+static struct proxy_header_step wait_for_bytes(struct pair *pair, struct worker *worker)
 {
     flow_wait_early(&pair->up, pair->client.sock, worker);
     return waits;
 }
 
-void hello_log(struct worker *worker)
+void proxy_header_log(struct worker *worker)
 {
-    if (worker->hello_refusal.route == NULL)
+    if (worker->proxy_header_refusal.route == NULL)
         return; /* as after each message */
-    struct hello_refusal refusal = worker->hello_refusal;
-    worker->hello_refusal.route = NULL;
+    struct proxy_header_refusal refusal = worker->proxy_header_refusal;
+    worker->proxy_header_refusal.route = NULL;
     if (refusal.reason != REASON_NONE)
         refuse_log(worker, refusal.route, &refusal.client, refusal.reason, refusal.why);
     guard_follow_up(worker, refusal.route, &refusal.client, refusal.guard);
 }
 
-struct addr hello_via(const struct pair *pair)
+struct addr proxy_header_via(const struct pair *pair)
 {
-    return pair->hello != NULL ? pair->hello->via : (struct addr){0};
+    return pair->proxy_header != NULL ? pair->proxy_header->via : (struct addr){0};
 }
 
-struct addr hello_destination(const struct pair *pair)
+struct addr proxy_header_destination(const struct pair *pair)
 {
-    return hello_via(pair).family != ADDR_NONE ? pair->hello->parser.destination
-                                               : (struct addr){0};
+    return proxy_header_via(pair).family != ADDR_NONE ? pair->proxy_header->parser.destination
+                                                      : (struct addr){0};
 }
 
-uint32_t hello_most(const struct conf_route *conf)
+uint32_t proxy_header_most(const struct conf_route *conf)
 {
     return conf->max_sessions >= 8 ? conf->max_sessions / 4 : 2;
 }
@@ -93,7 +93,7 @@ static void begin_waiting(struct pair *pair)
         pair_unref(oldest);
 }
 
-void hello_stop_waiting(struct pair *pair)
+void proxy_header_stop_waiting(struct pair *pair)
 {
     struct relay_route *route = pair->route;
     if (!pair->awaits_header)
@@ -112,10 +112,10 @@ void hello_stop_waiting(struct pair *pair)
             pair); /* not the last: the caller has the pair's lock, and a reference with it */
 }
 
-void hello_end(struct pair *pair)
+void proxy_header_end(struct pair *pair)
 {
-    free(pair->hello);
-    pair->hello = NULL;
+    free(pair->proxy_header);
+    pair->proxy_header = NULL;
 }
 
 /* The client is known now: may it pass? What the guard says is noted, to be followed later. */
@@ -126,7 +126,7 @@ static enum reason ask_guard(struct pair *pair, struct worker *worker)
     if (answer.reason == REASON_NONE)
         return REASON_NONE;
     bool refuses = guard_refuses(answer);
-    worker->hello_refusal = (struct hello_refusal){
+    worker->proxy_header_refusal = (struct proxy_header_refusal){
         .route = pair->route,
         .client = pair->client.peer,
         .reason = refuses ? answer.reason : REASON_NONE,
@@ -137,21 +137,21 @@ static enum reason ask_guard(struct pair *pair, struct worker *worker)
 
 /* What belongs to the upstream already: bytes that the parser had taken for a header before, and
  * those of this call. */
-static struct hello_step keep(struct pair *pair, struct worker *worker,
-                              const unsigned char *before, size_t before_len,
-                              const unsigned char *bytes, size_t len)
+static struct proxy_header_step keep(struct pair *pair, struct worker *worker,
+                                     const unsigned char *before, size_t before_len,
+                                     const unsigned char *bytes, size_t len)
 {
-    hello_stop_waiting(pair);
+    proxy_header_stop_waiting(pair);
     if (before_len + len > 0 &&
         !flow_keep_early(&pair->up, worker, before, before_len, bytes, len))
         return refused(REASON_NO_MEMORY);
-    if (pair->hello->via.family == ADDR_NONE)
-        hello_end(pair); /* nothing of it is needed any more */
+    if (pair->proxy_header->via.family == ADDR_NONE)
+        proxy_header_end(pair); /* nothing of it is needed any more */
     return done;
 }
 
-static struct hello_step without_header(struct pair *pair, struct worker *worker,
-                                        const unsigned char *bytes, size_t len)
+static struct proxy_header_step without_header(struct pair *pair, struct worker *worker,
+                                               const unsigned char *bytes, size_t len)
 {
     if (pair->route->conf->proxy_in == CONF_PROXY_IN_REQUIRED)
         return refused(REASON_PROXY_INVALID);
@@ -159,16 +159,16 @@ static struct hello_step without_header(struct pair *pair, struct worker *worker
     if (reason != REASON_NONE)
         return refused(reason);
     size_t before_len;
-    const uint8_t *before = proxyproto_taken(&pair->hello->parser, &before_len);
+    const uint8_t *before = proxyproto_taken(&pair->proxy_header->parser, &before_len);
     return keep(pair, worker, before, before_len, bytes, len);
 }
 
-static struct hello_step with_header(struct pair *pair, struct worker *worker,
-                                     const unsigned char *bytes, size_t len)
+static struct proxy_header_step with_header(struct pair *pair, struct worker *worker,
+                                            const unsigned char *bytes, size_t len)
 {
-    const struct proxyproto_parser *parser = &pair->hello->parser;
+    const struct proxyproto_parser *parser = &pair->proxy_header->parser;
     if (!parser->local) {
-        pair->hello->via = pair->client.peer;
+        pair->proxy_header->via = pair->client.peer;
         pair->client.peer = parser->source;
         enum reason reason = ask_guard(pair, worker);
         if (reason != REASON_NONE)
@@ -177,33 +177,34 @@ static struct hello_step with_header(struct pair *pair, struct worker *worker,
     return keep(pair, worker, NULL, 0, bytes, len);
 }
 
-static struct hello_step take(struct pair *pair, struct worker *worker,
-                              const unsigned char *bytes, size_t len)
+static struct proxy_header_step take(struct pair *pair, struct worker *worker,
+                                     const unsigned char *bytes, size_t len)
 {
     size_t used;
-    switch (proxyproto_take(&pair->hello->parser, bytes, len, &used)) {
+    switch (proxyproto_take(&pair->proxy_header->parser, bytes, len, &used)) {
     case PROXYPROTO_MORE: return waits;
     case PROXYPROTO_HEADER: return with_header(pair, worker, bytes + used, len - used);
     case PROXYPROTO_NONE: return without_header(pair, worker, bytes, len);
     case PROXYPROTO_BAD: break;
     }
-    worker->hello_why = pair->hello->parser.why;
+    worker->proxy_header_why = pair->proxy_header->parser.why;
     return refused(REASON_PROXY_INVALID);
 }
 
 /* The stream ends, or the time: what came so far is all there is. */
-static struct hello_step at_end(struct pair *pair, struct worker *worker, enum reason too_late)
+static struct proxy_header_step at_end(struct pair *pair, struct worker *worker,
+                                       enum reason too_late)
 {
-    bool none = proxyproto_end(&pair->hello->parser) == PROXYPROTO_NONE;
+    bool none = proxyproto_end(&pair->proxy_header->parser) == PROXYPROTO_NONE;
     if (none && pair->route->conf->proxy_in == CONF_PROXY_IN_OPTIONAL)
         return without_header(pair, worker, NULL, 0);
     if (too_late == REASON_PROXY_INVALID)
-        worker->hello_why = pair->hello->parser.why;
+        worker->proxy_header_why = pair->proxy_header->parser.why;
     return refused(too_late);
 }
 
-/* Takes what has come. HELLO_WAITS: it is not all yet, and nothing waits for more. */
-static struct hello_step receive(struct pair *pair, struct worker *worker)
+/* Takes what has come. PROXY_HEADER_WAITS: it is not all yet, and nothing waits for more. */
+static struct proxy_header_step receive(struct pair *pair, struct worker *worker)
 {
     for (;;) {
         uint32_t got;
@@ -218,54 +219,55 @@ static struct hello_step receive(struct pair *pair, struct worker *worker)
             return refused(REASON_CLIENT_RESET);
         if (got == 0)
             return at_end(pair, worker, REASON_PROXY_INVALID);
-        struct hello_step step = take(pair, worker, worker->cache.scratch, got);
-        if (step.state != HELLO_WAITS)
+        struct proxy_header_step step = take(pair, worker, worker->cache.scratch, got);
+        if (step.state != PROXY_HEADER_WAITS)
             return step;
     }
 }
 
-struct hello_step hello_begin(struct pair *pair, struct worker *worker)
+struct proxy_header_step proxy_header_begin(struct pair *pair, struct worker *worker)
 {
     const struct conf_route *conf = pair->route->conf;
     if (conf->proxy_in == CONF_PROXY_IN_OFF)
         return done;
-    if (!hello_is_proxy(conf, &pair->client.peer))
+    if (!proxy_header_is_proxy(conf, &pair->client.peer))
         return conf->proxy_in == CONF_PROXY_IN_REQUIRED ? refused(REASON_PROXY_UNTRUSTED)
                                                         : done;
-    pair->hello = calloc(1, sizeof *pair->hello);
-    if (pair->hello == NULL)
+    pair->proxy_header = calloc(1, sizeof *pair->proxy_header);
+    if (pair->proxy_header == NULL)
         return refused(REASON_NO_MEMORY);
     pair->connect_due_ms = worker->now_ms + conf->proxy_timeout_ms;
     /* Where many wait already, one whose header is there has no need to. */
     if (atomic_load(&pair->route->headers.used) >= pair->route->headers.limit) {
-        struct hello_step step = receive(pair, worker);
-        if (step.state != HELLO_WAITS)
+        struct proxy_header_step step = receive(pair, worker);
+        if (step.state != PROXY_HEADER_WAITS)
             return step;
     }
     begin_waiting(pair);
     return wait_for_bytes(pair, worker);
 }
 
-struct hello_step hello_on_done(struct pair *pair, struct worker *worker)
+struct proxy_header_step proxy_header_on_done(struct pair *pair, struct worker *worker)
 {
     if (!flow_take_early(&pair->up))
         return refused(REASON_CLIENT_RESET);
-    struct hello_step step = receive(pair, worker);
-    if (step.state != HELLO_WAITS)
+    struct proxy_header_step step = receive(pair, worker);
+    if (step.state != PROXY_HEADER_WAITS)
         return step;
-    return pair->hello->late ? hello_late(pair, worker) : wait_for_bytes(pair, worker);
+    return pair->proxy_header->late ? proxy_header_late(pair, worker)
+                                    : wait_for_bytes(pair, worker);
 }
 
-struct hello_step hello_late(struct pair *pair, struct worker *worker)
+struct proxy_header_step proxy_header_late(struct pair *pair, struct worker *worker)
 {
     if (atomic_exchange(&pair->displaced, false))
-        pair->hello->displaced = true;
+        pair->proxy_header->displaced = true;
     /* The READ comes out first: only then may the session go on. */
     if (flow_reads(&pair->up)) {
-        pair->hello->late = true;
+        pair->proxy_header->late = true;
         port_cancel(worker->relay->port, pair->client.sock);
         return waits;
     }
-    return pair->hello->displaced ? refused(REASON_LIMIT_HEADERS)
-                                  : at_end(pair, worker, REASON_PROXY_TIMEOUT);
+    return pair->proxy_header->displaced ? refused(REASON_LIMIT_HEADERS)
+                                         : at_end(pair, worker, REASON_PROXY_TIMEOUT);
 }

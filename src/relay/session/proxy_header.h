@@ -1,4 +1,4 @@
-/* hello.h - the beginning of a session behind other proxies: the PROXY header that says who the
+/* proxy_header.h - the beginning of a session behind other proxies: the PROXY header that says who the
  * client really is.
  *
  * A peer on proxy_trust may speak for others. Where the header is `required`, everybody else is
@@ -13,8 +13,8 @@
  *
  * Threads: workers, with the pair's lock held.
  */
-#ifndef PAIRPORT_RELAY_SESSION_HELLO_H
-#define PAIRPORT_RELAY_SESSION_HELLO_H
+#ifndef PAIRPORT_RELAY_SESSION_PROXY_HEADER_H
+#define PAIRPORT_RELAY_SESSION_PROXY_HEADER_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,45 +28,45 @@ struct pair;
 struct relay_route;
 struct worker;
 
-enum hello_state {
-    HELLO_WAITS,  /* a READ is in flight */
-    HELLO_DONE,   /* the client is known, its session goes on */
-    HELLO_REFUSED /* it goes no further; `reason` says why, also that the client itself left */
+enum proxy_header_state {
+    PROXY_HEADER_WAITS, /* a READ is in flight */
+    PROXY_HEADER_DONE,  /* the client is known, its session goes on */
+    PROXY_HEADER_REFUSED /* it goes no further; `reason` says why, also that the client itself left */
 };
 
-struct hello_step {
-    enum hello_state state;
+struct proxy_header_step {
+    enum proxy_header_state state;
     enum reason reason;
 };
 
 /* The client was accepted. */
-struct hello_step hello_begin(struct pair *pair, struct worker *worker);
+struct proxy_header_step proxy_header_begin(struct pair *pair, struct worker *worker);
 
 /* The READ came out. */
-struct hello_step hello_on_done(struct pair *pair, struct worker *worker);
+struct proxy_header_step proxy_header_on_done(struct pair *pair, struct worker *worker);
 
 /* proxy_timeout is over, or another one has got its place. */
-struct hello_step hello_late(struct pair *pair, struct worker *worker);
+struct proxy_header_step proxy_header_late(struct pair *pair, struct worker *worker);
 
 /* Logs what was noted, and has what the guard found followed. Without the lock. */
-void hello_log(struct worker *worker);
+void proxy_header_log(struct worker *worker);
 
 /* True for a peer that may speak for others: who the client is its header tells. */
-bool hello_is_proxy(const struct conf_route *conf, const struct addr *peer);
+bool proxy_header_is_proxy(const struct conf_route *conf, const struct addr *peer);
 
 /* The peer whose header spoke for the client, and where that said the client went; ADDR_NONE:
  * nobody did. */
-struct addr hello_via(const struct pair *pair);
-struct addr hello_destination(const struct pair *pair);
+struct addr proxy_header_via(const struct pair *pair);
+struct addr proxy_header_destination(const struct pair *pair);
 
 /* How many sessions of the route may wait for their header at a time. */
-uint32_t hello_most(const struct conf_route *conf);
+uint32_t proxy_header_most(const struct conf_route *conf);
 
 /* Its header is awaited no more, whatever has come: its place is another one's. Any number of
  * times; before the pair is buried. */
-void hello_stop_waiting(struct pair *pair);
+void proxy_header_stop_waiting(struct pair *pair);
 
-/* Frees what the hello holds. Any number of times. */
-void hello_end(struct pair *pair);
+/* Frees what was read of it. Any number of times. */
+void proxy_header_end(struct pair *pair);
 
 #endif
