@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "os/os.h"
 #include "relay/relay.h"
-#include "relay/upstream/foreseen.h"
+#include "relay/upstream/prefetch.h"
 #include "relay/upstream/upstream_name.h"
 
 /* Look-ups that are begun in a row before replies are taken: a name server and this socket have
@@ -27,15 +27,15 @@ struct resolver {
         *names; /* owned; they change while the relay is quiesced, and with the lock */
     size_t name_count;
     struct upstream_name *spare; /* owned: room for other names; NULL: none */
-    struct foreseen known;       /* of the reload that goes on: what was asked in advance */
+    struct prefetch known;       /* of the reload that goes on: what was asked in advance */
     uint64_t last_id;
 
     struct os_mutex lock; /* guards what follows and what changes in the names */
     struct os_cond changed;
     bool stopping;
     size_t answered;          /* names that had an answer */
-    struct foreseen foreseen; /* what is asked in advance */
-    uint64_t foreseen_number; /* of these, so that others are not taken for them */
+    struct prefetch prefetch; /* what is asked in advance */
+    uint64_t prefetch_number; /* of these, so that others are not taken for them */
 };
 
 /* ---- answers ---- */
@@ -68,8 +68,8 @@ static void take_foreseen(struct resolver *resolver, const struct dns_answer *an
     uint64_t rest = answer->id & ~FORESEEN_ID;
     size_t index = rest & ((UINT64_C(1) << FORESEEN_INDEX_BITS) - 1);
     os_mutex_lock(&resolver->lock);
-    if (rest >> FORESEEN_INDEX_BITS == resolver->foreseen_number) {
-        foreseen_answer(&resolver->foreseen.names[index], answer);
+    if (rest >> FORESEEN_INDEX_BITS == resolver->prefetch_number) {
+        prefetch_answer(&resolver->prefetch.names[index], answer);
         os_cond_wake_all(&resolver->changed);
     }
     os_mutex_unlock(&resolver->lock);
@@ -97,12 +97,12 @@ struct asked {
 static bool take_due(struct resolver *resolver, uint64_t now_ms, struct asked *out,
                      uint32_t *wait_ms)
 {
-    struct foreseen_name *foreseen = foreseen_next(&resolver->foreseen);
-    if (foreseen != NULL) {
-        foreseen->asked = true;
-        out->id = FORESEEN_ID | resolver->foreseen_number << FORESEEN_INDEX_BITS |
-                  (uint64_t)(foreseen - resolver->foreseen.names);
-        str_format(out->host, sizeof out->host, "%s", foreseen->host);
+    struct prefetch_name *prefetch = prefetch_next(&resolver->prefetch);
+    if (prefetch != NULL) {
+        prefetch->asked = true;
+        out->id = FORESEEN_ID | resolver->prefetch_number << FORESEEN_INDEX_BITS |
+                  (uint64_t)(prefetch - resolver->prefetch.names);
+        str_format(out->host, sizeof out->host, "%s", prefetch->host);
         return true;
     }
     struct upstream_name *first = NULL;
@@ -255,7 +255,7 @@ static enum err take_upstream(struct resolver *resolver, struct relay_route *rou
     *name =
         (struct upstream_name){.id = ++resolver->last_id, .route = route, .upstream = index};
     str_format(name->host, sizeof name->host, "%s", conf->host);
-    const struct foreseen_name *known = foreseen_find(&resolver->known, conf->host);
+    const struct prefetch_name *known = prefetch_find(&resolver->known, conf->host);
     if (known == NULL)
         return err;
     err = upstream_name_set_addrs(route, index, known->addrs, known->count);
@@ -302,19 +302,19 @@ static bool is_known(const struct resolver *resolver, const char *route, const c
     return false;
 }
 
-/* Room for all that `conf` has, and in `foreseen` the names that are new. With the lock. */
+/* Room for all that `conf` has, and in `prefetch` the names that are new. With the lock. */
 static enum err list_names(const struct resolver *resolver, const struct conf *conf,
-                           struct foreseen *foreseen, struct upstream_name **spare)
+                           struct prefetch *prefetch, struct upstream_name **spare)
 {
     size_t upstreams = 0;
     struct addr addr;
     for (size_t r = 0; r < conf->route_count; r++)
         upstreams += conf->routes[r].upstream_count;
-    if (foreseen_open(foreseen, upstreams) != ERR_OK)
+    if (prefetch_open(prefetch, upstreams) != ERR_OK)
         return ERR_NOMEM;
     *spare = calloc(upstreams + 1, sizeof **spare);
     if (*spare == NULL) {
-        foreseen_close(foreseen);
+        prefetch_close(prefetch);
         return ERR_NOMEM;
     }
     for (size_t r = 0; r < conf->route_count; r++) {
@@ -322,7 +322,7 @@ static enum err list_names(const struct resolver *resolver, const struct conf *c
         for (size_t i = 0; i < route->upstream_count; i++)
             if (addr_parse_ip(route->upstreams[i].host, &addr) != ERR_OK &&
                 !is_known(resolver, route->name, route->upstreams[i].host))
-                foreseen_add(foreseen, route->upstreams[i].host);
+                prefetch_add(prefetch, route->upstreams[i].host);
     }
     return ERR_OK;
 }
@@ -330,7 +330,7 @@ static enum err list_names(const struct resolver *resolver, const struct conf *c
 static void await_foreseen(struct resolver *resolver, uint32_t patience_ms)
 {
     uint64_t until = os_mono_ms() + patience_ms, now;
-    while (!foreseen_is_done(&resolver->foreseen) && !resolver->stopping &&
+    while (!prefetch_is_done(&resolver->prefetch) && !resolver->stopping &&
            (now = os_mono_ms()) < until)
         os_cond_wait(&resolver->changed, &resolver->lock, (uint32_t)(until - now));
 }
@@ -338,28 +338,28 @@ static void await_foreseen(struct resolver *resolver, uint32_t patience_ms)
 enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
                           uint32_t patience_ms)
 {
-    struct foreseen foreseen = {.names = NULL};
+    struct prefetch prefetch = {.names = NULL};
     struct upstream_name *spare;
     os_mutex_lock(&resolver->lock);
-    enum err err = list_names(resolver, conf, &foreseen, &spare);
+    enum err err = list_names(resolver, conf, &prefetch, &spare);
     os_mutex_unlock(&resolver->lock);
     if (err != ERR_OK)
         return err;
     err = start_thread(resolver);
     if (err != ERR_OK) {
         free(spare);
-        foreseen_close(&foreseen);
+        prefetch_close(&prefetch);
         return err;
     }
     free(resolver->spare);
     resolver->spare = spare;
     os_mutex_lock(&resolver->lock);
-    foreseen_close(&resolver->foreseen);
-    resolver->foreseen = foreseen;
-    resolver->foreseen_number++;
+    prefetch_close(&resolver->prefetch);
+    resolver->prefetch = prefetch;
+    resolver->prefetch_number++;
     dns_wake(resolver->dns);
     await_foreseen(resolver, patience_ms);
-    bool missing = !foreseen_is_done(&resolver->foreseen);
+    bool missing = !prefetch_is_done(&resolver->prefetch);
     os_mutex_unlock(&resolver->lock);
     if (missing)
         log_warning("reload: names of new upstreams are still being resolved; no session goes "
@@ -372,15 +372,15 @@ void resolver_reload(struct resolver *resolver)
     struct upstream_name *names = resolver->spare;
     size_t count = 0;
     os_mutex_lock(&resolver->lock); /* from here on the thread has nothing to do with them */
-    resolver->known = resolver->foreseen;
-    resolver->foreseen = (struct foreseen){.names = NULL};
-    resolver->foreseen_number++;
+    resolver->known = resolver->prefetch;
+    resolver->prefetch = (struct prefetch){.names = NULL};
+    resolver->prefetch_number++;
     os_mutex_unlock(&resolver->lock);
     enum err err = take_upstreams(resolver, names, &count);
     if (err != ERR_OK)
         log_error("reload: not every upstream has its addresses yet: %s; trying again",
                   err_text(err));
-    foreseen_close(&resolver->known);
+    prefetch_close(&resolver->known);
     os_mutex_lock(&resolver->lock);
     free(resolver->names);
     resolver->names = names;
@@ -442,7 +442,7 @@ void resolver_stop(struct resolver *resolver)
         os_thread_join(resolver->thread);
         dns_close(resolver->dns);
     }
-    foreseen_close(&resolver->foreseen);
+    prefetch_close(&resolver->prefetch);
     free(resolver->spare);
     free(resolver->names);
     free(resolver);

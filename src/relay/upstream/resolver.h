@@ -45,7 +45,7 @@ void resolver_stop(struct resolver *resolver);
 enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
                           uint32_t patience_ms);
 /* The relay has other upstreams; while the relay is quiesced. New addresses are known at once,
- * new names as far as they were foreseen, others are asked for soon, and those that stay keep
+ * new names as far as they were prefetched, others are asked for soon, and those that stay keep
  * what is known of them. */
 void resolver_reload(struct resolver *resolver);
 
