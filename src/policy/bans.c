@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/ends.h"
+#include "policy/expiry.h"
 #include "policy/hash.h"
 #include "policy/lock.h"
 
@@ -22,7 +22,7 @@
 struct entry {
     struct ban ban;
     struct entry *next; /* in its chain */
-    struct end end;     /* ban.until_ms */
+    struct expiry end;  /* ban.until_ms */
     uint32_t chain;
 };
 
@@ -37,8 +37,8 @@ struct bans {
     uint64_t seed;
     struct lengths ipv4, ipv6;
     _Atomic uint64_t version;
-    _Atomic uint32_t count;          /* ends.count, to be read without the lock */
-    struct ends ends;                /* of all bans; owns its heap */
+    _Atomic uint32_t count;          /* expiries.count, to be read without the lock */
+    struct expiry_heap expiries;     /* of all bans; owns its entries */
     _Atomic(struct entry *) *chains; /* owned; the first of each */
 };
 
@@ -48,8 +48,8 @@ enum err bans_open(struct bans **out, uint64_t seed)
     if (bans == NULL)
         return ERR_NOMEM;
     bans->seed = seed;
-    bans->ends.heap = calloc(BANS_MAX, sizeof *bans->ends.heap);
-    if (bans->ends.heap == NULL)
+    bans->expiries.entries = calloc(BANS_MAX, sizeof *bans->expiries.entries);
+    if (bans->expiries.entries == NULL)
         goto free_bans;
     bans->chains = calloc(CHAINS, sizeof *bans->chains);
     if (bans->chains == NULL)
@@ -58,7 +58,7 @@ enum err bans_open(struct bans **out, uint64_t seed)
     return ERR_OK;
 
 free_heap:
-    free(bans->ends.heap);
+    free(bans->expiries.entries);
 free_bans:
     free(bans);
     return ERR_NOMEM;
@@ -68,10 +68,10 @@ void bans_close(struct bans *bans)
 {
     if (bans == NULL)
         return;
-    for (uint32_t i = 0; i < bans->ends.count; i++)
-        free(end_owner(bans->ends.heap[i], struct entry, end));
+    for (uint32_t i = 0; i < bans->expiries.count; i++)
+        free(expiry_owner(bans->expiries.entries[i], struct entry, end));
     free(bans->chains);
-    free(bans->ends.heap);
+    free(bans->expiries.entries);
     free(bans);
 }
 
@@ -88,7 +88,7 @@ uint64_t bans_version(struct bans *bans)
 /* Call with the lock. */
 static void note_change(struct bans *bans)
 {
-    atomic_store_explicit(&bans->count, bans->ends.count, memory_order_relaxed);
+    atomic_store_explicit(&bans->count, bans->expiries.count, memory_order_relaxed);
     atomic_fetch_add_explicit(&bans->version, 1, memory_order_relaxed);
 }
 
@@ -145,7 +145,7 @@ static void insert(struct bans *bans, struct entry *entry)
     bans->chains[entry->chain] = entry;
     count_length(bans, &entry->ban.net);
     entry->end.at_ms = entry->ban.until_ms;
-    ends_add(&bans->ends, &entry->end);
+    expiry_add(&bans->expiries, &entry->end);
     note_change(bans);
 }
 
@@ -161,7 +161,7 @@ static void extract(struct bans *bans, struct entry *entry)
         before->next = entry->next;
     }
     uncount_length(bans, &entry->ban.net);
-    ends_remove(&bans->ends, &entry->end);
+    expiry_remove(&bans->expiries, &entry->end);
     note_change(bans);
 }
 
@@ -170,17 +170,17 @@ static void replace(struct bans *bans, struct entry *entry, const struct ban *ba
     uint64_t hits = entry->ban.hits;
     entry->ban = *ban;
     entry->ban.hits = hits;
-    ends_move(&bans->ends, &entry->end, ban->until_ms);
+    expiry_move(&bans->expiries, &entry->end, ban->until_ms);
     note_change(bans);
 }
 
 /* The ban that ends first, taken out, if it is over; else NULL. */
 static struct entry *extract_first_over(struct bans *bans, uint64_t now_ms)
 {
-    struct end *end = ends_first(&bans->ends);
+    struct expiry *end = expiry_first(&bans->expiries);
     if (end == NULL)
         return NULL;
-    struct entry *first = end_owner(end, struct entry, end);
+    struct entry *first = expiry_owner(end, struct entry, end);
     if (!is_over(&first->ban, now_ms))
         return NULL;
     extract(bans, first);
@@ -205,7 +205,7 @@ static enum err add(struct bans *bans, struct entry *fresh, uint64_t now_ms, boo
     if (old != NULL) {
         extract(bans, old);
         *spare = old;
-    } else if (bans->ends.count == BANS_MAX) {
+    } else if (bans->expiries.count == BANS_MAX) {
         *spare = extract_first_over(bans, now_ms);
         if (*spare == NULL) {
             *spare = fresh;

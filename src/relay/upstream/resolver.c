@@ -63,7 +63,7 @@ static void take_answer(struct resolver *resolver, const struct dns_answer *answ
     upstream_name_log(name, before);
 }
 
-static void take_foreseen(struct resolver *resolver, const struct dns_answer *answer)
+static void take_prefetched(struct resolver *resolver, const struct dns_answer *answer)
 {
     uint64_t rest = answer->id & ~FORESEEN_ID;
     size_t index = rest & ((UINT64_C(1) << FORESEEN_INDEX_BITS) - 1);
@@ -78,7 +78,7 @@ static void take_foreseen(struct resolver *resolver, const struct dns_answer *an
 static void take(struct resolver *resolver, const struct dns_answer *answer)
 {
     if (answer->id & FORESEEN_ID) {
-        take_foreseen(resolver, answer);
+        take_prefetched(resolver, answer);
         return;
     }
     quiesce_enter(resolver->relay);
@@ -327,7 +327,7 @@ static enum err list_names(const struct resolver *resolver, const struct conf *c
     return ERR_OK;
 }
 
-static void await_foreseen(struct resolver *resolver, uint32_t patience_ms)
+static void await_prefetched(struct resolver *resolver, uint32_t patience_ms)
 {
     uint64_t until = os_mono_ms() + patience_ms, now;
     while (!prefetch_is_done(&resolver->prefetch) && !resolver->stopping &&
@@ -358,7 +358,7 @@ enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
     resolver->prefetch = prefetch;
     resolver->prefetch_number++;
     dns_wake(resolver->dns);
-    await_foreseen(resolver, patience_ms);
+    await_prefetched(resolver, patience_ms);
     bool missing = !prefetch_is_done(&resolver->prefetch);
     os_mutex_unlock(&resolver->lock);
     if (missing)
