@@ -233,37 +233,28 @@ static bool take_door(struct server *server, struct door *door)
     return err == ERR_OK;
 }
 
-static void run_server(struct server *server, struct door *door, const char *greeting)
+/* Absolute, and "" where there is none. */
+struct paths {
+    char config[CONF_PATH_MAX];
+    char log[CONF_PATH_MAX];
+};
+
+static void find_paths(const struct conf *conf, struct paths *out)
 {
-    if (!take_door(server, door))
-        return;
-    struct predecessors *predecessors = open_predecessors(door);
-    const struct conf *conf = server_conf(server);
-    char config_path[CONF_PATH_MAX] = "", log_path[CONF_PATH_MAX] = "";
+    *out = (struct paths){.config = ""};
     if (conf->path[0] != '\0')
-        os_full_path(conf->path, config_path, sizeof config_path);
+        os_full_path(conf->path, out->config, sizeof out->config);
     if (conf->log_file[0] != '\0') {
         char path[CONF_PATH_MAX];
         conf_place(conf, conf->log_file, path);
-        os_full_path(path, log_path, sizeof log_path);
+        os_full_path(path, out->log, sizeof out->log);
     }
-    const struct console console = {
-        .commands = &commands,
-        .server = server,
-        .version = PAIRPORT_VERSION,
-        .backend = port_backend_name(),
-        .config_path = config_path,
-        .log_path = log_path,
-        .ctx = &relay,
-        .shutdown = on_shutdown,
-        .reopen = foreground_reopen,
-        .hand_over = foreground_on_hand_over,
-        .reload_lock = &relay.reload_lock,
-        .predecessors = predecessors,
-    };
+}
 
-    relay.console = &console;
-    str_format(relay.console_name, sizeof relay.console_name, "%s", conf->console_name);
+/* The server is known to signals and to the service manager; what the start took is let go. True:
+ * it has taken over from another relay. */
+static bool announce(struct server *server, struct door *door)
+{
     publish(server);
     start_log_routes(server);
     bool took_over = door_passed(door);
@@ -271,16 +262,40 @@ static void run_server(struct server *server, struct door *door, const char *gre
         server_take_state_over(server);
     door_close(door);
     manager_notify("READY=1");
+    return took_over;
+}
+
+static void greet(const char *greeting)
+{
+    if (greeting == NULL)
+        return;
+    log_output_flush(FOREGROUND_STUCK_MS); /* what is told next stands below the log lines */
+    fputs(greeting, stdout);
+    fflush(stdout);
+}
+
+/* A terminal that stands still is held by threads that write to it, with what would be freed now.
+ * The relay's work is done; its memory ends with the process. */
+static void stop_prompt(struct relay_prompt *prompt)
+{
+    bool free_of_log = log_output_divert(NULL, NULL, FOREGROUND_STUCK_MS);
+    if (free_of_log && relay_prompt_stop(prompt, FOREGROUND_STUCK_MS))
+        return;
+    if (free_of_log)
+        log_output_stop(FOREGROUND_STUCK_MS);
+    signals_stopped();
+    _Exit(0);
+}
+
+/* With its consoles, until it has stopped. */
+static void serve(const struct console *console, bool took_over, const char *greeting)
+{
+    struct server *server = console->server;
     server_hold(server); /* a signal may reload already */
-    struct endpoint *endpoint = own_endpoint_start(server_conf(server), &console, took_over);
+    struct endpoint *endpoint = own_endpoint_start(server_conf(server), console, took_over);
     server_release(server);
-    if (greeting != NULL) {
-        log_output_flush(
-            FOREGROUND_STUCK_MS); /* what is told next stands below the log lines */
-        fputs(greeting, stdout);
-        fflush(stdout);
-    }
-    struct relay_prompt *prompt = start_prompt(&console);
+    greet(greeting);
+    struct relay_prompt *prompt = start_prompt(console);
 
     foreground_wait_for_stop(&relay);
     if (!foreground_is_handed_over(&relay))
@@ -293,20 +308,38 @@ static void run_server(struct server *server, struct door *door, const char *gre
         endpoint_stop(endpoint);
     if (relay.private_endpoint != NULL)
         endpoint_stop(relay.private_endpoint);
-    if (prompt != NULL) {
-        bool free_of_log = log_output_divert(NULL, NULL, FOREGROUND_STUCK_MS);
-        if (!free_of_log || !relay_prompt_stop(prompt, FOREGROUND_STUCK_MS)) {
-            /* The terminal stands still, and threads that write to it hold what would be freed
-             * now. The relay's work is done; its memory ends with the process. */
-            if (free_of_log)
-                log_output_stop(FOREGROUND_STUCK_MS);
-            signals_stopped();
-            _Exit(0);
-        }
-    }
+    if (prompt != NULL)
+        stop_prompt(prompt);
     server_free(server);
-    predecessors_close(predecessors);
+    predecessors_close(console->predecessors);
     foreground_guard_over(&relay, end_guard);
+}
+
+static void run_server(struct server *server, struct door *door, const char *greeting)
+{
+    if (!take_door(server, door))
+        return;
+    struct paths paths;
+    find_paths(server_conf(server), &paths);
+    const struct console console = {
+        .commands = &commands,
+        .server = server,
+        .version = PAIRPORT_VERSION,
+        .backend = port_backend_name(),
+        .config_path = paths.config,
+        .log_path = paths.log,
+        .ctx = &relay,
+        .shutdown = on_shutdown,
+        .reopen = foreground_reopen,
+        .hand_over = foreground_on_hand_over,
+        .reload_lock = &relay.reload_lock,
+        .predecessors = open_predecessors(door),
+    };
+    relay.console = &console;
+    str_format(relay.console_name, sizeof relay.console_name, "%s",
+               server_conf(server)->console_name);
+    bool took_over = announce(server, door);
+    serve(&console, took_over, greeting);
 }
 
 /* The exit code. */
