@@ -255,14 +255,14 @@ static void handle(void *arg, struct op *op)
     atomic_fetch_add(&scene.handled, 1);
 }
 
-static void the_sentry_gets_stuck(void)
+static void the_leader_gets_stuck(void)
 {
     (void)net_send(scene.peers[STICKY], "x", 1, NET_PATIENCE_MS, NULL);
     rig_reaches(&scene.stuck, 1);
 }
 
-/* A worker has seen that the post is taken and that there is nothing to do. Before it sleeps,
- * the sentry leaves, sees nobody in reserve and sets no timer. */
+/* A worker has seen that there is a leader and that there is nothing to do. Before it sleeps, the
+ * leader stops, sees nobody in reserve and sets no timer. */
 static void a_post_left_while_another_worker_goes_to_sleep_is_taken(void **state)
 {
     (void)state;
@@ -279,7 +279,7 @@ static void a_post_left_while_another_worker_goes_to_sleep_is_taken(void **state
         }
         for (int i = 0; i < SOCKS; i++)
             port_submit(rig->port, &scene.reads[i]);
-        wrapped_after_look(the_sentry_gets_stuck);
+        wrapped_after_look(the_leader_gets_stuck);
         struct crew *crew = rig_hand_over(rig, 2, handle, NULL);
         assert_true(rig_reaches(&scene.stuck, 1));
         assert_ok(net_send(scene.peers[LATER], "x", 1, NET_PATIENCE_MS, NULL));

@@ -180,20 +180,20 @@ struct port {
     _Atomic(struct record *) *chunks; /* [CHUNKS]; a chunk is made once and stays */
 
     /* who serves, see reserve.c */
-    alignas(CACHE_LINE) atomic_bool sentry; /* a worker waits for epoll */
-    atomic_uint serving;                    /* workers that are not in reserve */
-    atomic_uint reserves;                   /* workers that sleep there, or are about to */
-    atomic_uint fetches;                    /* times that epoll was asked */
-    atomic_bool watch_set;                  /* timer_fd will wake one of the reserve */
-    atomic_bool called;                     /* call_fd does */
-    atomic_uint_fast64_t watch_after_us;    /* not before then, monotonic */
-    unsigned half;                          /* of the processors, rounded down */
-    int reserve_fd;                         /* the epoll instance they sleep on */
-    int timer_fd, call_fd;                  /* edge-triggered there and never read */
-    struct os_mutex watch_lock;             /* guards `watch` */
+    alignas(CACHE_LINE) atomic_bool has_leader; /* a worker waits for epoll */
+    atomic_uint serving;                        /* workers that are not in reserve */
+    atomic_uint reserves;                       /* workers that sleep there, or are about to */
+    atomic_uint fetches;                        /* times that epoll was asked */
+    atomic_bool watch_set;                      /* timer_fd will wake one of the reserve */
+    atomic_bool called;                         /* call_fd does */
+    atomic_uint_fast64_t watch_after_us;        /* not before then, monotonic */
+    unsigned half;                              /* of the processors, rounded down */
+    int reserve_fd;                             /* the epoll instance they sleep on */
+    int timer_fd, call_fd;                      /* edge-triggered there and never read */
+    struct os_mutex watch_lock;                 /* guards `watch` */
     struct watch {
         unsigned fetches;  /* as they were at the last look */
-        unsigned busy;     /* looks in a row that found the post empty */
+        unsigned busy;     /* looks in a row that found no leader */
         uint64_t began_us; /* monotonic, and what was idle then, at the look that counts */
         uint64_t began_idle_us;
     } watch;
@@ -274,9 +274,10 @@ bool reserve_is_due(struct port *port, struct worker *worker);
  * else serves. */
 void reserve_sleep(struct port *port, struct worker *worker, int timeout_ms);
 
-/* Takes the post of the one who waits for epoll; false: it is taken. */
-bool reserve_take_post(struct port *port);
-void reserve_leave_post(struct port *port);
+/* The calling worker is about to wait for epoll; false: another one does. */
+bool reserve_lead(struct port *port);
+/* It has waited. */
+void reserve_stop_leading(struct port *port);
 
 /* There is more to do at once than one worker should. */
 void reserve_call(struct port *port);

@@ -7,28 +7,28 @@
  * processor is idle they only take turns. So as few workers serve as the load needs, one as a
  * rule; the others are in reserve.
  *
- * Of the workers that serve, one waits for epoll when there is nothing to do: the sentry. A
- * second one that finds the post taken looks once whether there are events, and goes into reserve
- * if there are none.
+ * Of the workers that serve, at most one waits in epoll_wait() when there is nothing to do: the
+ * leader. A second one looks once whether there are events, and goes into reserve if there are
+ * none.
  *
- * Whenever a sentry leaves its post and somebody is in reserve, a timer is set, unless it runs.
- * Who is woken by it has a look, and as long as the post is empty, again every other
- * millisecond:
- *  - Nobody has asked epoll since the last look: whoever serves is stuck in a slow handler, or
- *    its processor was taken away. The one who looks comes as relief.
- *  - The post was empty at all looks of some time: one more is needed, and comes if a processor
- *    was partly idle, or if no more than half of them serve.
- * A sentry that returns with a crowd calls one, too, within half of the processors. Who came to
- * help goes back after a while; if the need lasts, the next look finds it again.
+ * When the leader stops waiting while other workers are in reserve, a timer is set, unless it
+ * runs. The reserve that it wakes looks whether there is a leader. As long as there is none, one
+ * looks again every other millisecond:
+ *  - Nobody has asked epoll since the last look: the worker that serves is stuck in a slow
+ *    handler, or its processor was taken away. The one that looks serves for a short time.
+ *  - No look in some time has found a leader: one more worker is needed, and serves if a
+ *    processor was partly idle, or if no more than half of the processors have one.
+ * A leader that finds very many events at once calls a worker, too, within half of the
+ * processors. A worker that came to help goes back after a while; if the need lasts, the next
+ * look finds it again.
  *
- * Without load all sleep: the last timer is followed by no other, since a sentry that waits does
- * not leave its post.
+ * Without load all sleep: a leader that waits does not stop, so no timer is set again.
  *
- * No sleeper is forgotten: a sentry frees the post, then looks whether there are reserves and
- * whether the timer runs; a reserve counts itself, then looks whether the post is free, and sets
- * the timer if so; who was woken by the timer says that it does not run, then looks. All these
- * are sequentially consistent, so one of both sides sees the other. And the last one that serves
- * cannot go into reserve; when it leaves the port, it calls one.
+ * No sleeper is forgotten: a leader first stops being it, then looks whether there are reserves
+ * and whether the timer runs; a reserve counts itself, then looks whether there is a leader, and
+ * sets the timer if not; a worker that the timer woke says that it does not run, then looks. All
+ * these are sequentially consistent, so one of both sides sees the other. And the last worker
+ * that serves cannot go into reserve; when it leaves the port, it calls one.
  */
 #include <errno.h>
 #include <limits.h>
@@ -42,17 +42,17 @@
 
 enum { TIMER_DATA, CALL_DATA }; /* words of the reserve's epoll instance */
 
-#define LOOK_US       2000u  /* from one look to the next while the post is empty */
+#define LOOK_US       2000u  /* from one look to the next while there is no leader */
 #define LOOK_LIGHT_US 10000u /* the same when little is going on */
 #define LIGHT         64u    /* fetches between two looks: fewer are little */
 
-/* So many looks in a row must find the post empty; the last MEASURED of them, about 50 ms, tell
+/* So many looks in a row must find no leader; the last MEASURED of them, about 50 ms, tell
  * whether a processor is idle, by a quarter at least. */
 enum { LOOKS = 32, MEASURED = 25 };
 #define IDLE_PART 4u
 
-#define RELIEF_US 10000u   /* how long a relief stays */
-#define HELP_US   1000000u /* and who was called or needed */
+#define IN_PLACE_US 10000u   /* how long a worker serves in place of a stuck one */
+#define HELP_US     1000000u /* and who was called or needed */
 
 enum err reserve_open(struct port *port)
 {
@@ -131,13 +131,13 @@ static bool is_room_for_another(const struct port *port, const struct watch *wat
            idle - watch->began_idle_us >= elapsed / IDLE_PART;
 }
 
-/* The post is empty. Returns for how long one more has to serve, 0: not at all. */
+/* There is no leader. Returns for how long one more has to serve, 0: not at all. */
 static unsigned judge(struct port *port, struct watch *watch, unsigned fetched)
 {
     watch->busy++;
     if (watch->busy > 1 && fetched == 0) {
         watch->busy = 0;
-        return RELIEF_US;
+        return IN_PLACE_US;
     }
     if (watch->busy == LOOKS - MEASURED) {
         watch->began_us = os_mono_us();
@@ -159,19 +159,19 @@ static unsigned look_after(struct port *port)
     struct watch *watch = &port->watch;
     unsigned fetches = atomic_load(&port->fetches);
     unsigned fetched = fetches - watch->fetches;
-    bool empty = !atomic_load(&port->sentry);
+    bool nobody = !atomic_load(&port->has_leader);
     watch->fetches = fetches;
     atomic_store_explicit(&port->watch_after_us,
-                          !empty && fetched < LIGHT ? os_mono_us() + LOOK_LIGHT_US : 0,
+                          !nobody && fetched < LIGHT ? os_mono_us() + LOOK_LIGHT_US : 0,
                           memory_order_relaxed);
-    if (empty)
+    if (nobody)
         help_us = judge(port, watch, fetched);
     else
         watch->busy = 0;
     os_mutex_unlock(&port->watch_lock);
-    /* After the lock: whoever is woken by it gets it. A sentry that came back and left meanwhile
+    /* After the lock: whoever is woken by it gets it. A leader that came and stopped meanwhile
      * may have set it as well. */
-    if (!atomic_load(&port->sentry))
+    if (!atomic_load(&port->has_leader))
         set_watch(port);
     return help_us;
 }
@@ -243,7 +243,7 @@ void reserve_sleep(struct port *port, struct worker *worker, int timeout_ms)
 {
     atomic_fetch_add(&port->reserves, 1);
     if (step_back(port)) {
-        if (!atomic_load(&port->sentry))
+        if (!atomic_load(&port->has_leader))
             set_watch(port);
         unsigned help_us = sleep_until_needed(port, worker, timeout_ms);
         worker->extra_until_us = os_mono_us() + help_us;
@@ -252,14 +252,14 @@ void reserve_sleep(struct port *port, struct worker *worker, int timeout_ms)
     atomic_fetch_sub(&port->reserves, 1);
 }
 
-bool reserve_take_post(struct port *port)
+bool reserve_lead(struct port *port)
 {
-    return !atomic_exchange(&port->sentry, true);
+    return !atomic_exchange(&port->has_leader, true);
 }
 
-void reserve_leave_post(struct port *port)
+void reserve_stop_leading(struct port *port)
 {
-    atomic_store(&port->sentry, false);
+    atomic_store(&port->has_leader, false);
     if (atomic_load(&port->reserves) != 0)
         set_watch(port);
 }

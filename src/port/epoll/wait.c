@@ -8,7 +8,7 @@
  * millisecond. */
 enum { BATCH_ALONE = 64, BATCH_SHARED = 32 };
 
-/* So many results at once are a crowd that is worth a second worker. */
+/* So many results at once are worth a second worker. */
 enum { CROWD = 16 };
 
 /* A worker with results of its own asks epoll again after so many turns or so many results
@@ -59,13 +59,13 @@ static void wait_idle(struct port *port, struct worker *worker, int timeout_ms)
         reserve_sleep(port, worker, timeout_ms);
         return;
     }
-    if (!reserve_take_post(port)) {
+    if (!reserve_lead(port)) {
         if (!look(port, worker))
             reserve_sleep(port, worker, timeout_ms);
         return;
     }
     int count = wait_on(worker, port->epoll_fd, events, BATCH_SHARED, timeout_ms);
-    reserve_leave_post(port);
+    reserve_stop_leading(port);
     take_events(port, worker, events, count);
     if (worker->ready_count >= CROWD)
         reserve_call(port);
