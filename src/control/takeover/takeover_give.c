@@ -11,7 +11,7 @@
 
 #define WHY_MAX 160 /* bytes of a refusal */
 
-struct gift {
+struct transfer {
     struct local_conn *conn;
     struct wire_input *input;
     const struct console *console;
@@ -34,167 +34,169 @@ static bool read_pair(const char *text, uint64_t *a, uint64_t *b)
     return str_parse_u64(first, a) == ERR_OK && str_parse_u64(blank + 1, b) == ERR_OK;
 }
 
-static void refuse(struct gift *gift, const char *why)
+static void refuse(struct transfer *transfer, const char *why)
 {
-    log_warning("takeover: pid %" PRIu64 " is refused: %s", gift->pid, why);
+    log_warning("takeover: pid %" PRIu64 " is refused: %s", transfer->pid, why);
     char text[WHY_MAX + 1];
     size_t len = str_format(text, sizeof text, "%s\n", why);
-    wire_send_answer(gift->conn, WIRE_ERROR, text, len);
+    wire_send_answer(transfer->conn, WIRE_ERROR, text, len);
 }
 
 /* What the system says of who asks. A process that it can't name (it is in a container of its
  * own) is believed. */
-static bool is_trusted(struct gift *gift)
+static bool is_trusted(struct transfer *transfer)
 {
     struct local_peer peer;
-    if (local_peer(gift->conn, &peer) != ERR_OK || !(peer.same_user || peer.admin))
+    if (local_peer(transfer->conn, &peer) != ERR_OK || !(peer.same_user || peer.admin))
         return false;
     if (peer.pid != 0)
-        gift->pid = peer.pid;
+        transfer->pid = peer.pid;
     return true;
 }
 
 /* ---- the requests ---- */
 
-static uint64_t next_id(const struct gift *gift)
+static uint64_t next_id(const struct transfer *transfer)
 {
-    return server_latest_id(gift->console->server) + TAKEOVER_IDS;
+    return server_latest_id(transfer->console->server) + TAKEOVER_IDS;
 }
 
-static bool offer(struct gift *gift)
+static bool offer(struct transfer *transfer)
 {
     struct takeover_offer all = {
         .pid = os_process_id(),
-        .next_id = next_id(gift),
-        .sockets = gift->sockets,
-        .count = gift->count,
+        .next_id = next_id(transfer),
+        .sockets = transfer->sockets,
+        .count = transfer->count,
     };
-    str_format(all.version, sizeof all.version, "%s", gift->console->version);
-    str_format(all.config, sizeof all.config, "%s", gift->console->config_path);
+    str_format(all.version, sizeof all.version, "%s", transfer->console->version);
+    str_format(all.config, sizeof all.config, "%s", transfer->console->config_path);
     struct str text;
     str_init(&text);
     takeover_write_offer(&all, &text);
     enum err err = text.failed ? ERR_NOMEM : ERR_OK;
     if (err == ERR_OK)
-        err = wire_send_answer(gift->conn, WIRE_OK, text.data, text.len);
+        err = wire_send_answer(transfer->conn, WIRE_OK, text.data, text.len);
     else
-        refuse(gift, err_text(err));
+        refuse(transfer, err_text(err));
     str_free(&text);
     return err == ERR_OK;
 }
 
-static bool begin(struct gift *gift, const char *line)
+static bool begin(struct transfer *transfer, const char *line)
 {
     char why[WHY_MAX];
     uint64_t protocol;
-    if (!read_pair(line + sizeof WIRE_TAKEOVER - 1, &protocol, &gift->pid)) {
-        refuse(gift, "a takeover begins with `takeover VERSION PID`");
+    if (!read_pair(line + sizeof WIRE_TAKEOVER - 1, &protocol, &transfer->pid)) {
+        refuse(transfer, "a takeover begins with `takeover VERSION PID`");
         return false;
     }
-    if (!is_trusted(gift)) {
-        refuse(gift, "only the user of this relay or an administrator can take it over");
+    if (!is_trusted(transfer)) {
+        refuse(transfer, "only the user of this relay or an administrator can take it over");
         return false;
     }
-    if (protocol != TAKEOVER_PROTOCOL || gift->console->hand_over == NULL) {
+    if (protocol != TAKEOVER_PROTOCOL || transfer->console->hand_over == NULL) {
         str_format(why, sizeof why,
                    "pairport %s can be taken over by version %d of the takeover protocol, not "
                    "by version %" PRIu64,
-                   gift->console->version, TAKEOVER_PROTOCOL, protocol);
-        refuse(gift, why);
+                   transfer->console->version, TAKEOVER_PROTOCOL, protocol);
+        refuse(transfer, why);
         return false;
     }
-    enum err err = server_copy_sockets(gift->console->server, &gift->sockets, &gift->count);
+    enum err err =
+        server_copy_sockets(transfer->console->server, &transfer->sockets, &transfer->count);
     if (err != ERR_OK) {
         str_format(why, sizeof why, "the listening sockets cannot be copied: %s",
                    err_text(err));
-        refuse(gift, why);
+        refuse(transfer, why);
         return false;
     }
-    return offer(gift);
+    return offer(transfer);
 }
 
-static bool send_sockets(struct gift *gift, const char *numbers)
+static bool send_sockets(struct transfer *transfer, const char *numbers)
 {
     uint64_t first, count;
     sock_t socks[LOCAL_SOCKETS_MAX];
     if (!read_pair(numbers, &first, &count) || count == 0 || count > LOCAL_SOCKETS_MAX ||
-        first > gift->count || count > gift->count - first)
+        first > transfer->count || count > transfer->count - first)
         return false;
     for (size_t i = 0; i < count; i++)
-        socks[i] = gift->sockets[first + i].sock;
-    enum err err = local_send_sockets(gift->conn, socks, (size_t)count, gift->pid);
+        socks[i] = transfer->sockets[first + i].sock;
+    enum err err = local_send_sockets(transfer->conn, socks, (size_t)count, transfer->pid);
     if (err != ERR_OK)
         log_warning("takeover: the listening sockets cannot be passed to pid %" PRIu64 ": %s",
-                    gift->pid, err_text(err));
-    if (err == ERR_OK && first == gift->given)
-        gift->given += (size_t)count;
+                    transfer->pid, err_text(err));
+    if (err == ERR_OK && first == transfer->given)
+        transfer->given += (size_t)count;
     return err == ERR_OK;
 }
 
-static enum err step(const struct gift *gift, enum hand_over what, struct str *list)
+static enum err step(const struct transfer *transfer, enum hand_over what, struct str *list)
 {
-    return gift->console->hand_over(gift->console->ctx, what, gift->pid, list);
+    return transfer->console->hand_over(transfer->console->ctx, what, transfer->pid, list);
 }
 
-static bool answer_go(struct gift *gift)
+static bool answer_go(struct transfer *transfer)
 {
     char line[40];
-    size_t len = str_format(line, sizeof line, "next %" PRIu64 "\n", next_id(gift));
-    return wire_send_answer(gift->conn, WIRE_OK, line, len) == ERR_OK;
+    size_t len = str_format(line, sizeof line, "next %" PRIu64 "\n", next_id(transfer));
+    return wire_send_answer(transfer->conn, WIRE_OK, line, len) == ERR_OK;
 }
 
 /* The new relay serves: this one has done its part. */
-static bool hand_over(struct gift *gift)
+static bool hand_over(struct transfer *transfer)
 {
     /* The copies would keep the door of this process open. */
-    server_free_sockets(gift->sockets, gift->count);
-    gift->sockets = NULL;
-    gift->count = 0;
+    server_free_sockets(transfer->sockets, transfer->count);
+    transfer->sockets = NULL;
+    transfer->count = 0;
     struct str list;
     str_init(&list);
-    if (step(gift, HAND_OVER_DONE, &list) == ERR_OK)
-        wire_send_answer(gift->conn, WIRE_OK, list.data, list.len);
+    if (step(transfer, HAND_OVER_DONE, &list) == ERR_OK)
+        wire_send_answer(transfer->conn, WIRE_OK, list.data, list.len);
     else
-        refuse(gift, "it took too long; begin anew");
+        refuse(transfer, "it took too long; begin anew");
     str_free(&list);
     return true;
 }
 
 /* It may begin: follows it to its `serving`. Both accept meanwhile. False: nothing came. */
-static bool go(struct gift *gift)
+static bool go(struct transfer *transfer)
 {
     char line[WIRE_LINE_MAX + 1];
     size_t len;
-    if (gift->given != gift->count) { /* who does not have them cannot serve */
-        refuse(gift, "not all listening sockets were asked for before `go`");
+    if (transfer->given != transfer->count) { /* who does not have them cannot serve */
+        refuse(transfer, "not all listening sockets were asked for before `go`");
         return true;
     }
-    if (step(gift, HAND_OVER_BEGIN, NULL) != ERR_OK) {
-        refuse(gift, "another pairport has taken over already");
+    if (step(transfer, HAND_OVER_BEGIN, NULL) != ERR_OK) {
+        refuse(transfer, "another pairport has taken over already");
         return true;
     }
-    if (answer_go(gift) &&
-        wire_read_line(gift->conn, gift->input, TAKEOVER_PENDING_MS, line, &len) == ERR_OK &&
+    if (answer_go(transfer) &&
+        wire_read_line(transfer->conn, transfer->input, TAKEOVER_PENDING_MS, line, &len) ==
+            ERR_OK &&
         strcmp(line, "serving") == 0)
-        return hand_over(gift);
-    (void)step(gift, HAND_OVER_BACK, NULL);
+        return hand_over(transfer);
+    (void)step(transfer, HAND_OVER_BACK, NULL);
     return false;
 }
 
 /* Follows the new relay to its `go`. False: it came to nothing. */
-static bool follow(struct gift *gift)
+static bool follow(struct transfer *transfer)
 {
     static const char sockets[] = "sockets ";
     for (;;) {
         char line[WIRE_LINE_MAX + 1];
         size_t len;
-        enum err err = wire_read_line(gift->conn, gift->input, PATIENCE_MS, line, &len);
+        enum err err = wire_read_line(transfer->conn, transfer->input, PATIENCE_MS, line, &len);
         if (err != ERR_OK)
             return false;
         if (strcmp(line, "go") == 0)
-            return go(gift);
+            return go(transfer);
         bool asks = strncmp(line, sockets, sizeof sockets - 1) == 0;
-        if (!asks || !send_sockets(gift, line + sizeof sockets - 1))
+        if (!asks || !send_sockets(transfer, line + sizeof sockets - 1))
             return false;
     }
 }
@@ -202,12 +204,13 @@ static bool follow(struct gift *gift)
 void takeover_give(struct local_conn *conn, struct wire_input *input,
                    const struct console *console, const char *line)
 {
-    struct gift gift = {.conn = conn, .input = input, .console = console};
-    if (begin(&gift, line)) {
-        log_notice("takeover: pid %" PRIu64 " gets copies of %zu listening socket%s", gift.pid,
-                   gift.count, gift.count == 1 ? "" : "s");
-        if (!follow(&gift))
-            log_warning("takeover: pid %" PRIu64 " has given up; this relay goes on", gift.pid);
+    struct transfer transfer = {.conn = conn, .input = input, .console = console};
+    if (begin(&transfer, line)) {
+        log_notice("takeover: pid %" PRIu64 " gets copies of %zu listening socket%s",
+                   transfer.pid, transfer.count, transfer.count == 1 ? "" : "s");
+        if (!follow(&transfer))
+            log_warning("takeover: pid %" PRIu64 " has given up; this relay goes on",
+                        transfer.pid);
     }
-    server_free_sockets(gift.sockets, gift.count);
+    server_free_sockets(transfer.sockets, transfer.count);
 }

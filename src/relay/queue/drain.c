@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "config/conf.h"
-#include "policy/evenly.h"
+#include "policy/spread.h"
 #include "relay/core/elapsed.h"
 #include "relay/core/sessions.h"
 #include "relay/relay.h"
@@ -120,7 +120,7 @@ static enum err take_step(const struct drain_of *of, struct step *step)
     enum err err = sessions_count(of->relay, of->filter, &step->before);
     step->left = step->before;
     if (err == ERR_OK && step->remaining_ms != UINT64_MAX)
-        step->due = evenly_due(step->before, step->passed_ms, step->remaining_ms);
+        step->due = spread_due(step->before, step->passed_ms, step->remaining_ms);
     if (step->due > 0)
         err = sessions_end_oldest(of->relay, of->filter, step->due, of->reason, &step->ended,
                                   &step->left);
@@ -134,7 +134,7 @@ static uint64_t next_look(const struct drain *drain, size_t left, uint64_t now_m
     if (drain->until_ms == 0)
         return next_ms;
     uint64_t total_ms = elapsed_ms(drain->until_ms, drain->ended_ms);
-    uint64_t due_ms = drain->ended_ms + evenly_gap_ms(left, total_ms);
+    uint64_t due_ms = drain->ended_ms + spread_gap_ms(left, total_ms);
     if (due_ms < next_ms)
         next_ms = due_ms;
     return next_ms < now_ms + STEP_MIN_MS ? now_ms + STEP_MIN_MS : next_ms;
@@ -149,7 +149,7 @@ static bool end_step(struct drain *drain, const struct step *step,
     drain->stepping = false;
     drain->ended_total += step->ended;
     drain->ended_ms +=
-        evenly_used_ms(step->before, step->due, elapsed_ms(drain->until_ms, drain->ended_ms));
+        spread_used_ms(step->before, step->due, elapsed_ms(drain->until_ms, drain->ended_ms));
     drain->look_ms = next_look(drain, step->left, now_ms);
     bool tells = step->left == 0 ? !drain->told_empty : now_ms >= drain->tell_ms;
     if (step->left == 0)
