@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,11 +107,16 @@ static bool visit(uint32_t number)
 {
     sock_t sock;
     char letter;
-    if (net_connect(&load.relay, NET_PATIENCE_MS, &sock) != ERR_OK)
+    enum err err = net_connect(&load.relay, NET_PATIENCE_MS, &sock);
+    if (err != ERR_OK) {
+        fprintf(stderr, "client %" PRIu32 " could not connect: %s\n", number, err_text(err));
         return false;
-    bool served = game_ask(sock, number, NET_PATIENCE_MS, &letter) == ERR_OK;
+    }
+    err = game_ask(sock, number, NET_PATIENCE_MS, &letter);
+    if (err != ERR_OK)
+        fprintf(stderr, "client %" PRIu32 " got no answer: %s\n", number, err_text(err));
     net_close(sock);
-    return served;
+    return err == ERR_OK;
 }
 
 static void be_clients(void *arg)
