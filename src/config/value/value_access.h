@@ -17,7 +17,7 @@ bool value_is_allow(const struct key *key);
 
 /* For the table of types, see value.c. What is written is for people: all in one line, and a
  * file by its name, as in "@players.txt, 10.0.0.0/8". */
-void value_write_access(const struct key *key, const void *route, struct str *out);
+void value_write_access(const struct key *key, const void *owner, struct str *out);
 bool value_equal_access(const struct key *key, const void *a, const void *b);
 
 /* Frees both lists, unless they are another route's, and makes them empty. */

@@ -17,7 +17,7 @@
 /* "refuse" or "hold 30s", into when_down and hold_ms. */
 bool value_read_when_down(const struct key *key, const char *text, void *route,
                           struct str *why);
-void value_write_when_down(const struct key *key, const void *route, struct str *out);
+void value_write_when_down(const struct key *key, const void *owner, struct str *out);
 bool value_equal_when_down(const struct key *key, const void *a, const void *b);
 bool value_copy_when_down(const struct key *key, const void *from, void *to);
 
@@ -28,7 +28,7 @@ bool value_equal_health(const struct key *key, const void *a, const void *b);
 
 /* "reset", "close" or "tarpit 10s", into refuse and tarpit_ms. */
 bool value_read_refuse(const struct key *key, const char *text, void *route, struct str *why);
-void value_write_refuse(const struct key *key, const void *route, struct str *out);
+void value_write_refuse(const struct key *key, const void *owner, struct str *out);
 bool value_equal_refuse(const struct key *key, const void *a, const void *b);
 bool value_copy_refuse(const struct key *key, const void *from, void *to);
 
