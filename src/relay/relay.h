@@ -63,7 +63,7 @@ struct relay_route {
     struct quota quota; /* sessions, limited by the route's max_sessions */
     struct quota
         headers; /* of these, those that wait for their PROXY header; see proxy_header.h */
-    struct os_mutex awaiting_lock; /* guards the next; a leaf, taken with a pair's lock held */
+    struct os_mutex awaiting_lock; /* guards the next; as the queue's lock */
     struct list awaiting; /* those pairs by in_queue, the one that waits for longest first; each
                              has a reference */
     struct guard_route guard;

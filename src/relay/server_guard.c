@@ -1,4 +1,5 @@
-/* The operator's hand on the guard, and what can be seen of it; see server.h. */
+/* The operator's hand on the guard, and what can be seen of it; see server_operate.h and
+ * server_look.h. */
 #include <stdlib.h>
 #include <string.h>
 

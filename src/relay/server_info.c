@@ -1,4 +1,5 @@
-/* What can be seen of the server, and the operator's hand on upstreams; see server.h. */
+/* What can be seen of the server, and the operator's hand on upstreams; see
+ * server_look.h and server_operate.h. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* The operator's hand on routes and sessions; see server.h. */
+/* The operator's hand on routes and sessions; see server_operate.h. */
 #include <inttypes.h>
 
 #include "base/log.h"

@@ -15,7 +15,8 @@
  * each second, until a connect succeeds; the others follow then. So a server that restarts is
  * not stormed.
  *
- * Threads: any. The lock inside is a leaf; pairs are locked before it, never after it.
+ * Threads: any. Pairs are locked before the lock inside, never after it; under it only the
+ * timers are locked.
  */
 #ifndef PAIRPORT_RELAY_QUEUE_QUEUE_H
 #define PAIRPORT_RELAY_QUEUE_QUEUE_H
