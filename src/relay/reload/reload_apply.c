@@ -13,14 +13,6 @@
 #include "relay/reload/route_parts.h"
 #include "relay/session/proxy_header.h"
 
-static size_t count_ports(const struct conf_route *conf)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < conf->listen_count; i++)
-        count += conf->listens[i].port_count;
-    return count;
-}
-
 /* ---- while the relay is quiesced: what can fail ---- */
 
 static bool slot_is_free(void *ctx, size_t slot)
@@ -34,7 +26,7 @@ static enum err plan_route(struct reload *reload, size_t index)
 {
     struct relay_route *route = reload->routes[index];
     struct conf_route *conf = &reload->conf->routes[index];
-    reload->listeners[index] = calloc(count_ports(conf), sizeof(struct listener *));
+    reload->listeners[index] = calloc(route_parts_ports(conf), sizeof(struct listener *));
     if (reload->listeners[index] == NULL)
         return ERR_NOMEM;
     if (reload->is_new[index])
@@ -174,7 +166,7 @@ static void share_out_listeners(struct reload *reload)
     size_t at = 0;
     for (size_t i = 0; i < reload->conf->route_count; i++) {
         struct relay_route *route = reload->routes[i];
-        size_t count = count_ports(&reload->conf->routes[i]);
+        size_t count = route_parts_ports(&reload->conf->routes[i]);
         free(route->listeners);
         route->listeners = reload->listeners[i];
         route->listener_count = count;

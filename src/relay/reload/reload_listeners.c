@@ -8,6 +8,7 @@
 #include "relay/accept/listener.h"
 #include "relay/accept/listener_socket.h"
 #include "relay/relay.h"
+#include "relay/reload/route_parts.h"
 
 /* The listeners there are, by address, so that each port finds its own among many. */
 struct present {
@@ -65,8 +66,7 @@ static size_t count_ports(const struct conf *conf)
 {
     size_t count = 0;
     for (size_t i = 0; i < conf->route_count; i++)
-        for (size_t k = 0; k < conf->routes[i].listen_count; k++)
-            count += conf->routes[i].listens[k].port_count;
+        count += route_parts_ports(&conf->routes[i]);
     return count;
 }
 

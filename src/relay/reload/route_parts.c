@@ -21,7 +21,7 @@ void route_parts_close(struct relay_route *route)
     free(route);
 }
 
-static size_t count_ports(const struct conf_route *conf)
+size_t route_parts_ports(const struct conf_route *conf)
 {
     size_t count = 0;
     for (size_t i = 0; i < conf->listen_count; i++)
@@ -44,7 +44,7 @@ enum err route_parts_open(struct relay_route **out, struct relay *relay,
     list_init(&route->awaiting);
     queue_init(&route->queue);
     pending_init(route);
-    size_t ports = count_ports(conf);
+    size_t ports = route_parts_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));
     route->listener_count = route->listeners == NULL ? 0 : ports;
     if (route->listeners == NULL || guard_route_open(route) != ERR_OK) {

@@ -5,11 +5,16 @@
 #ifndef PAIRPORT_RELAY_RELOAD_ROUTE_PARTS_H
 #define PAIRPORT_RELAY_RELOAD_ROUTE_PARTS_H
 
+#include <stddef.h>
+
 #include "base/err.h"
 
 struct conf_route;
 struct relay;
 struct relay_route;
+
+/* How many ports the route listens on. Any thread. */
+size_t route_parts_ports(const struct conf_route *conf);
 
 /* A route without addresses and listeners, that nobody knows yet. Without statistics and
  * upstreams: route_parts_begin() makes them, with nobody else using the statistics. ERR_NOMEM
