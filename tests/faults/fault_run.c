@@ -53,6 +53,8 @@ static struct {
     uint64_t seed;
 } all;
 
+struct echo_run fault_echo;
+
 int fault_set_up(void **state)
 {
     (void)state;
@@ -67,12 +69,16 @@ int fault_set_up(void **state)
     close(fd);
     setenv("FAULT_FILE", all.file, 1);
     setenv("XDG_RUNTIME_DIR", all.runtime, 1);
-    return all.fault == MAP_FAILED ? -1 : 0;
+    if (all.fault == MAP_FAILED)
+        return -1;
+    echo_run_start(&fault_echo);
+    return 0;
 }
 
 int fault_tear_down(void **state)
 {
     (void)state;
+    echo_run_stop(&fault_echo);
     munmap(all.fault, sizeof *all.fault);
     test_remove_dir(all.runtime);
     test_remove_dir(all.dir);

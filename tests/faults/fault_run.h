@@ -14,6 +14,7 @@
 
 #include "base/str.h"
 #include "fault.h"
+#include "load_run.h"
 #include "relay_run.h"
 #include "support/random.h"
 
@@ -27,6 +28,19 @@ struct fault_walk {
     bool lasts; /* all calls from the position on fail, until fault_disarm() */
     struct random random;
 };
+
+/* One test of a program: the walk over all calls of one kind. */
+#define FAULT_WALK(title, fault, test, teardown)                                               \
+    {                                                                                          \
+        .name = (title), .test_func = (test), .teardown_func = (teardown),                     \
+        .initial_state = &(enum fault_kind)                                                    \
+        {                                                                                      \
+            fault                                                                              \
+        }                                                                                      \
+    }
+
+/* The upstream of all relays, while the tests run. */
+extern struct echo_run fault_echo;
 
 /* For cmocka: makes what the tests of a program share, and removes it. */
 int fault_set_up(void **state);

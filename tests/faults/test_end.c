@@ -19,8 +19,6 @@
 #define SESSIONS 3
 #define BULK     (64 * 1024)
 
-static struct echo_run echo;
-
 static void say(struct fault_walk *walk, struct relay_run *relay, sock_t sock)
 {
     static unsigned char bytes[BULK], got[BULK];
@@ -107,7 +105,7 @@ static void walk_with(void **state, enum fault_kind kind, bool lasts,
 
 static void walk_end(void **state)
 {
-    const struct relay_setup setup = {.upstreams = &echo.addr,
+    const struct relay_setup setup = {.upstreams = &fault_echo.addr,
                                       .upstream_count = 1,
                                       .relay_keys = "workers = 2\nstate_file = state.json\n",
                                       .route_keys = "health = tcp\n"};
@@ -120,28 +118,7 @@ static void walk_end(void **state)
 
 /* ---- main ---- */
 
-static int set_up(void **state)
-{
-    if (fault_set_up(state) != 0)
-        return -1;
-    echo_run_start(&echo);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    echo_run_stop(&echo);
-    return fault_tear_down(state);
-}
-
-#define WALK(kind_name, kind)                                                                  \
-    {                                                                                          \
-        .name = "end_without_" kind_name, .test_func = walk_end,                               \
-        .teardown_func = fault_relay_teardown, .initial_state = &(enum fault_kind)             \
-        {                                                                                      \
-            kind                                                                               \
-        }                                                                                      \
-    }
+#define WALK(name, kind) FAULT_WALK("end_without_" name, kind, walk_end, fault_relay_teardown)
 
 int main(int argc, char *argv[])
 {
@@ -155,5 +132,6 @@ int main(int argc, char *argv[])
         WALK("connect", FAULT_CONNECT), WALK("open", FAULT_OPEN),
         WALK("the_disk", FAULT_DISK),
     };
-    return cmocka_run_group_tests_name("faults at the end", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("faults at the end", tests, fault_set_up,
+                                       fault_tear_down);
 }

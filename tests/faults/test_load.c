@@ -114,7 +114,6 @@ static bool steady_goes_on(void)
 
 static struct {
     struct relay_run *relay;
-    struct echo_run echo;
     char *configs[2]; /* owned; the second one has a third route */
     struct addr third;
     unsigned bans; /* so many; each of another network */
@@ -409,7 +408,8 @@ static void make_configs(void)
     assert_non_null(rig.configs[0]);
     str_addf(&config, "%s[route third]\nlisten = %s\n", rig.configs[0],
              addr_format(&rig.third, text));
-    str_addf(&config, "upstream = %s\nidle_timeout = 5m\n", addr_format(&rig.echo.addr, text));
+    str_addf(&config, "upstream = %s\nidle_timeout = 5m\n",
+             addr_format(&fault_echo.addr, text));
     rig.configs[1] = strdup(config.data);
     str_free(&config);
 }
@@ -422,14 +422,14 @@ static void start(void **state, enum fault_kind kind)
                "health = tcp interval=100ms timeout=100ms fall=%u\nguard_exempt =\n"
                "connect_rate_per_client = off\n",
                kind == FAULT_CONNECT ? 3u : 1u);
-    addr_format(&rig.echo.addr, text);
+    addr_format(&fault_echo.addr, text);
     str_format(more, sizeof more,
                "[route second]\nlisten = 127.0.0.1:%%PORT2%%\nupstream = localhost:%u\n"
                "upstream = %s backup\nhealth = tcp interval=100ms timeout=100ms\n"
                "when_down = hold 30s\nresolve_interval = 1s\n",
-               (unsigned)rig.echo.addr.port, text);
+               (unsigned)fault_echo.addr.port, text);
     const struct relay_setup setup = {
-        .upstreams = &rig.echo.addr,
+        .upstreams = &fault_echo.addr,
         .upstream_count = 1,
         .relay_keys = "workers = 2\nstate_file = state.json\nlog_file = relay.log\n",
         .route_keys = keys,
@@ -492,34 +492,13 @@ static void walk_load(void **state)
 
 /* ---- main ---- */
 
-static int set_up(void **state)
-{
-    if (fault_set_up(state) != 0)
-        return -1;
-    echo_run_start(&rig.echo);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    echo_run_stop(&rig.echo);
-    return fault_tear_down(state);
-}
-
 static int tear_down_walk(void **state)
 {
     steady_end();
     return fault_relay_teardown(state);
 }
 
-#define WALK(kind_name, kind)                                                                  \
-    {                                                                                          \
-        .name = "load_without_" kind_name, .test_func = walk_load,                             \
-        .teardown_func = tear_down_walk, .initial_state = &(enum fault_kind)                   \
-        {                                                                                      \
-            kind                                                                               \
-        }                                                                                      \
-    }
+#define WALK(name, kind) FAULT_WALK("load_without_" name, kind, walk_load, tear_down_walk)
 
 int main(int argc, char *argv[])
 {
@@ -537,5 +516,6 @@ int main(int argc, char *argv[])
         WALK("connect", FAULT_CONNECT), WALK("open", FAULT_OPEN),
         WALK("the_disk", FAULT_DISK),
     };
-    return cmocka_run_group_tests_name("faults under load", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("faults under load", tests, fault_set_up,
+                                       fault_tear_down);
 }

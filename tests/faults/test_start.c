@@ -23,8 +23,6 @@
     "\"192.0.2.7/32\", \"set_ms\": 1000, \"until_ms\": null, \"hits\": 0, \"by\": \"test\", "  \
     "\"reason\": \"kept\"}]}\n"
 
-static struct echo_run echo;
-
 /* ---- what the relay does ---- */
 
 /* Until it has come to the end of its start, or to its own; true: that. */
@@ -167,8 +165,8 @@ static void walk_start(void **state)
     str_format(more, sizeof more,
                "[route second]\nlisten = 127.0.0.1:%%PORT2%%\nupstream = localhost:%u\n"
                "upstream = %s\nhealth = tcp\n",
-               (unsigned)echo.addr.port, addr_format(&echo.addr, text));
-    const struct relay_setup setup = {.upstreams = &echo.addr,
+               (unsigned)fault_echo.addr.port, addr_format(&fault_echo.addr, text));
+    const struct relay_setup setup = {.upstreams = &fault_echo.addr,
                                       .upstream_count = 1,
                                       .relay_keys = "workers = 2\nstate_file = state.json\n",
                                       .more = more};
@@ -180,28 +178,8 @@ static void walk_start(void **state)
 
 /* ---- main ---- */
 
-static int set_up(void **state)
-{
-    if (fault_set_up(state) != 0)
-        return -1;
-    echo_run_start(&echo);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    echo_run_stop(&echo);
-    return fault_tear_down(state);
-}
-
-#define WALK(kind_name, kind)                                                                  \
-    {                                                                                          \
-        .name = "start_without_" kind_name, .test_func = walk_start,                           \
-        .teardown_func = fault_relay_teardown, .initial_state = &(enum fault_kind)             \
-        {                                                                                      \
-            kind                                                                               \
-        }                                                                                      \
-    }
+#define WALK(name, kind)                                                                       \
+    FAULT_WALK("start_without_" name, kind, walk_start, fault_relay_teardown)
 
 int main(int argc, char *argv[])
 {
@@ -216,5 +194,6 @@ int main(int argc, char *argv[])
         WALK("listen", FAULT_LISTEN),   WALK("connect", FAULT_CONNECT),
         WALK("open", FAULT_OPEN),       WALK("the_disk", FAULT_DISK),
     };
-    return cmocka_run_group_tests_name("faults at the start", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("faults at the start", tests, fault_set_up,
+                                       fault_tear_down);
 }

@@ -17,8 +17,6 @@
 #define EVERY  12 /* positions tried one by one */
 #define STRIDE 40
 
-static struct echo_run echo;
-
 enum side { NEW, OLD }; /* whose calls fail */
 
 struct takeover {
@@ -95,7 +93,7 @@ static void end(struct fault_walk *walk, struct takeover *takeover, bool taken)
 static bool try_position(void **state, struct fault_walk *walk, enum side side)
 {
     bool ended;
-    const struct relay_setup setup = {.upstreams = &echo.addr, .upstream_count = 1};
+    const struct relay_setup setup = {.upstreams = &fault_echo.addr, .upstream_count = 1};
     struct takeover takeover = {.relay = side == OLD ? fault_start(state, &setup)
                                                      : relay_start(state, &setup)};
     struct relay_run *relay = takeover.relay;
@@ -139,28 +137,8 @@ static void walk_takeover(void **state)
 
 /* ---- main ---- */
 
-static int set_up(void **state)
-{
-    if (fault_set_up(state) != 0)
-        return -1;
-    echo_run_start(&echo);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    echo_run_stop(&echo);
-    return fault_tear_down(state);
-}
-
-#define WALK(kind_name, kind)                                                                  \
-    {                                                                                          \
-        .name = "takeover_without_" kind_name, .test_func = walk_takeover,                     \
-        .teardown_func = fault_relay_teardown, .initial_state = &(enum fault_kind)             \
-        {                                                                                      \
-            kind                                                                               \
-        }                                                                                      \
-    }
+#define WALK(name, kind)                                                                       \
+    FAULT_WALK("takeover_without_" name, kind, walk_takeover, fault_relay_teardown)
 
 int main(int argc, char *argv[])
 {
@@ -174,5 +152,6 @@ int main(int argc, char *argv[])
         WALK("a_timer", FAULT_TIMER),   WALK("connect", FAULT_CONNECT),
         WALK("open", FAULT_OPEN),
     };
-    return cmocka_run_group_tests_name("faults of a takeover", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("faults of a takeover", tests, fault_set_up,
+                                       fault_tear_down);
 }
