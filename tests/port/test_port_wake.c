@@ -7,10 +7,14 @@
 static void a_wait_of_no_time_returns_at_once(void **state)
 {
     struct rig *rig = *state;
-    uint64_t start = os_mono_ms();
-    for (int i = 0; i < 100; i++)
+    uint64_t shortest = UINT64_MAX; /* the others may have had to wait for a processor */
+    for (int i = 0; i < 100; i++) {
+        uint64_t start = os_mono_us();
         assert_int_equal(rig_turn(rig, PORT_BATCH, 0), 0);
-    assert_in_range(os_mono_ms() - start, 0, 1000);
+        uint64_t took = os_mono_us() - start;
+        shortest = took < shortest ? took : shortest;
+    }
+    assert_in_range(shortest, 0, 1000);
 }
 
 /* It may end early without a result, so what is measured is the sum; but early is not at
