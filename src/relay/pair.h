@@ -67,43 +67,32 @@ struct side {
     uint64_t took_ms;      /* when it was seen last that some had got on */
 };
 
-struct pair {
-    struct os_mutex lock;  /* guards everything below but the fields that never change */
-    _Atomic uint32_t refs; /* one for being open, one for each pair_ref() */
-
-    uint64_t id;               /* never changes, like relay, route and started_ms */
-    struct relay *relay;       /* not owned */
-    struct relay_route *route; /* not owned */
-    uint64_t started_ms;
-
-    enum phase phase;
-    enum reason reason; /* the first that decided the end; NONE while open */
-    enum phase reason_phase;
-    bool end_wanted;    /* somebody outside asked for the end; `reason` is set */
-    bool closing;       /* no operation is submitted any more */
-    bool released;      /* over; only references keep the memory */
-    unsigned in_flight; /* operations of the two flows, 0..2 */
-
-    struct side client;
-    struct side upstream;
-    struct client *client_entry;       /* NULL: none */
-    struct proxy_header *proxy_header; /* owned; NULL where no PROXY header is read or was */
-    bool awaits_header;                /* counts in its route's `headers` */
-    struct flow up;                    /* client -> upstream */
-    struct flow down;                  /* upstream -> client */
-
+/* The connect to an upstream; of session/connecting.c, and of upstream/ what it holds there. */
+struct connect_attempt {
+    enum {
+        ATTEMPT_NONE,
+        ATTEMPT_RUNS,      /* a CONNECT is in flight */
+        ATTEMPT_TIMED_OUT, /* it was cancelled at its deadline */
+        ATTEMPT_WAITS      /* until the server is tried once more */
+    } state;
     struct route_cursor cursor;
     uint32_t tries_before;   /* of earlier turns, when the client was held again */
-    uint16_t port_offset;    /* of the port it came to, in its listener's range */
     uint16_t upstream_index; /* in the route, of the current or last try */
     uint16_t source_index;   /* of the route's sources, likewise */
     uint32_t server_index;   /* of the upstream, likewise */
     bool has_place;          /* at that server, see route.h */
-    struct loop_pass *loop;  /* owned; see loop.h */
-    bool server_fails;       /* the connect there before this one failed */
     bool has_source;         /* counts among the connections from that source */
-    bool counted_session;    /* was admitted */
+    bool server_fails;       /* the connect there before this one failed */
     bool counted_upstream;   /* counts among the upstream's open sessions */
+    struct loop_pass *loop;  /* owned; see loop.h */
+    uint64_t began_us;       /* monotonic, of the current or last try */
+    uint64_t due_ms;         /* its deadline; or when to try again */
+    uint64_t connect_us;     /* how long the connect took that stands; 0 before */
+    uint64_t connected_ms;   /* when it stood */
+};
+
+/* The place in the queue; of session/waiting.c and queue/queue.c. */
+struct pair_wait {
     bool was_held;           /* has its place in the order of those that wait */
     bool has_left;           /* its client finished while it waited; written with the lock of
                                 the queue held as well */
@@ -112,30 +101,70 @@ struct pair {
     uint64_t held_ms;        /* when it had to wait first; 0: it never had */
     uint64_t held_closed_ms; /* for how long its route's gate had been closed by then */
     struct list in_queue;    /* or in its route's `awaiting` */
-    bool timed_out;          /* the running try was cancelled at its deadline */
-    bool waits;              /* before the next try */
-    uint64_t try_began_us;   /* monotonic, of the current or last try */
-    uint64_t connect_us;     /* how long the connect took that stands; 0 before */
-    uint64_t connected_ms;   /* when it stood */
-    uint64_t connect_due_ms; /* deadline of the header or of the running try; or when to try
-                                again, if `waits` */
-    bool keepalive;          /* was set on both sockets */
-    uint32_t options_seen;   /* route->options when the sockets got their options last */
-    uint64_t last_byte_ms;   /* last progress either way, or when the phase began */
-    uint64_t ending_ms;      /* when the first side finished or failed; 0 before */
+};
 
+/* What ends a session unless something happens; of session/pair_deadlines.c. */
+struct pair_deadlines {
+    uint64_t last_byte_ms;    /* last progress either way, or when the phase began */
+    uint64_t ending_ms;       /* when the first side finished or failed; 0 before */
     uint64_t resumed_ms;      /* when a paced flow went on last; 0: never */
     uint64_t thawed_ms;       /* when the pair saw last that its route was thawed; 0: never */
-    uint32_t thaws_seen;      /* of the route's `thaws` */
-    uint32_t repaced_seen;    /* of its `repaced` */
     uint64_t rate_from_ms;    /* when the current window of min_rate began; 0: there is none */
     uint64_t rate_from_bytes; /* both ways, moved before it */
     uint64_t rate_from_went;  /* the same of what the systems got on with */
+};
+
+/* What the session has taken over from its route. */
+struct pair_seen {
+    uint32_t options; /* route->options, when the sockets got theirs last */
+    uint32_t thaws;   /* of the route's `thaws` */
+    uint32_t repaced; /* of its `repaced` */
+    bool keepalive;   /* was set on both sockets */
+};
+
+struct pair {
+    struct os_mutex lock;  /* guards everything below but the fields that never change */
+    _Atomic uint32_t refs; /* one for being open, one for each pair_ref() */
+
+    uint64_t id;         /* never changes, like relay, route, started_ms and port_offset */
+    struct relay *relay; /* not owned */
+    struct relay_route *route; /* not owned */
+    uint64_t started_ms;
+    uint16_t port_offset; /* of the port it came to, in its listener's range */
+
+    enum phase phase;
+    enum {
+        PAIR_OPEN,
+        PAIR_END_WANTED, /* somebody outside asked for the end; `reason` is set */
+        PAIR_CLOSING,    /* no operation is submitted any more */
+        PAIR_RELEASED    /* over; only references keep the memory */
+    } life;
+    enum reason reason; /* the first that decided the end; NONE while open */
+    enum phase reason_phase;
+    unsigned in_flight;   /* operations of the two flows, 0..2 */
+    bool counted_session; /* was admitted */
+
+    struct side client;
+    struct side upstream;
+    struct client *client_entry;       /* NULL: none */
+    struct proxy_header *proxy_header; /* owned; NULL where no PROXY header is read or was */
+    struct flow up;                    /* client -> upstream */
+    struct flow down;                  /* upstream -> client */
+
+    struct connect_attempt attempt;
+    struct pair_wait wait;
+    struct pair_deadlines deadlines;
+    struct pair_seen seen;
 
     uint64_t look_ms; /* when the timer is to look; for a parked flow it fires earlier */
     struct timer timer;
     struct list in_table;
 };
+
+static inline bool pair_is_closing(const struct pair *pair)
+{
+    return pair->life >= PAIR_CLOSING;
+}
 
 /* A client was accepted on a listener of `route`: admits it and connects the upstream, or turns
  * it away. Owns `sock` from here on. ERR_NO_DESCRIPTORS or ERR_NOMEM tell the listener that the
@@ -149,7 +178,7 @@ bool pair_serve(struct pair *pair, struct worker *worker);
 /* Connects begun; with the lock, or when it is over. */
 static inline uint32_t pair_tries(const struct pair *pair)
 {
-    return pair->tries_before + pair->cursor.tries;
+    return pair->attempt.tries_before + pair->attempt.cursor.tries;
 }
 
 /* An operation of the pair's flow came out. */

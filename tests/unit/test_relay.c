@@ -228,7 +228,7 @@ static void a_worker_whose_clock_lags_behind_ends_no_session(void **state)
     struct session s = fixture_session(fix);
     struct pair *pair = table_find(&fix->relay.table, 1);
     assert_non_null(pair);
-    pair->last_byte_ms = fix->worker->now_ms + 1000;
+    pair->deadlines.last_byte_ms = fix->worker->now_ms + 1000;
     pair_unref(pair);
     fixture_pass(fix, 900);
     fixture_cancelled(fix);

@@ -27,7 +27,7 @@ static bool is_open(struct fixture *fix)
     struct pair *pair = fixture_latest(fix);
     if (pair == NULL)
         return false;
-    bool open = !pair->closing;
+    bool open = !pair_is_closing(pair);
     pair_unref(pair);
     return open;
 }

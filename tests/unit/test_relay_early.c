@@ -180,7 +180,7 @@ static void end_latest(struct fixture *fix, enum reason reason)
     assert_true(pair_end(pair, reason));
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_cancelled(fix);
-    assert_true(pair->released);
+    assert_int_equal(pair->life, PAIR_RELEASED);
     assert_null(pair->proxy_header); /* although the test still has its hold */
     pair_unref(pair);
 }

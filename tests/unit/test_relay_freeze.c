@@ -145,9 +145,9 @@ static void idle_timeout_does_not_run_while_frozen_and_begins_anew_after(void **
     fixture_pass(fix, 100000);
     pace_thaw(the_route(fix));
     fixture_pass(fix, 19000);
-    assert_false(latest(fix)->closing);
+    assert_false(pair_is_closing(latest(fix)));
     fixture_pass(fix, 2100);
-    assert_true(latest(fix)->closing);
+    assert_true(pair_is_closing(latest(fix)));
     fixture_cancelled(fix);
     assert_int_equal(fixture_reasons(fix, REASON_IDLE_TIMEOUT), 1);
 }
@@ -164,7 +164,7 @@ static void half_close_timeout_does_not_run_while_frozen(void **state)
     soon(fix);
     fixture_expect_sent(s.client, "last words", 10);
     fixture_pass(fix, 29000);
-    assert_false(latest(fix)->closing);
+    assert_false(pair_is_closing(latest(fix)));
     fixture_pass(fix, 1500);
     fixture_cancelled(fix);
     assert_int_equal(fixture_reasons(fix, REASON_HALF_CLOSE_TIMEOUT), 1);
@@ -180,10 +180,10 @@ static void other_deadlines_of_the_client_do_not_run_while_frozen(void **state)
     fixture_pass(fix, 60000);
     pace_thaw(the_route(fix));
     fixture_pass(fix, 4000);
-    assert_false(latest(fix)->closing);
+    assert_false(pair_is_closing(latest(fix)));
     fixture_arrive(fix, s.client, "hello");
     fixture_pass(fix, 5000);
-    assert_false(latest(fix)->closing);
+    assert_false(pair_is_closing(latest(fix)));
     fixture_pass(fix, 2100);
     fixture_cancelled(fix);
     assert_int_equal(fixture_reasons(fix, REASON_MIN_RATE), 1);
@@ -199,9 +199,9 @@ static void a_window_of_min_rate_begins_anew_after_a_thaw(void **state)
     fixture_pass(fix, 20000);
     pace_thaw(the_route(fix));
     fixture_pass(fix, 4900);
-    assert_false(latest(fix)->closing);
+    assert_false(pair_is_closing(latest(fix)));
     fixture_pass(fix, 200);
-    assert_true(latest(fix)->closing);
+    assert_true(pair_is_closing(latest(fix)));
     fixture_cancelled(fix);
     assert_int_equal(fixture_reasons(fix, REASON_MIN_RATE), 1);
 }
@@ -214,7 +214,7 @@ static void max_session_time_runs_while_frozen(void **state)
     pace_freeze(the_route(fix));
     fixture_arrive(fix, s.client, "x");
     fixture_pass(fix, 29000);
-    assert_false(latest(fix)->closing);
+    assert_false(pair_is_closing(latest(fix)));
     fixture_pass(fix, 1500);
     fixture_cancelled(fix);
     assert_int_equal(fixture_reasons(fix, REASON_SESSION_TIME), 1);
@@ -231,7 +231,7 @@ static void a_reset_while_frozen_is_passed_on_within_half_close_timeout(void **s
     fake_sock(s.client)->peer_reset = true;
     fixture_pass(fix, 3000);
     assert_true(latest(fix)->client.reset);
-    assert_false(latest(fix)->closing);
+    assert_false(pair_is_closing(latest(fix)));
     fixture_pass(fix, 30500);
     fixture_cancelled(fix);
     assert_int_equal(fixture_closed(s.upstream), FAKE_SOCK_ABORTED);

@@ -432,13 +432,14 @@ static void sessions_are_counted_at_their_local_address_under_its_new_number(voi
     fixture_session(fix); /* from the first */
     reload(fix, THE_SAME "source = 10.1.1.3, 10.1.1.2, 10.1.1.1\n");
     struct pair *pair = fixture_latest(fix);
-    assert_true(pair->has_source);
-    assert_int_equal(pair->source_index, 2);
-    const struct source_use *uses = game(fix)->upstreams.each[pair->upstream_index]->sources;
+    assert_true(pair->attempt.has_source);
+    assert_int_equal(pair->attempt.source_index, 2);
+    const struct source_use *uses =
+        game(fix)->upstreams.each[pair->attempt.upstream_index]->sources;
     assert_int_equal(atomic_load(&uses[2].used), 1);
     assert_int_equal(atomic_load(&uses[0].used), 0);
     reload(fix, THE_SAME "source = 10.1.1.2\n");
-    assert_false(pair->has_source);
+    assert_false(pair->attempt.has_source);
     pair_unref(pair);
     fixture_kill_latest(fix);
     uses = game(fix)->upstreams.each[0]->sources;

@@ -24,10 +24,10 @@ void pair_note_reason(struct pair *pair, enum reason reason)
 /* With the lock held. */
 static bool ask_for_end(struct pair *pair, enum reason reason)
 {
-    if (pair->closing || pair->end_wanted)
+    if (pair->life != PAIR_OPEN)
         return false;
     pair_note_reason(pair, reason);
-    pair->end_wanted = true;
+    pair->life = PAIR_END_WANTED;
     timers_arm(&pair->relay->timers, &pair->timer, 0);
     return true;
 }
@@ -42,17 +42,17 @@ bool pair_end(struct pair *pair, enum reason reason)
 
 static bool is_at(const struct pair *pair, const struct session_filter *filter)
 {
-    if (!pair->has_place || pair->upstream_index != filter->upstream)
+    if (!pair->attempt.has_place || pair->attempt.upstream_index != filter->upstream)
         return false;
     return !filter->at_server ||
-           (pair->phase >= PHASE_DATA && pair->server_index == filter->server);
+           (pair->phase >= PHASE_DATA && pair->attempt.server_index == filter->server);
 }
 
 /* With the lock held. */
 static bool matches(const struct pair *pair, const struct session_filter *filter,
                     uint64_t now_ms)
 {
-    if (pair->released || (filter->route != NULL && pair->route != filter->route))
+    if (pair->life == PAIR_RELEASED || (filter->route != NULL && pair->route != filter->route))
         return false;
     if (filter->at_upstream && !is_at(pair, filter))
         return false;
@@ -75,7 +75,7 @@ bool pair_end_if(struct pair *pair, const struct session_filter *filter, uint64_
 bool pair_matches(struct pair *pair, const struct session_filter *filter, uint64_t now_ms)
 {
     os_mutex_lock(&pair->lock);
-    bool is_one = !pair->closing && !pair->end_wanted && matches(pair, filter, now_ms);
+    bool is_one = pair->life == PAIR_OPEN && matches(pair, filter, now_ms);
     os_mutex_unlock(&pair->lock);
     return is_one;
 }

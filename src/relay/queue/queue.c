@@ -17,20 +17,20 @@ void queue_init(struct queue *queue)
 /* Behind those that were accepted before it. With the lock held. */
 static void insert(struct queue *queue, struct pair *pair)
 {
-    struct list *list = pair->has_left ? &queue->left : &queue->pairs;
+    struct list *list = pair->wait.has_left ? &queue->left : &queue->pairs;
     struct list *before = list->prev;
-    while (before != list && list_owner(before, struct pair, in_queue)->id > pair->id)
+    while (before != list && list_owner(before, struct pair, wait.in_queue)->id > pair->id)
         before = before->prev;
-    list_push(before->next, &pair->in_queue);
-    if (pair->has_left)
+    list_push(before->next, &pair->wait.in_queue);
+    if (pair->wait.has_left)
         atomic_fetch_add(&queue->left_count, 1);
 }
 
 /* Out of the queue. With the lock held. */
 static void take_out(struct queue *queue, struct pair *pair)
 {
-    list_remove(&pair->in_queue);
-    if (pair->has_left)
+    list_remove(&pair->wait.in_queue);
+    if (pair->wait.has_left)
         atomic_fetch_sub(&queue->left_count, 1);
 }
 
@@ -48,18 +48,18 @@ static void give_place(struct queue *queue, struct pair *pair)
 static struct pair *displace(struct queue *queue, const struct pair *by,
                              const struct client *client)
 {
-    if (by->has_left)
+    if (by->wait.has_left)
         return NULL;
     struct list *at = queue->left.prev;
     while (at != &queue->left && client != NULL &&
-           list_owner(at, struct pair, in_queue)->client_entry != client)
+           list_owner(at, struct pair, wait.in_queue)->client_entry != client)
         at = at->prev;
     if (at == &queue->left)
         return NULL;
-    struct pair *pair = list_owner(at, struct pair, in_queue);
+    struct pair *pair = list_owner(at, struct pair, wait.in_queue);
     take_out(queue, pair);
     give_place(queue, pair);
-    atomic_store(&pair->displaced, true);
+    atomic_store(&pair->wait.displaced, true);
     timers_arm(&pair->relay->timers, &pair->timer, 0);
     return pair;
 }
@@ -68,9 +68,9 @@ static struct pair *displace(struct queue *queue, const struct pair *by,
 static enum reason take_place(struct queue *queue, struct pair *pair, struct pair **displaced)
 {
     const struct conf_route *conf = pair->route->conf;
-    if (atomic_load(&pair->displaced))
+    if (atomic_load(&pair->wait.displaced))
         return REASON_QUEUE_DISPLACED;
-    if (pair->was_held) {
+    if (pair->wait.was_held) {
         client_wait_again(pair->client_entry);
     } else if (!client_wait(pair->client_entry, conf->queue_max_per_client)) {
         *displaced = displace(queue, pair, pair->client_entry);
@@ -78,7 +78,7 @@ static enum reason take_place(struct queue *queue, struct pair *pair, struct pai
             return REASON_QUEUE_FULL_CLIENT;
         client_wait_again(pair->client_entry);
     }
-    if (!pair->was_held && *displaced == NULL && queue_count(queue) >= conf->queue_max) {
+    if (!pair->wait.was_held && *displaced == NULL && queue_count(queue) >= conf->queue_max) {
         *displaced = displace(queue, pair, NULL);
         if (*displaced == NULL) {
             client_wait_over(pair->client_entry);
@@ -93,7 +93,7 @@ enum reason queue_add(struct queue *queue, struct pair *pair)
 {
     struct pair *displaced = NULL;
     os_mutex_lock(&queue->lock);
-    bool is_there = !list_empty(&pair->in_queue);
+    bool is_there = !list_empty(&pair->wait.in_queue);
     enum reason why = is_there ? REASON_NONE : take_place(queue, pair, &displaced);
     bool added = !is_there && why == REASON_NONE;
     bool is_first = added && list_empty(&queue->pairs);
@@ -104,7 +104,7 @@ enum reason queue_add(struct queue *queue, struct pair *pair)
     os_mutex_unlock(&queue->lock);
     if (displaced != NULL)
         pair_unref(displaced);
-    if (added && !pair->was_held)
+    if (added && !pair->wait.was_held)
         atomic_fetch_add_explicit(&queue->total, 1, memory_order_relaxed);
     /* A place that came free since the pair has asked for one was offered to nobody. */
     if (is_first)
@@ -115,12 +115,12 @@ enum reason queue_add(struct queue *queue, struct pair *pair)
 void queue_remove(struct queue *queue, struct pair *pair)
 {
     os_mutex_lock(&queue->lock);
-    bool was = !list_empty(&pair->in_queue);
+    bool was = !list_empty(&pair->wait.in_queue);
     if (was) {
         take_out(queue, pair);
         give_place(queue, pair);
     }
-    atomic_store(&pair->displaced, false); /* its turn came first, or it is over anyway */
+    atomic_store(&pair->wait.displaced, false); /* its turn came first, or it is over anyway */
     os_mutex_unlock(&queue->lock);
     if (was)
         pair_unref(
@@ -130,10 +130,10 @@ void queue_remove(struct queue *queue, struct pair *pair)
 void queue_leave(struct queue *queue, struct pair *pair)
 {
     os_mutex_lock(&queue->lock);
-    bool was = !list_empty(&pair->in_queue);
+    bool was = !list_empty(&pair->wait.in_queue);
     if (was)
         take_out(queue, pair);
-    pair->has_left = true;
+    pair->wait.has_left = true;
     if (was)
         insert(queue, pair);
     os_mutex_unlock(&queue->lock);
@@ -176,7 +176,7 @@ static struct pair *first(struct queue *queue, bool drained, uint64_t now_ms)
     os_mutex_lock(&queue->lock);
     struct list *list = list_empty(&queue->pairs) ? &queue->left : &queue->pairs;
     if (!list_empty(list) && (drained || now_ms >= queue->next_turn_ms)) {
-        pair = list_owner(list->next, struct pair, in_queue);
+        pair = list_owner(list->next, struct pair, wait.in_queue);
         pair_ref(pair);
         queue->tries_one = !drained && atomic_load(&queue->backs_off);
         if (queue->tries_one)

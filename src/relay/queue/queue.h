@@ -37,8 +37,8 @@ struct worker;
 
 struct queue {
     struct os_mutex lock; /* guards what follows, up to `backs_off` */
-    struct list pairs;    /* by pair->in_queue, in the order of their ids; each referenced */
-    struct list left;     /* the same, for those whose client has left */
+    struct list pairs; /* by pair->wait.in_queue, in the order of their ids; each referenced */
+    struct list left;  /* the same, for those whose client has left */
     _Atomic uint32_t left_count; /* of these; written with the lock held */
     bool gives_turns;            /* a worker gives turns */
     bool turns_again;            /* another worker wanted to meanwhile */

@@ -37,7 +37,7 @@ static enum reason reason_of(enum err err)
 
 static struct relay_upstream *upstream_of(const struct pair *pair)
 {
-    return pair->route->upstreams.each[pair->upstream_index];
+    return pair->route->upstreams.each[pair->attempt.upstream_index];
 }
 
 static void count(struct pair *pair, struct worker *worker, enum stat_counter counter)
@@ -49,9 +49,10 @@ static void count(struct pair *pair, struct worker *worker, enum stat_counter co
 
 void connecting_end(struct pair *pair)
 {
-    if (pair->has_source)
-        upstreams_source_ended(pair->route, pair->upstream_index, pair->source_index);
-    pair->has_source = false;
+    if (pair->attempt.has_source)
+        upstreams_source_ended(pair->route, pair->attempt.upstream_index,
+                               pair->attempt.source_index);
+    pair->attempt.has_source = false;
     upstreams_give(pair);
 }
 
@@ -78,19 +79,21 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
     if (pair->upstream.sock != SOCK_NONE) {
         /* It may have answered just when it was given up: no session ended well there. */
         port_close_socket(worker->relay->port, pair->upstream.sock,
-                          pair->timed_out ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
+                          pair->attempt.state == ATTEMPT_TIMED_OUT ? SOCK_CLOSE_ABORT
+                                                                   : SOCK_CLOSE_NORMAL);
         pair->upstream.sock = SOCK_NONE;
     }
-    loop_forget(&worker->relay->loops, pair->loop);
-    pair->loop = NULL;
+    pair->attempt.state = ATTEMPT_NONE;
+    loop_forget(&worker->relay->loops, pair->attempt.loop);
+    pair->attempt.loop = NULL;
     if (speaks_against_server(err))
         upstreams_failed(pair, err, worker->now_ms);
     connecting_end(pair);
 
-    bool last = is_exhaustion(err) || pair->cursor.tries > route->conf->connect_retries;
+    bool last = is_exhaustion(err) || pair->attempt.cursor.tries > route->conf->connect_retries;
     worker->connect_failure = (struct connect_failure){
         .route = route,
-        .upstream = pair->upstream_index,
+        .upstream = pair->attempt.upstream_index,
         .addr = pair->upstream.peer,
         .err = err,
         .tries = pair_tries(pair),
@@ -110,7 +113,7 @@ static enum err bind_source(struct pair *pair, sock_t sock)
     struct addr source;
     unsigned number;
     bool given = upstreams_next_source(pair->route, &pair->upstream.peer, &source, &number);
-    pair->source_index = (uint16_t)number;
+    pair->attempt.source_index = (uint16_t)number;
     return given ? sock_bind(sock, &source) : ERR_OK;
 }
 
@@ -136,7 +139,7 @@ static enum err open_socket(struct pair *pair, struct worker *worker)
  * client was refused; later on it is a session that could not be connected. */
 static struct connect_step not_begun(struct pair *pair, struct worker *worker, enum err err)
 {
-    bool first = pair_tries(pair) == 1 && !pair->was_held;
+    bool first = pair_tries(pair) == 1 && !pair->wait.was_held;
     struct connect_step step = after_failure(pair, worker, err);
     if (first && is_exhaustion(err)) {
         step.reason = err == ERR_NOMEM ? REASON_NO_MEMORY : REASON_NO_DESCRIPTORS;
@@ -162,8 +165,9 @@ static unsigned passes_of(const struct pair *pair)
 
 static void remember_pass(struct pair *pair)
 {
-    if (may_lead_back(pair) && !loop_is_known(pair->loop))
-        loop_remember(&pair->relay->loops, pair->upstream.sock, passes_of(pair), &pair->loop);
+    if (may_lead_back(pair) && !loop_is_known(pair->attempt.loop))
+        loop_remember(&pair->relay->loops, pair->upstream.sock, passes_of(pair),
+                      &pair->attempt.loop);
 }
 
 /* The session has come through the relay too often. */
@@ -171,7 +175,7 @@ static struct connect_step loops(struct pair *pair, struct worker *worker)
 {
     worker->connect_failure = (struct connect_failure){
         .route = pair->route,
-        .upstream = pair->upstream_index,
+        .upstream = pair->attempt.upstream_index,
         .addr = pair->upstream.peer,
         .loops = true,
     };
@@ -181,8 +185,7 @@ static struct connect_step loops(struct pair *pair, struct worker *worker)
 
 static struct connect_step try_target(struct pair *pair, struct worker *worker)
 {
-    pair->waits = false;
-    pair->timed_out = false;
+    pair->attempt.state = ATTEMPT_RUNS;
     if (may_lead_back(pair) && passes_of(pair) > LOOP_PASSES_MAX)
         return loops(pair, worker);
     count(pair, worker, STAT_CONNECTS);
@@ -193,11 +196,12 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     if (err != ERR_OK)
         return not_begun(pair, worker, err);
     pair_count_session(pair, worker);
-    upstreams_source_begins(pair->route, pair->upstream_index, pair->source_index);
-    pair->has_source = true;
+    upstreams_source_begins(pair->route, pair->attempt.upstream_index,
+                            pair->attempt.source_index);
+    pair->attempt.has_source = true;
 
-    pair->try_began_us = os_mono_us();
-    pair->connect_due_ms = worker->now_ms + pair->route->conf->connect_timeout_ms;
+    pair->attempt.began_us = os_mono_us();
+    pair->attempt.due_ms = worker->now_ms + pair->route->conf->connect_timeout_ms;
     struct op *op = &pair->down.op;
     op->kind = OP_CONNECT;
     op->sock = pair->upstream.sock;
@@ -236,8 +240,8 @@ static struct connect_step next_try(struct pair *pair, struct worker *worker, en
     if (!target.came_round)
         return try_target(pair, worker);
 
-    pair->waits = true;
-    pair->connect_due_ms = worker->now_ms + RETRY_DELAY_MS;
+    pair->attempt.state = ATTEMPT_WAITS;
+    pair->attempt.due_ms = worker->now_ms + RETRY_DELAY_MS;
     waiting_listen(pair, worker);
     return runs;
 }
@@ -295,14 +299,15 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
     enum err err = send_proxy_header(pair, worker);
     if (err != ERR_OK)
         return after_failure(pair, worker, err);
-    if (pair->server_fails)
+    if (pair->attempt.server_fails)
         upstreams_connected(pair, worker->now_ms);
-    pair->connect_us = os_mono_us() - pair->try_began_us;
-    pair->connected_ms = worker->now_ms;
-    histogram_record(stat_connect_us(relay->stat, pair->route->scope), pair->connect_us);
-    histogram_record(stat_connect_us(relay->stat, upstream->scope), pair->connect_us);
+    pair->attempt.connect_us = os_mono_us() - pair->attempt.began_us;
+    pair->attempt.connected_ms = worker->now_ms;
+    histogram_record(stat_connect_us(relay->stat, pair->route->scope),
+                     pair->attempt.connect_us);
+    histogram_record(stat_connect_us(relay->stat, upstream->scope), pair->attempt.connect_us);
     stat_add(relay->stat, worker->number, upstream->scope, STAT_SESSIONS, 1);
-    pair->counted_upstream = quota_take(&upstream->quota);
+    pair->attempt.counted_upstream = quota_take(&upstream->quota);
     queue_connected(pair->route, worker->now_ms);
     return (struct connect_step){CONNECT_STANDS, REASON_NONE};
 }
@@ -312,7 +317,7 @@ struct connect_step connecting_on_done(struct pair *pair, struct worker *worker)
     const struct op *op = &pair->down.op;
     if (op->err == ERR_OK)
         return connected(pair, worker); /* also when it came just after the deadline */
-    bool late = pair->timed_out && op->err == ERR_CANCELLED;
+    bool late = pair->attempt.state == ATTEMPT_TIMED_OUT && op->err == ERR_CANCELLED;
     return after_failure(pair, worker, late ? ERR_TIMEDOUT : op->err);
 }
 
@@ -321,18 +326,19 @@ static struct connect_step waited(struct pair *pair, struct worker *worker)
 {
     if (!gate_is_paused(&pair->route->gate))
         return try_target(pair, worker);
-    pair->waits = false;
+    pair->attempt.state = ATTEMPT_NONE;
     connecting_end(pair); /* its place is another one's by then */
     return wait_for_resume(pair, worker);
 }
 
 struct connect_step connecting_look(struct pair *pair, struct worker *worker)
 {
-    if (worker->now_ms < pair->connect_due_ms)
+    if (worker->now_ms < pair->attempt.due_ms)
         return runs;
-    if (pair->waits)
+    if (pair->attempt.state == ATTEMPT_WAITS)
         return waited(pair, worker);
-    pair->timed_out = true; /* the CONNECT comes out as cancelled, or with success after all */
+    pair->attempt.state =
+        ATTEMPT_TIMED_OUT; /* the CONNECT comes out as cancelled, or with success after all */
     port_cancel(worker->relay->port, pair->upstream.sock);
     return runs;
 }

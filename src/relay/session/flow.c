@@ -109,7 +109,8 @@ static enum flow_event finish(struct flow *flow, struct worker *worker)
 static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes)
 {
     const struct relay_route *route = flow->pair->route;
-    size_t scopes[] = {route->scope, route->upstreams.each[flow->pair->upstream_index]->scope};
+    size_t scopes[] = {route->scope,
+                       route->upstreams.each[flow->pair->attempt.upstream_index]->scope};
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
         stat_add(worker->relay->stat, worker->number, scopes[i],
                  flow_is_up(flow) ? STAT_BYTES_UP : STAT_BYTES_DOWN, bytes);
@@ -126,7 +127,7 @@ static void count_bytes(struct flow *flow, struct worker *worker, uint32_t bytes
         flow->window_bytes = 0;
     }
     flow->window_bytes += bytes;
-    flow->pair->last_byte_ms = worker->now_ms;
+    flow->pair->deadlines.last_byte_ms = worker->now_ms;
 }
 
 /* Waits until the sink has taken these bytes of the flow's buffer. */
@@ -236,7 +237,8 @@ INLINE bool move_piece(struct flow *flow, struct worker *worker, uint32_t most, 
 static enum flow_event park_paced(struct flow *flow, struct worker *worker)
 {
     const struct relay_route *route = flow->pair->route;
-    size_t scopes[] = {route->scope, route->upstreams.each[flow->pair->upstream_index]->scope};
+    size_t scopes[] = {route->scope,
+                       route->upstreams.each[flow->pair->attempt.upstream_index]->scope};
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++)
         stat_add(worker->relay->stat, worker->number, scopes[i], STAT_PACED, 1);
 

@@ -16,11 +16,11 @@
 /* Every event ends here. True when the pair was released. */
 static bool review(struct pair *pair, struct worker *worker)
 {
-    if (!pair->closing && (pair->client.reset || pair->upstream.reset))
+    if (!pair_is_closing(pair) && (pair->client.reset || pair->upstream.reset))
         pair_pass_reset_on(pair, worker);
-    if (!pair->closing && pair->up.state == FLOW_SHUT && pair->down.state == FLOW_SHUT)
+    if (!pair_is_closing(pair) && pair->up.state == FLOW_SHUT && pair->down.state == FLOW_SHUT)
         pair_begin_closing(pair, worker);
-    if (!pair->closing)
+    if (!pair_is_closing(pair))
         return false;
     if (pair->in_flight == 0) {
         pair_release(pair, worker);
@@ -49,8 +49,8 @@ void pair_leave(struct pair *pair, struct worker *worker)
 
 static void begin_ending(struct pair *pair, struct worker *worker)
 {
-    if (pair->ending_ms == 0)
-        pair->ending_ms = worker->now_ms;
+    if (pair->deadlines.ending_ms == 0)
+        pair->deadlines.ending_ms = worker->now_ms;
 }
 
 static enum reason failure_reason(bool client, enum err err)
@@ -102,7 +102,7 @@ static void on_finished(struct pair *pair, struct worker *worker, const struct f
 static void start_flows(struct pair *pair, struct worker *worker)
 {
     pair->phase = PHASE_DATA;
-    pair->last_byte_ms = worker->now_ms;
+    pair->deadlines.last_byte_ms = worker->now_ms;
     flow_start(&pair->down, pair->upstream.sock, pair->client.sock, worker);
     flow_start(&pair->up, pair->client.sock, pair->upstream.sock, worker);
     if (pair->up.park != FLOW_NOT_PARKED || pair->down.park != FLOW_NOT_PARKED)
@@ -183,7 +183,7 @@ static void on_flow_done(struct pair *pair, struct worker *worker, struct flow *
         on_waiting_done(pair, worker);
     else if (pair->phase != PHASE_ACCEPT)
         pair_flow_event(pair, worker, flow, flow_on_done(flow, worker));
-    else if (!pair->closing)
+    else if (!pair_is_closing(pair))
         pair_proxy_header_step(pair, worker, proxy_header_on_done(pair, worker));
 }
 
@@ -191,10 +191,10 @@ void pair_on_done(struct worker *worker, struct flow *flow)
 {
     struct pair *pair = flow->pair;
     os_mutex_lock(&pair->lock);
-    assert(!pair->released && pair->in_flight > 0);
+    assert(pair->life != PAIR_RELEASED && pair->in_flight > 0);
     pair->in_flight--;
     if (flow->op.kind == OP_CONNECT) {
-        if (!pair->closing)
+        if (!pair_is_closing(pair))
             pair_connect_step(pair, worker, connecting_on_done(pair, worker));
     } else {
         on_flow_done(pair, worker, flow);
@@ -207,7 +207,7 @@ enum reason pair_first_step(struct pair *pair, struct worker *worker)
     os_mutex_lock(&pair->lock);
     table_add(&worker->relay->table, pair);
     pair_proxy_header_step(pair, worker, proxy_header_begin(pair, worker));
-    if (!pair->closing && pair->phase == PHASE_ACCEPT)
+    if (!pair_is_closing(pair) && pair->phase == PHASE_ACCEPT)
         pair_arm_proxy_header(pair, worker);
     enum reason reason = pair->reason;
     leave(pair, worker, review(pair, worker));
@@ -217,7 +217,7 @@ enum reason pair_first_step(struct pair *pair, struct worker *worker)
 bool pair_serve(struct pair *pair, struct worker *worker)
 {
     os_mutex_lock(&pair->lock);
-    if (pair->released || pair->closing || pair->phase != PHASE_HELD) {
+    if (pair_is_closing(pair) || pair->phase != PHASE_HELD) {
         os_mutex_unlock(&pair->lock);
         return true;
     }

@@ -17,9 +17,9 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     pair->relay = worker->relay;
     pair->route = route;
     pair->started_ms = worker->now_ms;
-    pair->last_byte_ms = worker->now_ms;
-    pair->thaws_seen = atomic_load_explicit(&route->thaws, memory_order_relaxed);
-    pair->repaced_seen = atomic_load_explicit(&route->repaced, memory_order_relaxed);
+    pair->deadlines.last_byte_ms = worker->now_ms;
+    pair->seen.thaws = atomic_load_explicit(&route->thaws, memory_order_relaxed);
+    pair->seen.repaced = atomic_load_explicit(&route->repaced, memory_order_relaxed);
     pair->phase = PHASE_ACCEPT;
     pair->port_offset = port_offset;
     pair->client.sock = sock;
@@ -30,7 +30,7 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     flow_init(&pair->down, pair);
     pair_init_timer(pair);
     list_init(&pair->in_table);
-    list_init(&pair->in_queue);
+    list_init(&pair->wait.in_queue);
     if (!sock_accept_inherits())
         sock_set_nodelay(sock, route->conf->nodelay);
 }

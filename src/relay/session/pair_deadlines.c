@@ -20,8 +20,8 @@ uint64_t pair_quiet_ms(const struct pair *pair, uint64_t now_ms)
 {
     if (is_paced(pair))
         return 0;
-    uint64_t since = larger(pair->last_byte_ms, pair->ending_ms);
-    return elapsed_ms(now_ms, larger(since, pair->resumed_ms));
+    uint64_t since = larger(pair->deadlines.last_byte_ms, pair->deadlines.ending_ms);
+    return elapsed_ms(now_ms, larger(since, pair->deadlines.resumed_ms));
 }
 
 static uint64_t moved_bytes(const struct pair *pair)
@@ -38,12 +38,12 @@ static uint64_t went_bytes(const struct pair *pair)
 
 void pair_credit_pause(struct pair *pair, const struct flow *flow, uint64_t now_ms)
 {
-    if (pair->rate_from_ms > 0) {
-        uint64_t from = pair->rate_from_ms + elapsed_ms(now_ms, flow->parked_ms);
-        pair->rate_from_ms = from < now_ms ? from : now_ms;
+    if (pair->deadlines.rate_from_ms > 0) {
+        uint64_t from = pair->deadlines.rate_from_ms + elapsed_ms(now_ms, flow->parked_ms);
+        pair->deadlines.rate_from_ms = from < now_ms ? from : now_ms;
     }
     if (flow_is_paced(flow))
-        pair->resumed_ms = now_ms;
+        pair->deadlines.resumed_ms = now_ms;
 }
 
 /* True while the route is frozen. In this order: who sees the end of a freeze sees that the route
@@ -52,9 +52,9 @@ static bool look_at_freeze(struct pair *pair, uint64_t now_ms)
 {
     bool frozen = atomic_load(&pair->route->frozen);
     uint32_t thaws = atomic_load(&pair->route->thaws);
-    if (thaws != pair->thaws_seen) {
-        pair->thaws_seen = thaws;
-        pair->thawed_ms = now_ms;
+    if (thaws != pair->seen.thaws) {
+        pair->seen.thaws = thaws;
+        pair->deadlines.thawed_ms = now_ms;
     }
     return frozen;
 }
@@ -72,7 +72,7 @@ static void consider(struct pair_deadline *nearest, enum reason reason, uint64_t
 static void consider_silence(struct pair *pair, uint64_t now_ms, struct pair_deadline *nearest)
 {
     const struct conf_route *conf = pair->route->conf;
-    uint64_t thawed = elapsed_ms(now_ms, pair->thawed_ms);
+    uint64_t thawed = elapsed_ms(now_ms, pair->deadlines.thawed_ms);
     uint64_t quiet = pair_quiet_ms(pair, now_ms);
     quiet = quiet < thawed ? quiet : thawed;
     if (pair->phase == PHASE_HALF_CLOSED) {
@@ -81,24 +81,26 @@ static void consider_silence(struct pair *pair, uint64_t now_ms, struct pair_dea
     }
     if (conf->first_byte_timeout_ms > 0 && flow_received(&pair->up) == 0 &&
         !flow_has_time(&pair->up))
-        consider(nearest, REASON_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms,
-                 elapsed_ms(now_ms, larger(pair->connected_ms, pair->thawed_ms)));
+        consider(
+            nearest, REASON_FIRST_BYTE_TIMEOUT, conf->first_byte_timeout_ms,
+            elapsed_ms(now_ms, larger(pair->attempt.connected_ms, pair->deadlines.thawed_ms)));
     consider(nearest, REASON_IDLE_TIMEOUT, conf->idle_timeout_ms, quiet);
 }
 
 static void begin_window(struct pair *pair, uint64_t from_ms, uint64_t from_bytes)
 {
-    pair->rate_from_ms = from_ms;
-    pair->rate_from_bytes = from_bytes;
-    pair->rate_from_went = went_bytes(pair);
+    pair->deadlines.rate_from_ms = from_ms;
+    pair->deadlines.rate_from_bytes = from_bytes;
+    pair->deadlines.rate_from_went = went_bytes(pair);
 }
 
 /* The first window begins when the session was connected, unless min_rate came later. */
 static void begin_first_window(struct pair *pair, uint64_t now_ms)
 {
     uint32_t over_ms = pair->route->conf->min_rate.over_ms;
-    if (pair->thawed_ms == 0 && elapsed_ms(now_ms, pair->connected_ms) <= over_ms)
-        begin_window(pair, pair->connected_ms, 0);
+    if (pair->deadlines.thawed_ms == 0 &&
+        elapsed_ms(now_ms, pair->attempt.connected_ms) <= over_ms)
+        begin_window(pair, pair->attempt.connected_ms, 0);
     else
         begin_window(pair, now_ms, moved_bytes(pair));
 }
@@ -106,24 +108,24 @@ static void begin_first_window(struct pair *pair, uint64_t now_ms)
 /* The relay takes a burst at once that a slow reader then needs long for; either is enough. */
 static uint64_t moved_in_window(const struct pair *pair)
 {
-    return larger(moved_bytes(pair) - pair->rate_from_bytes,
-                  went_bytes(pair) - pair->rate_from_went);
+    return larger(moved_bytes(pair) - pair->deadlines.rate_from_bytes,
+                  went_bytes(pair) - pair->deadlines.rate_from_went);
 }
 
 static void consider_rate(struct pair *pair, uint64_t now_ms, struct pair_deadline *nearest)
 {
     const struct conf_min_rate *rate = &pair->route->conf->min_rate;
     if (rate->bytes_per_s == 0) {
-        pair->rate_from_ms = 0;
+        pair->deadlines.rate_from_ms = 0;
         return;
     }
-    if (pair->rate_from_ms == 0)
+    if (pair->deadlines.rate_from_ms == 0)
         begin_first_window(pair, now_ms);
-    if (pair->rate_from_ms < pair->thawed_ms)
-        begin_window(pair, pair->thawed_ms, moved_bytes(pair));
+    if (pair->deadlines.rate_from_ms < pair->deadlines.thawed_ms)
+        begin_window(pair, pair->deadlines.thawed_ms, moved_bytes(pair));
     if (is_paced(pair))
         return;
-    uint64_t passed = elapsed_ms(now_ms, pair->rate_from_ms);
+    uint64_t passed = elapsed_ms(now_ms, pair->deadlines.rate_from_ms);
     if (passed >= rate->over_ms &&
         moved_in_window(pair) * SECOND_MS / larger(passed, 1) >= rate->bytes_per_s) {
         begin_window(pair, now_ms, moved_bytes(pair));
@@ -156,6 +158,6 @@ struct pair_deadline pair_next_deadline(struct pair *pair, uint64_t now_ms)
     consider_backlog(pair, &pair->up, &pair->upstream, now_ms, &nearest);
     consider_backlog(pair, &pair->down, &pair->client, now_ms, &nearest);
     consider(&nearest, REASON_SESSION_TIME, pair->route->conf->max_session_time_ms,
-             elapsed_ms(now_ms, pair->connected_ms));
+             elapsed_ms(now_ms, pair->attempt.connected_ms));
     return nearest;
 }

@@ -33,9 +33,9 @@ static void ask(struct pair *pair, struct worker *worker, struct side *side)
     side->unacked = unacked;
     side->went += went;
     if (moved)
-        side->took_ms = pair->last_byte_ms; /* that of this flow, or later */
+        side->took_ms = pair->deadlines.last_byte_ms; /* that of this flow, or later */
     if (went > 0)
-        side->took_ms = pair->last_byte_ms = worker->now_ms;
+        side->took_ms = pair->deadlines.last_byte_ms = worker->now_ms;
 }
 
 static void look_at(struct pair *pair, struct worker *worker, struct side *side)

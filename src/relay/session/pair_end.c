@@ -16,7 +16,7 @@
 
 void pair_begin_closing(struct pair *pair, struct worker *worker)
 {
-    pair->closing = true;
+    pair->life = PAIR_CLOSING;
     if (pair->phase == PHASE_HELD)
         queue_remove(&pair->route->queue, pair);
     proxy_header_stop_waiting(pair);
@@ -71,7 +71,7 @@ static void log_end(const struct pair *pair, uint64_t now_ms)
              phase_word(pair->reason_phase), (unsigned long long)pair->up.bytes,
              (unsigned long long)pair->down.bytes,
              (unsigned long long)elapsed_ms(now_ms, pair->started_ms),
-             (unsigned long long)pair->connect_us, pair_tries(pair));
+             (unsigned long long)pair->attempt.connect_us, pair_tries(pair));
 }
 
 static void log_no_memory(const struct pair *pair)
@@ -83,11 +83,11 @@ static void log_no_memory(const struct pair *pair)
 
 void pair_release(struct pair *pair, struct worker *worker)
 {
-    assert(pair->closing && pair->in_flight == 0 && !pair->released);
+    assert(pair->life == PAIR_CLOSING && pair->in_flight == 0);
     assert(pair->up.buffer.bytes == NULL && pair->down.buffer.bytes == NULL);
     close_side(worker->relay, &pair->client, &pair->up);
     close_side(worker->relay, &pair->upstream, &pair->down);
-    pair->released = true;
+    pair->life = PAIR_RELEASED;
 }
 
 /* The server reset the session at once, and no client can have brought it about: nothing of the
@@ -98,7 +98,7 @@ static bool speaks_against_server(const struct pair *pair, uint64_t now_ms)
     bool passed_on = up->bytes > 0 || up->op.kind == OP_WRITE; /* a WRITE that failed, maybe
                                                                   after a part of it */
     return pair->reason == REASON_UPSTREAM_RESET && pair->reason_phase == PHASE_DATA &&
-           !passed_on && elapsed_ms(now_ms, pair->connected_ms) < EARLY_RESET_MS;
+           !passed_on && elapsed_ms(now_ms, pair->attempt.connected_ms) < EARLY_RESET_MS;
 }
 
 void pair_finalize(struct pair *pair, struct worker *worker)
@@ -119,8 +119,8 @@ void pair_finalize(struct pair *pair, struct worker *worker)
         pair_count_session(pair, worker);
         histogram_record(stat_length_ms(relay->stat, route->scope), length_ms);
     }
-    if (pair->counted_upstream) {
-        struct relay_upstream *upstream = route->upstreams.each[pair->upstream_index];
+    if (pair->attempt.counted_upstream) {
+        struct relay_upstream *upstream = route->upstreams.each[pair->attempt.upstream_index];
         if (speaks_against_server(pair, worker->now_ms))
             upstreams_failed(pair, ERR_OK, worker->now_ms);
         stat_add_reason(relay->stat, worker->number, upstream->scope, pair->reason);
@@ -128,7 +128,7 @@ void pair_finalize(struct pair *pair, struct worker *worker)
         quota_give(&upstream->quota);
     }
     clients_leave(relay->guard.clients, pair->client_entry, worker->now_ms);
-    loop_forget(&relay->loops, pair->loop);
+    loop_forget(&relay->loops, pair->attempt.loop);
     connecting_end(pair);
     proxy_header_end(pair);
     quota_give(&route->quota);

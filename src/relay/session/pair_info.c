@@ -13,21 +13,20 @@ static void fill(const struct pair *pair, uint64_t now_ms, struct server_session
     out->id = pair->id;
     out->route = pair->route->index;
     out->route_name = pair->route->conf->name;
-    out->upstream = pair->upstream_index;
-    out->upstream_name = pair->route->conf->upstreams[pair->upstream_index].name;
+    out->upstream = pair->attempt.upstream_index;
+    out->upstream_name = pair->route->conf->upstreams[pair->attempt.upstream_index].name;
     out->phase = pair->phase;
-    out->ending =
-        pair->closing || pair->end_wanted || pair->client.reset || pair->upstream.reset;
+    out->ending = pair->life != PAIR_OPEN || pair->client.reset || pair->upstream.reset;
     out->frozen = pair->phase >= PHASE_DATA && pace_is_frozen(pair->route);
     out->reason = pair->reason;
-    out->server = pair->server_index;
+    out->server = pair->attempt.server_index;
     out->client = pair->client.peer;
     out->via = proxy_header_via(pair);
     if (server_session_has_upstream(out))
         out->upstream_addr = pair->upstream.peer; /* else that of a try that failed */
     out->age_ms = elapsed_ms(now_ms, pair->started_ms);
-    out->idle_ms = elapsed_ms(now_ms, pair->last_byte_ms);
-    out->connect_us = pair->connect_us;
+    out->idle_ms = elapsed_ms(now_ms, pair->deadlines.last_byte_ms);
+    out->connect_us = pair->attempt.connect_us;
     out->tries = pair_tries(pair);
     flow_get_info(&pair->up, now_ms, &out->up);
     flow_get_info(&pair->down, now_ms, &out->down);
@@ -37,7 +36,7 @@ bool pair_get_info(struct pair *pair, bool with_tcp, struct server_session_info 
 {
     memset(out, 0, sizeof *out);
     os_mutex_lock(&pair->lock);
-    bool open = !pair->released;
+    bool open = pair->life != PAIR_RELEASED;
     if (open) {
         fill(pair, os_mono_ms(), out);
         /* An address that can't be had stays ADDR_NONE and is shown as "-". */

@@ -41,7 +41,7 @@ static void look_at_connecting(struct pair *pair, struct worker *worker)
 
 static void look_at_proxy_header(struct pair *pair, struct worker *worker)
 {
-    if (worker->now_ms < pair->connect_due_ms && !atomic_load(&pair->displaced)) {
+    if (worker->now_ms < proxy_header_due_ms(pair) && !atomic_load(&pair->wait.displaced)) {
         pair_arm_proxy_header(pair, worker);
         return;
     }
@@ -56,7 +56,8 @@ static void look_at_held(struct pair *pair, struct worker *worker)
     if (pair->client.reset)
         return;
     enum reason over = REASON_QUEUE_DISPLACED;
-    if (atomic_load(&pair->displaced) || waiting_left_ms(pair, worker->now_ms, &over) == 0) {
+    if (atomic_load(&pair->wait.displaced) ||
+        waiting_left_ms(pair, worker->now_ms, &over) == 0) {
         pair_abort(pair, worker, over);
     } else {
         waiting_listen(pair, worker); /* in vain it was only where memory was out */
@@ -79,12 +80,12 @@ static void set_options(const struct pair *pair, sock_t sock, bool nodelay, bool
 static void look_at_options(struct pair *pair, bool lasts)
 {
     uint32_t options = atomic_load_explicit(&pair->route->options, memory_order_relaxed);
-    bool changed = pair->options_seen != options;
-    bool keepalive = pair->keepalive ? changed : lasts;
+    bool changed = pair->seen.options != options;
+    bool keepalive = pair->seen.keepalive ? changed : lasts;
     if (!changed && !keepalive)
         return;
-    pair->options_seen = options;
-    pair->keepalive = pair->keepalive || lasts;
+    pair->seen.options = options;
+    pair->seen.keepalive = pair->seen.keepalive || lasts;
     set_options(pair, pair->client.sock, changed, keepalive);
     set_options(pair, pair->upstream.sock, changed, keepalive);
 }
@@ -132,7 +133,7 @@ static void look_at_half_closed(struct pair *pair, struct worker *worker)
 {
     pair_look_at_delivery(pair, worker);
     look_at_deadlines(pair, worker, LOOK_SOON_MS);
-    if (pair->closing)
+    if (pair_is_closing(pair))
         return;
     flow_look(&pair->up, worker);
     flow_look(&pair->down, worker);
@@ -141,12 +142,11 @@ static void look_at_half_closed(struct pair *pair, struct worker *worker)
 
 static void look(struct pair *pair, struct worker *worker)
 {
-    if (pair->end_wanted) {
-        pair->end_wanted = false;
+    if (pair->life == PAIR_END_WANTED) {
         pair_abort(pair, worker, pair->reason);
         return;
     }
-    if (pair->closing) {
+    if (pair_is_closing(pair)) {
         pair_begin_closing(pair, worker);
         return;
     }
@@ -165,7 +165,7 @@ static void look(struct pair *pair, struct worker *worker)
 
 static bool go_on(struct pair *pair, struct worker *worker, struct flow *flow)
 {
-    if (pair->closing || !flow_may_go_on(flow, worker->now_ms))
+    if (pair_is_closing(pair) || !flow_may_go_on(flow, worker->now_ms))
         return false;
     pair_credit_pause(pair, flow, worker->now_ms);
     pair_flow_event(pair, worker, flow, flow_go_on(flow, worker));
@@ -175,7 +175,7 @@ static bool go_on(struct pair *pair, struct worker *worker, struct flow *flow)
 /* The rates are others than those by which the flows wait. */
 static void forget_pace(struct pair *pair)
 {
-    pair->repaced_seen = atomic_load(&pair->route->repaced);
+    pair->seen.repaced = atomic_load(&pair->route->repaced);
     struct flow *flows[] = {&pair->up, &pair->down};
     for (size_t i = 0; i < 2; i++) {
         bucket_fill(&flows[i]->bucket);
@@ -191,14 +191,14 @@ static void wake(struct pair *pair, struct worker *worker)
     if (pair_is_repaced(pair))
         forget_pace(pair);
     look_at_options(pair, false);
-    if (!pair->end_wanted) {
+    if (pair->life != PAIR_END_WANTED) {
         went_on |= go_on(pair, worker, &pair->up);
         went_on |= go_on(pair, worker, &pair->down);
     }
     if (!went_on || worker->now_ms >= pair->look_ms ||
-        pair->thaws_seen != atomic_load(&pair->route->thaws))
+        pair->seen.thaws != atomic_load(&pair->route->thaws))
         look(pair, worker);
-    else if (!pair->closing)
+    else if (!pair_is_closing(pair))
         pair_arm_again(pair, worker);
 }
 
@@ -216,7 +216,7 @@ static void on_timer(struct timer *timer, struct worker *worker)
 {
     struct pair *pair = pair_of(timer);
     os_mutex_lock(&pair->lock);
-    if (pair->released) {
+    if (pair->life == PAIR_RELEASED) {
         os_mutex_unlock(&pair->lock);
     } else {
         wake(pair, worker);

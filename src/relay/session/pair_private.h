@@ -77,7 +77,7 @@ void pair_arm_again(struct pair *pair, struct worker *worker);
 /* The rates of its route are others than when it saw them last. */
 static inline bool pair_is_repaced(const struct pair *pair)
 {
-    return pair->repaced_seen != atomic_load(&pair->route->repaced);
+    return pair->seen.repaced != atomic_load(&pair->route->repaced);
 }
 
 /* A flow was parked; a flow waits for its sink. The timer fires in time for that. */

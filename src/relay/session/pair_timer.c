@@ -11,7 +11,7 @@
 
 void pair_arm_again(struct pair *pair, struct worker *worker)
 {
-    if (pair->end_wanted)
+    if (pair->life == PAIR_END_WANTED)
         return; /* it is armed for now, and not to be put off */
     struct timers *timers = &worker->relay->timers;
     uint64_t due = pair->look_ms;
@@ -23,7 +23,7 @@ void pair_arm_again(struct pair *pair, struct worker *worker)
     /* Somebody who armed it for now, without the lock, must not have been overruled: see pace.c. */
     bool frozen = pair->up.park == FLOW_FROZEN || pair->down.park == FLOW_FROZEN;
     if ((frozen && !atomic_load(&pair->route->frozen)) || pair_is_repaced(pair) ||
-        atomic_load(&pair->displaced))
+        atomic_load(&pair->wait.displaced))
         timers_arm(timers, &pair->timer, worker->now_ms);
 }
 
@@ -50,7 +50,7 @@ void pair_arm_stalled(struct pair *pair, struct worker *worker)
 
 void pair_arm_waiting(struct pair *pair, struct worker *worker)
 {
-    uint64_t left = elapsed_ms(pair->connect_due_ms, worker->now_ms), most = LOOK_SOON_MS;
+    uint64_t left = elapsed_ms(pair->attempt.due_ms, worker->now_ms), most = LOOK_SOON_MS;
     enum reason over;
     if (pair->phase == PHASE_HELD) {
         left = waiting_left_ms(pair, worker->now_ms, &over);
@@ -59,11 +59,12 @@ void pair_arm_waiting(struct pair *pair, struct worker *worker)
         return;
     }
     /* Of a try that was cancelled the completion is on its way. */
-    pair_arm(pair, worker, left < most && !pair->timed_out ? left : most);
+    pair_arm(pair, worker,
+             left < most && pair->attempt.state != ATTEMPT_TIMED_OUT ? left : most);
 }
 
 void pair_arm_proxy_header(struct pair *pair, struct worker *worker)
 {
-    uint64_t due_ms = pair->connect_due_ms;
+    uint64_t due_ms = proxy_header_due_ms(pair);
     pair_arm(pair, worker, due_ms > worker->now_ms ? due_ms - worker->now_ms : 0);
 }

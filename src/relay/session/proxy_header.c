@@ -16,6 +16,8 @@
 
 struct proxy_header {
     struct addr via; /* the peer, when it spoke for another one */
+    uint64_t due_ms; /* its deadline */
+    bool awaited;    /* counts in its route's `headers` */
     bool late;       /* the header was not whole in time; the READ was cancelled */
     bool displaced;  /* since another one has got its place */
     struct proxyproto_parser parser;
@@ -61,6 +63,11 @@ struct addr proxy_header_via(const struct pair *pair)
     return pair->proxy_header != NULL ? pair->proxy_header->via : (struct addr){0};
 }
 
+uint64_t proxy_header_due_ms(const struct pair *pair)
+{
+    return pair->proxy_header->due_ms;
+}
+
 struct addr proxy_header_destination(const struct pair *pair)
 {
     return proxy_header_via(pair).family != ADDR_NONE ? pair->proxy_header->parser.destination
@@ -80,14 +87,14 @@ static void begin_waiting(struct pair *pair)
     struct pair *oldest = NULL;
     os_mutex_lock(&route->awaiting_lock);
     if (!quota_take(&route->headers)) {
-        oldest = list_owner(route->awaiting.next, struct pair, in_queue);
-        list_remove(&oldest->in_queue);
-        atomic_store(&oldest->displaced, true);
+        oldest = list_owner(route->awaiting.next, struct pair, wait.in_queue);
+        list_remove(&oldest->wait.in_queue);
+        atomic_store(&oldest->wait.displaced, true);
         timers_arm(&pair->relay->timers, &oldest->timer, 0);
     }
     pair_ref(pair);
-    list_push(&route->awaiting, &pair->in_queue);
-    pair->awaits_header = true;
+    list_push(&route->awaiting, &pair->wait.in_queue);
+    pair->proxy_header->awaited = true;
     os_mutex_unlock(&route->awaiting_lock);
     if (oldest != NULL)
         pair_unref(oldest);
@@ -96,16 +103,16 @@ static void begin_waiting(struct pair *pair)
 void proxy_header_stop_waiting(struct pair *pair)
 {
     struct relay_route *route = pair->route;
-    if (!pair->awaits_header)
+    if (pair->proxy_header == NULL || !pair->proxy_header->awaited)
         return;
-    pair->awaits_header = false;
+    pair->proxy_header->awaited = false;
     os_mutex_lock(&route->awaiting_lock);
-    bool was = !list_empty(&pair->in_queue);
+    bool was = !list_empty(&pair->wait.in_queue);
     if (was) {
-        list_remove(&pair->in_queue);
+        list_remove(&pair->wait.in_queue);
         quota_give(&route->headers);
     }
-    atomic_store(&pair->displaced, false);
+    atomic_store(&pair->wait.displaced, false);
     os_mutex_unlock(&route->awaiting_lock);
     if (was)
         pair_unref(
@@ -236,7 +243,7 @@ struct proxy_header_step proxy_header_begin(struct pair *pair, struct worker *wo
     pair->proxy_header = calloc(1, sizeof *pair->proxy_header);
     if (pair->proxy_header == NULL)
         return refused(REASON_NO_MEMORY);
-    pair->connect_due_ms = worker->now_ms + conf->proxy_timeout_ms;
+    pair->proxy_header->due_ms = worker->now_ms + conf->proxy_timeout_ms;
     /* Where many wait already, one whose header is there has no need to. */
     if (atomic_load(&pair->route->headers.used) >= pair->route->headers.limit) {
         struct proxy_header_step step = receive(pair, worker);
@@ -260,7 +267,7 @@ struct proxy_header_step proxy_header_on_done(struct pair *pair, struct worker *
 
 struct proxy_header_step proxy_header_late(struct pair *pair, struct worker *worker)
 {
-    if (atomic_exchange(&pair->displaced, false))
+    if (atomic_exchange(&pair->wait.displaced, false))
         pair->proxy_header->displaced = true;
     /* The READ comes out first: only then may the session go on. */
     if (flow_reads(&pair->up)) {

@@ -62,8 +62,11 @@ struct addr proxy_header_destination(const struct pair *pair);
 /* How many sessions of the route may wait for their header at a time. */
 uint32_t proxy_header_most(const struct conf_route *conf);
 
+/* When proxy_timeout is over; while its header is awaited. */
+uint64_t proxy_header_due_ms(const struct pair *pair);
+
 /* Its header is awaited no more, whatever has come: its place is another one's. Any number of
- * times; before the pair is buried. */
+ * times; before the pair is finalized. */
 void proxy_header_stop_waiting(struct pair *pair);
 
 /* Frees what was read of it. Any number of times. */

@@ -18,8 +18,9 @@ uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *
 {
     struct relay_route *route = pair->route;
     const struct conf_route *conf = route->conf;
-    uint64_t closed_ms = elapsed_ms(gate_closed_ms(&route->gate, now_ms), pair->held_closed_ms);
-    uint64_t waited_ms = elapsed_ms(now_ms, pair->held_ms);
+    uint64_t closed_ms =
+        elapsed_ms(gate_closed_ms(&route->gate, now_ms), pair->wait.held_closed_ms);
+    uint64_t waited_ms = elapsed_ms(now_ms, pair->wait.held_ms);
     if (gate_is_closed(&route->gate)) {
         *over = REASON_PAUSE_TIMEOUT;
         return elapsed_ms(conf->pause_timeout_ms, closed_ms);
@@ -33,7 +34,7 @@ uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *
 
 void waiting_listen(struct pair *pair, struct worker *worker)
 {
-    if (!flow_reads(&pair->up) && !pair->has_left && pair->up.early < BUFFER_SMALLEST)
+    if (!flow_reads(&pair->up) && !pair->wait.has_left && pair->up.early < BUFFER_SMALLEST)
         flow_wait_early(&pair->up, pair->client.sock, worker);
 }
 
@@ -43,7 +44,7 @@ enum waiting_event waiting_on_done(struct pair *pair, struct worker *worker)
         pair->up.err = pair->up.op.err;
         return WAITING_FAILED;
     }
-    if (pair->phase == PHASE_CONNECT && !pair->waits)
+    if (pair->phase == PHASE_CONNECT && pair->attempt.state != ATTEMPT_WAITS)
         return WAITING_GOES_ON;
     switch (flow_listen_early(&pair->up, pair->client.sock, worker)) {
     case FLOW_EARLY_WAITS:
@@ -65,9 +66,9 @@ struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
     enum reason over;
     if (!holds && !must)
         return failed(pair, otherwise);
-    if (pair->held_ms == 0) {
-        pair->held_ms = worker->now_ms;
-        pair->held_closed_ms = gate_closed_ms(&route->gate, worker->now_ms);
+    if (pair->wait.held_ms == 0) {
+        pair->wait.held_ms = worker->now_ms;
+        pair->wait.held_closed_ms = gate_closed_ms(&route->gate, worker->now_ms);
     }
     if (waiting_left_ms(pair, worker->now_ms, &over) == 0)
         return failed(pair, over);
@@ -77,11 +78,11 @@ struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
     if (why != REASON_NONE)
         return failed(pair, pair->counted_session ? otherwise : why);
     waiting_listen(pair, worker);
-    pair->was_held = true;
+    pair->wait.was_held = true;
     pair->phase = PHASE_HELD;
     /* It begins anew with its next turn. */
-    pair->tries_before += pair->cursor.tries;
-    pair->cursor = (struct route_cursor){0};
+    pair->attempt.tries_before += pair->attempt.cursor.tries;
+    pair->attempt.cursor = (struct route_cursor){0};
     /* Where nobody is held for want of an upstream, it may still be refused for that. */
     if (holds)
         pair_count_session(pair, worker);

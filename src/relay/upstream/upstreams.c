@@ -64,14 +64,14 @@ enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,
 {
     struct relay_route *route = pair->route;
     os_mutex_lock(&route->upstreams.lock);
-    enum route_outcome outcome = route_pick(route->upstreams.route, &pair->cursor,
+    enum route_outcome outcome = route_pick(route->upstreams.route, &pair->attempt.cursor,
                                             &pair->client.peer, worker->now_ms, target);
     os_mutex_unlock(&route->upstreams.lock);
     if (outcome == ROUTE_PICKED) {
-        pair->has_place = true;
-        pair->server_fails = target->fails;
-        pair->upstream_index = (uint16_t)target->upstream;
-        pair->server_index = (uint32_t)target->server;
+        pair->attempt.has_place = true;
+        pair->attempt.server_fails = target->fails;
+        pair->attempt.upstream_index = (uint16_t)target->upstream;
+        pair->attempt.server_index = (uint32_t)target->server;
     }
     return outcome;
 }
@@ -79,11 +79,12 @@ enum route_outcome upstreams_pick(struct pair *pair, struct worker *worker,
 void upstreams_give(struct pair *pair)
 {
     struct relay_route *route = pair->route;
-    if (!pair->has_place)
+    if (!pair->attempt.has_place)
         return;
-    pair->has_place = false;
+    pair->attempt.has_place = false;
     os_mutex_lock(&route->upstreams.lock);
-    route_give(route->upstreams.route, pair->upstream_index, pair->server_index);
+    route_give(route->upstreams.route, pair->attempt.upstream_index,
+               pair->attempt.server_index);
     os_mutex_unlock(&route->upstreams.lock);
     if (queue_count(&route->queue) > 0)
         schedule_route(route);
@@ -92,10 +93,10 @@ void upstreams_give(struct pair *pair)
 void upstreams_connected(struct pair *pair, uint64_t now_ms)
 {
     struct upstreams *upstreams = &pair->route->upstreams;
-    assert(pair->has_place);
+    assert(pair->attempt.has_place);
     os_mutex_lock(&upstreams->lock);
-    route_note_connect(upstreams->route, pair->upstream_index, pair->server_index, ERR_OK,
-                       now_ms);
+    route_note_connect(upstreams->route, pair->attempt.upstream_index,
+                       pair->attempt.server_index, ERR_OK, now_ms);
     os_mutex_unlock(&upstreams->lock);
 }
 
@@ -103,15 +104,15 @@ void upstreams_failed(struct pair *pair, enum err err, uint64_t now_ms)
 {
     struct relay_route *route = pair->route;
     struct addr client = guard_client_net(route->relay->conf, &pair->client.peer).addr;
-    assert(pair->has_place);
+    assert(pair->attempt.has_place);
     os_mutex_lock(&route->upstreams.lock);
     if (err != ERR_OK)
-        route_note_connect(route->upstreams.route, pair->upstream_index, pair->server_index,
-                           err, now_ms);
-    route_note_failure(route->upstreams.route, pair->upstream_index, pair->server_index,
-                       &client, now_ms);
+        route_note_connect(route->upstreams.route, pair->attempt.upstream_index,
+                           pair->attempt.server_index, err, now_ms);
+    route_note_failure(route->upstreams.route, pair->attempt.upstream_index,
+                       pair->attempt.server_index, &client, now_ms);
     os_mutex_unlock(&route->upstreams.lock);
-    resolver_hurry(route->relay->resolver, route, pair->upstream_index);
+    resolver_hurry(route->relay->resolver, route, pair->attempt.upstream_index);
     schedule_route(route);
 }
 

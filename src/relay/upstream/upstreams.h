@@ -89,7 +89,7 @@ void upstreams_give(struct pair *pair);
  * holds a place there. */
 void upstreams_failed(struct pair *pair, enum err err, uint64_t now_ms);
 
-/* The pair is connected, where pair->server_fails says that this is news. */
+/* The pair is connected, where pair->attempt.server_fails says that this is news. */
 void upstreams_connected(struct pair *pair, uint64_t now_ms);
 
 /* Once a second, by a worker. */

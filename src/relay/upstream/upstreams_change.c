@@ -85,14 +85,15 @@ static void take_sources(struct relay_route *route, struct upstreams_plan *plan)
 static void count_source(struct pair *pair, const struct conf_route *before,
                          const struct conf_route *after)
 {
-    bool chosen = pair->source_index < before->source_count;
-    pair->has_source = false;
-    for (size_t i = 0; chosen && i < after->source_count && !pair->has_source; i++) {
-        if (!addr_equal(&before->sources[pair->source_index], &after->sources[i]))
+    bool chosen = pair->attempt.source_index < before->source_count;
+    pair->attempt.has_source = false;
+    for (size_t i = 0; chosen && i < after->source_count && !pair->attempt.has_source; i++) {
+        if (!addr_equal(&before->sources[pair->attempt.source_index], &after->sources[i]))
             continue;
-        pair->has_source = true;
-        pair->source_index = (uint16_t)i;
-        upstreams_source_begins(pair->route, pair->upstream_index, pair->source_index);
+        pair->attempt.has_source = true;
+        pair->attempt.source_index = (uint16_t)i;
+        upstreams_source_begins(pair->route, pair->attempt.upstream_index,
+                                pair->attempt.source_index);
         return;
     }
 }
@@ -105,7 +106,7 @@ struct recount {
 static void recount_pair(void *ctx, struct pair *pair)
 {
     const struct recount *recount = ctx;
-    if (pair->route == recount->route && pair->has_source)
+    if (pair->route == recount->route && pair->attempt.has_source)
         count_source(pair, pair->route->conf, recount->after);
 }
 
