@@ -294,6 +294,42 @@ static void a_client_that_resets_before_its_header_was_not_refused(void **state)
     fixture_expect_no_log("refused");
 }
 
+/* ---- admission ---- */
+
+/* The header came; what was asked meanwhile of everybody else is asked of its client as well. */
+static void a_client_that_a_header_tells_is_asked_like_any_other(void **state)
+{
+    struct fixture *fix = *state;
+    struct relay_route *route = fix->relay.routes[0];
+    const struct server_drain_plan plan = {.over_ms = 0};
+    struct server_drain_info info;
+    expect_headers(fix, CONF_PROXY_IN_REQUIRED, true);
+    fixture_gather_log();
+    sock_t clients[3];
+    for (size_t i = 0; i < 3; i++)
+        clients[i] = fixture_accept(fix);
+    struct ban ban = {.until_ms = BAN_FOR_EVER, .net = {.addr = headers[0].source, .bits = 32}};
+    ban.net.addr.port = 0;
+    assert_int_equal(bans_add(fix->relay.guard.bans, &ban, 0, NULL), ERR_OK);
+    assert_int_equal(drain_begin_route(route, &plan, fix->worker->now_ms, &info), ERR_OK);
+    gate_pause(route, "console", fix->worker->now_ms);
+
+    fixture_arrive_bytes(fix, clients[0], headers[0].bytes, headers[0].len);
+    expect_refused(fix, clients[0], REASON_DRAINING, 0);
+    fixture_expect_log("route 'game': client 192.0.2.7:5555 refused: ");
+
+    drain_end(&route->drain);
+    fixture_arrive_bytes(fix, clients[1], headers[0].bytes, headers[0].len);
+    expect_refused(fix, clients[1], REASON_BANNED, 0);
+
+    assert_true(bans_remove(fix->relay.guard.bans, &ban.net));
+    fixture_arrive_bytes(fix, clients[2], headers[0].bytes, headers[0].len);
+    assert_int_equal(latest_info(fix).phase, PHASE_HELD);
+    uint64_t lasted_ms;
+    gate_resume(route, fix->worker->now_ms, &lasted_ms);
+    fixture_kill_latest(fix);
+}
+
 /* ---- who the client is, for the balance ---- */
 
 /* The upstream's number that takes a session which began with this header, or without one. */
@@ -436,6 +472,7 @@ int main(void)
         test(who_may_come_without_a_header_loses_the_place_all_the_same),
         test(one_whose_header_came_with_it_passes_however_many_wait),
         test(a_session_that_is_killed_while_its_header_is_slow_counts_no_more),
+        test(a_client_that_a_header_tells_is_asked_like_any_other),
         test(source_hash_takes_the_client_that_the_header_tells),
     };
     return cmocka_run_group_tests_name("relay_proxy_header", tests, NULL, NULL);

@@ -15,7 +15,6 @@
 
 #include "base/err.h"
 #include "relay/core/buffers.h"
-#include "relay/noted.h"
 
 struct op;
 struct os_thread;
@@ -27,10 +26,7 @@ struct worker {
     unsigned number;
     uint64_t now_ms; /* monotonic, of this turn */
     struct buffer_cache cache;
-    struct connect_failure connect_failure;
-    struct proxy_header_refusal proxy_header_refusal;
-    const char *proxy_header_why; /* of the refusal that is about to be noted; NULL: none */
-    bool parks;                   /* at the end of this turn, to quiesce the relay */
+    bool parks; /* at the end of this turn, to quiesce the relay */
     struct os_thread *thread;
 };
 

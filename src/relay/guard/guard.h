@@ -83,7 +83,7 @@ void guard_rules_swap(struct relay_route *route, struct guard_rules *rules,
                       const struct conf_route *conf);
 void guard_rules_free(struct guard_rules *rules); /* zero is fine; any number of times */
 
-/* ---- by workers ---- */
+/* ---- by workers; a pair's lock may be held ---- */
 
 struct guard_answer {
     enum reason reason; /* NONE: it may pass */
@@ -92,11 +92,11 @@ struct guard_answer {
 };
 
 /* Asks for a client. When it may pass *entry is what is remembered of it, for clients_leave(), or
- * NULL. A pair's lock may be held. What follows is for guard_follow_up(). */
+ * NULL. What follows is for guard_follow_up(). */
 struct guard_answer guard_ask(struct worker *worker, struct relay_route *route,
                               const struct addr *client, struct client **entry);
 
-/* Counts and logs what a dry run would have done, and bans. Without a pair's lock. */
+/* Counts and logs what a dry run would have done, and bans. */
 void guard_follow_up(struct worker *worker, struct relay_route *route,
                      const struct addr *client, struct guard_answer answer);
 

@@ -5,7 +5,7 @@
  * whose PROXY header has come is behind a connection that serves a proxy, which is not kept:
  * there the tarpit is a reset.
  *
- * Threads: workers, without a pair's lock.
+ * Threads: workers; a pair's lock may be held.
  */
 #ifndef PAIRPORT_RELAY_GUARD_REFUSE_H
 #define PAIRPORT_RELAY_GUARD_REFUSE_H

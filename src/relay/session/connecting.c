@@ -15,6 +15,7 @@
 #define RETRY_DELAY_MS 1000
 
 static const struct connect_step runs = {CONNECT_RUNS, REASON_NONE};
+static const struct connect_step first = {CONNECT_NEXT, REASON_NONE};
 
 static struct connect_step failed(enum reason reason)
 {
@@ -56,9 +57,7 @@ void connecting_end(struct pair *pair)
     upstreams_give(pair);
 }
 
-/* ---- one try ---- */
-
-static struct connect_step next_try(struct pair *pair, struct worker *worker, enum err before);
+/* ---- a try fails ---- */
 
 /* The machine, not the upstream, is the cause: another upstream would fail as well. */
 static bool is_exhaustion(enum err err)
@@ -72,15 +71,27 @@ static bool speaks_against_server(enum err err)
     return !is_exhaustion(err) && err != ERR_NO_PORTS && err != ERR_NO_ADDRESS;
 }
 
-static struct connect_step after_failure(struct pair *pair, struct worker *worker, enum err err)
+static void log_failure(const struct pair *pair, enum err err, bool last)
 {
-    struct relay_route *route = pair->route;
+    const struct conf_route *conf = pair->route->conf;
+    char addr[ADDR_TEXT_MAX];
+    const char *next = !last                          ? "another try follows"
+                       : conf->when_down == CONF_HOLD ? "the client is held"
+                                                      : "giving up";
+    log_limited(&upstream_of(pair)->connect_log, LOG_WARNING,
+                "route '%s': upstream '%s': connecting to %s failed: %s (try %u, %s)",
+                conf->name, conf->upstreams[pair->attempt.upstream_index].name,
+                addr_format(&pair->upstream.peer, addr), err_text(err), pair_tries(pair), next);
+}
+
+static void end_try(struct pair *pair, struct worker *worker, enum err err)
+{
     count(pair, worker, STAT_CONNECT_FAILURES);
     if (pair->upstream.sock != SOCK_NONE) {
         /* It may have answered just when it was given up: no session ended well there. */
+        bool timed_out = pair->attempt.state == ATTEMPT_TIMED_OUT;
         port_close_socket(worker->relay->port, pair->upstream.sock,
-                          pair->attempt.state == ATTEMPT_TIMED_OUT ? SOCK_CLOSE_ABORT
-                                                                   : SOCK_CLOSE_NORMAL);
+                          timed_out ? SOCK_CLOSE_ABORT : SOCK_CLOSE_NORMAL);
         pair->upstream.sock = SOCK_NONE;
     }
     pair->attempt.state = ATTEMPT_NONE;
@@ -89,24 +100,37 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
     if (speaks_against_server(err))
         upstreams_failed(pair, err, worker->now_ms);
     connecting_end(pair);
+}
 
+static struct connect_step after_failure(struct pair *pair, struct worker *worker, enum err err)
+{
+    struct relay_route *route = pair->route;
+    end_try(pair, worker, err);
     bool last = is_exhaustion(err) || pair->attempt.cursor.tries > route->conf->connect_retries;
-    worker->connect_failure = (struct connect_failure){
-        .route = route,
-        .upstream = pair->attempt.upstream_index,
-        .addr = pair->upstream.peer,
-        .err = err,
-        .tries = pair_tries(pair),
-        .last = last,
-    };
+    log_failure(pair, err, last);
     if (!last)
-        return next_try(pair, worker, err);
+        return (struct connect_step){CONNECT_NEXT, reason_of(err)};
     if (is_exhaustion(err))
         return failed(reason_of(err));
     if (route->conf->when_down == CONF_HOLD)
         queue_backoff(route, worker->now_ms);
     return waiting_begin(pair, worker, reason_of(err), gate_is_paused(&route->gate));
 }
+
+/* No socket for it. Where that is for want of something and there was no try before, the client
+ * was refused; later on it is a session that could not be connected. */
+static struct connect_step not_begun(struct pair *pair, struct worker *worker, enum err err)
+{
+    bool refused = is_exhaustion(err) && pair_tries(pair) == 1 && !pair->wait.was_held;
+    if (!refused)
+        pair_count_session(pair, worker);
+    struct connect_step step = after_failure(pair, worker, err);
+    if (refused)
+        step.reason = err == ERR_NOMEM ? REASON_NO_MEMORY : REASON_NO_DESCRIPTORS;
+    return step;
+}
+
+/* ---- one try ---- */
 
 static enum err bind_source(struct pair *pair, sock_t sock)
 {
@@ -135,20 +159,6 @@ static enum err open_socket(struct pair *pair, struct worker *worker)
     return ERR_OK;
 }
 
-/* No try could be begun. Where that is for want of something and there was none before, the
- * client was refused; later on it is a session that could not be connected. */
-static struct connect_step not_begun(struct pair *pair, struct worker *worker, enum err err)
-{
-    bool first = pair_tries(pair) == 1 && !pair->wait.was_held;
-    struct connect_step step = after_failure(pair, worker, err);
-    if (first && is_exhaustion(err)) {
-        step.reason = err == ERR_NOMEM ? REASON_NO_MEMORY : REASON_NO_DESCRIPTORS;
-        return step;
-    }
-    pair_count_session(pair, worker);
-    return step;
-}
-
 /* ---- circles; see loop.h ---- */
 
 static bool may_lead_back(const struct pair *pair)
@@ -173,12 +183,13 @@ static void remember_pass(struct pair *pair)
 /* The session has come through the relay too often. */
 static struct connect_step loops(struct pair *pair, struct worker *worker)
 {
-    worker->connect_failure = (struct connect_failure){
-        .route = pair->route,
-        .upstream = pair->attempt.upstream_index,
-        .addr = pair->upstream.peer,
-        .loops = true,
-    };
+    const struct conf_route *conf = pair->route->conf;
+    char addr[ADDR_TEXT_MAX];
+    log_limited(&upstream_of(pair)->connect_log, LOG_WARNING,
+                "route '%s': upstream '%s': %s leads back to this relay, a session came "
+                "through it more than %d times and was ended; write the game server's address",
+                conf->name, conf->upstreams[pair->attempt.upstream_index].name,
+                addr_format(&pair->upstream.peer, addr), LOOP_PASSES_MAX);
     pair_count_session(pair, worker);
     return failed(REASON_LOOP);
 }
@@ -212,13 +223,16 @@ static struct connect_step try_target(struct pair *pair, struct worker *worker)
     return runs;
 }
 
+/* ---- one after the other ---- */
+
 static struct connect_step wait_for_resume(struct pair *pair, struct worker *worker)
 {
     return waiting_begin(pair, worker, REASON_HOLD_TIMEOUT, true);
 }
 
-/* `before` is what the try before failed with, ERR_OK: there was none. */
-static struct connect_step next_try(struct pair *pair, struct worker *worker, enum err before)
+/* `before`: why the try before failed; NONE: there was none. */
+static struct connect_step next_try(struct pair *pair, struct worker *worker,
+                                    enum reason before)
 {
     struct route_target target;
     if (gate_is_paused(&pair->route->gate))
@@ -226,11 +240,11 @@ static struct connect_step next_try(struct pair *pair, struct worker *worker, en
     switch (upstreams_pick(pair, worker, &target)) {
     case ROUTE_PICKED: break;
     case ROUTE_ALL_FULL:
-        return waiting_begin(
-            pair, worker, before == ERR_OK ? REASON_UPSTREAMS_FULL : reason_of(before), false);
-    case ROUTE_ALL_DOWN:
         return waiting_begin(pair, worker,
-                             before == ERR_OK ? REASON_NO_UPSTREAM : reason_of(before), false);
+                             before == REASON_NONE ? REASON_UPSTREAMS_FULL : before, false);
+    case ROUTE_ALL_DOWN:
+        return waiting_begin(pair, worker, before == REASON_NONE ? REASON_NO_UPSTREAM : before,
+                             false);
     }
     queue_remove(&pair->route->queue, pair);
     pair->phase = PHASE_CONNECT;
@@ -246,27 +260,28 @@ static struct connect_step next_try(struct pair *pair, struct worker *worker, en
     return runs;
 }
 
-/* The operator drains the route. Who has counted as a session ends, others are refused. */
-static struct connect_step drained(const struct pair *pair)
+/* Tries as long as another one follows. */
+static struct connect_step go_on(struct pair *pair, struct worker *worker,
+                                 struct connect_step step)
 {
-    return failed(pair->counted_session ? REASON_DRAINED : REASON_DRAINING);
+    while (step.state == CONNECT_NEXT)
+        step = next_try(pair, worker, step.reason);
+    return step;
 }
 
-struct connect_step connecting_first(struct pair *pair, struct worker *worker)
+struct connect_step connecting_first(struct pair *pair, struct worker *worker, bool must_wait)
 {
-    struct relay_route *route = pair->route;
-    if (drain_is_on(&route->drain))
-        return drained(pair);
-    if (queue_count(&route->queue) > 0 || !gate_admits(route, worker->now_ms))
+    if (must_wait)
         return waiting_begin(pair, worker, REASON_NO_UPSTREAM, true);
-    return next_try(pair, worker, ERR_OK);
+    return go_on(pair, worker, first);
 }
 
 struct connect_step connecting_serve(struct pair *pair, struct worker *worker)
 {
+    /* Who has counted as a session ends when the operator drains the route, others are refused. */
     if (drain_is_on(&pair->route->drain))
-        return drained(pair);
-    return next_try(pair, worker, ERR_OK);
+        return failed(pair->counted_session ? REASON_DRAINED : REASON_DRAINING);
+    return go_on(pair, worker, first);
 }
 
 /* ---- its end ---- */
@@ -298,7 +313,7 @@ static struct connect_step connected(struct pair *pair, struct worker *worker)
     remember_pass(pair);
     enum err err = send_proxy_header(pair, worker);
     if (err != ERR_OK)
-        return after_failure(pair, worker, err);
+        return go_on(pair, worker, after_failure(pair, worker, err));
     if (pair->attempt.server_fails)
         upstreams_connected(pair, worker->now_ms);
     pair->attempt.connect_us = os_mono_us() - pair->attempt.began_us;
@@ -318,14 +333,14 @@ struct connect_step connecting_on_done(struct pair *pair, struct worker *worker)
     if (op->err == ERR_OK)
         return connected(pair, worker); /* also when it came just after the deadline */
     bool late = pair->attempt.state == ATTEMPT_TIMED_OUT && op->err == ERR_CANCELLED;
-    return after_failure(pair, worker, late ? ERR_TIMEDOUT : op->err);
+    return go_on(pair, worker, after_failure(pair, worker, late ? ERR_TIMEDOUT : op->err));
 }
 
 /* It has waited before its next try. */
 static struct connect_step waited(struct pair *pair, struct worker *worker)
 {
     if (!gate_is_paused(&pair->route->gate))
-        return try_target(pair, worker);
+        return go_on(pair, worker, try_target(pair, worker));
     pair->attempt.state = ATTEMPT_NONE;
     connecting_end(pair); /* its place is another one's by then */
     return wait_for_resume(pair, worker);
@@ -341,32 +356,4 @@ struct connect_step connecting_look(struct pair *pair, struct worker *worker)
         ATTEMPT_TIMED_OUT; /* the CONNECT comes out as cancelled, or with success after all */
     port_cancel(worker->relay->port, pair->upstream.sock);
     return runs;
-}
-
-void connecting_log(struct worker *worker)
-{
-    if (worker->connect_failure.route == NULL)
-        return; /* as after each message */
-    struct connect_failure failure = worker->connect_failure;
-    worker->connect_failure.route = NULL;
-
-    const struct conf_route *conf = failure.route->conf;
-    struct log_limit *limit = &failure.route->upstreams.each[failure.upstream]->connect_log;
-    const char *upstream = conf->upstreams[failure.upstream].name;
-    char addr[ADDR_TEXT_MAX];
-    if (failure.loops) {
-        log_limited(
-            limit, LOG_WARNING,
-            "route '%s': upstream '%s': %s leads back to this relay, a session came "
-            "through it more than %d times and was ended; write the game server's address",
-            conf->name, upstream, addr_format(&failure.addr, addr), LOOP_PASSES_MAX);
-        return;
-    }
-    const char *next = !failure.last                  ? "another try follows"
-                       : conf->when_down == CONF_HOLD ? "the client is held"
-                                                      : "giving up";
-    log_limited(limit, LOG_WARNING,
-                "route '%s': upstream '%s': connecting to %s failed: %s (try %u, %s)",
-                conf->name, upstream, addr_format(&failure.addr, addr), err_text(failure.err),
-                failure.tries, next);
 }

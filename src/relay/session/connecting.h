@@ -20,13 +20,14 @@ struct connect_step {
         CONNECT_RUNS,   /* a CONNECT is in flight, or the pair waits for its next try */
         CONNECT_HELD,   /* the client waits for its turn */
         CONNECT_STANDS, /* the upstream is connected, and knows who comes */
-        CONNECT_FAILED  /* no further try: `reason` says why */
+        CONNECT_FAILED, /* no further try: `reason` says why */
+        CONNECT_NEXT    /* another try follows; none of the functions below returns this */
     } state;
     enum reason reason;
 };
 
-/* The client's first try, or a place in the queue behind those that wait already. */
-struct connect_step connecting_first(struct pair *pair, struct worker *worker);
+/* The client was admitted: its first try, or a place in the queue. */
+struct connect_step connecting_first(struct pair *pair, struct worker *worker, bool must_wait);
 
 /* A held client has its turn. */
 struct connect_step connecting_serve(struct pair *pair, struct worker *worker);
@@ -39,8 +40,5 @@ struct connect_step connecting_look(struct pair *pair, struct worker *worker);
 
 /* The pair is over, or its try: gives back what it has at the upstream. */
 void connecting_end(struct pair *pair);
-
-/* Logs the failure that one of the above left in worker->connect_failure; without the lock. */
-void connecting_log(struct worker *worker);
 
 #endif

@@ -30,12 +30,10 @@ static bool review(struct pair *pair, struct worker *worker)
     return false;
 }
 
-/* Unlocks after an event and does what must not be done under the lock. */
+/* Unlocks after an event. */
 static void leave(struct pair *pair, struct worker *worker, bool released)
 {
     os_mutex_unlock(&pair->lock);
-    connecting_log(worker);
-    proxy_header_log(worker);
     if (released)
         pair_finalize(pair, worker);
 }
@@ -113,6 +111,7 @@ void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_
 {
     switch (step.state) {
     case CONNECT_RUNS:
+    case CONNECT_NEXT: /* connecting.c's own */
     case CONNECT_HELD: break; /* its completion, its turn or the timer goes on */
     case CONNECT_STANDS: start_flows(pair, worker); break;
     case CONNECT_FAILED: pair_abort(pair, worker, step.reason); break;
@@ -138,30 +137,49 @@ void pair_flow_event(struct pair *pair, struct worker *worker, struct flow *flow
     }
 }
 
+static void admitted(struct pair *pair, struct worker *worker,
+                     const struct admission *admission)
+{
+    pair->client_entry = admission->client;
+    pair_connect_step(pair, worker, connecting_first(pair, worker, admission->must_wait));
+    pair_arm_waiting(pair, worker);
+}
+
+/* `why` says more, or is NULL. */
+static void refused(struct pair *pair, struct worker *worker, enum reason reason,
+                    const char *why)
+{
+    if (reason_is_refusal(reason)) /* else the client itself has left */
+        refuse_log(worker, pair->route, &pair->client.peer, reason, why);
+    pair_abort(pair, worker, reason);
+    if (refuse_is_fin(pair->route->conf, reason))
+        pair->client.abort = false;
+}
+
+/* Its PROXY header has told who the client is. */
+static void ask_for_admission(struct pair *pair, struct worker *worker, enum admission_who who)
+{
+    struct admission admission = {.who = who, .has_places = true};
+    const struct addr *client = &pair->client.peer;
+    if (admission_ask(&admission, worker, pair->route, client)) {
+        admitted(pair, worker, &admission);
+        return;
+    }
+    refused(pair, worker, admission.reason, NULL);
+    if (guard_refuses(admission.guard))
+        guard_follow_up(worker, pair->route, client, admission.guard);
+}
+
 void pair_proxy_header_step(struct pair *pair, struct worker *worker,
                             struct proxy_header_step step)
 {
     switch (step.state) {
     case PROXY_HEADER_WAITS: break; /* its READ or the timer goes on */
-    case PROXY_HEADER_DONE:
-        pair_connect_step(pair, worker, connecting_first(pair, worker));
-        pair_arm_waiting(pair, worker);
-        break;
-    case PROXY_HEADER_REFUSED:
-        /* Else the client itself has left, or the guard has noted it. */
-        if (reason_is_refusal(step.reason) && !reason_is_of_guard(step.reason))
-            worker->proxy_header_refusal = (struct proxy_header_refusal){
-                .route = pair->route,
-                .client = pair->client.peer,
-                .reason = step.reason,
-                .why = worker->proxy_header_why,
-            };
-        pair_abort(pair, worker, step.reason);
-        if (refuse_is_fin(pair->route->conf, step.reason))
-            pair->client.abort = false;
-        break;
+    case PROXY_HEADER_NONE: break;  /* only at the beginning, see pair_first_step() */
+    case PROXY_HEADER_LOCAL: ask_for_admission(pair, worker, ADMISSION_PROXY); break;
+    case PROXY_HEADER_CLIENT: ask_for_admission(pair, worker, ADMISSION_CLIENT); break;
+    case PROXY_HEADER_REFUSED: refused(pair, worker, step.reason, step.why); break;
     }
-    worker->proxy_header_why = NULL;
 }
 
 static void on_waiting_done(struct pair *pair, struct worker *worker)
@@ -202,11 +220,17 @@ void pair_on_done(struct worker *worker, struct flow *flow)
     leave(pair, worker, review(pair, worker));
 }
 
-enum reason pair_first_step(struct pair *pair, struct worker *worker)
+enum reason pair_first_step(struct pair *pair, struct worker *worker,
+                            const struct admission *admission)
 {
     os_mutex_lock(&pair->lock);
     table_add(&worker->relay->table, pair);
-    pair_proxy_header_step(pair, worker, proxy_header_begin(pair, worker));
+    pair->client_entry = admission->client;
+    struct proxy_header_step step = proxy_header_begin(pair, worker);
+    if (step.state == PROXY_HEADER_NONE)
+        admitted(pair, worker, admission);
+    else
+        pair_proxy_header_step(pair, worker, step);
     if (!pair_is_closing(pair) && pair->phase == PHASE_ACCEPT)
         pair_arm_proxy_header(pair, worker);
     enum reason reason = pair->reason;

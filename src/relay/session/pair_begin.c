@@ -10,8 +10,7 @@
 #include "relay/session/proxy_header.h"
 
 static void init(struct pair *pair, struct worker *worker, struct relay_route *route,
-                 sock_t sock, const struct addr *client, struct client *entry,
-                 uint16_t port_offset)
+                 sock_t sock, const struct addr *client, uint16_t port_offset)
 {
     pair->id = atomic_fetch_add(&worker->relay->next_id, 1) + 1;
     pair->relay = worker->relay;
@@ -24,7 +23,6 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     pair->port_offset = port_offset;
     pair->client.sock = sock;
     pair->client.peer = *client;
-    pair->client_entry = entry;
     pair->upstream.sock = SOCK_NONE;
     flow_init(&pair->up, pair);
     flow_init(&pair->down, pair);
@@ -35,53 +33,28 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
         sock_set_nodelay(sock, route->conf->nodelay);
 }
 
-/* Admitted: the pair exists from here on. */
-static enum err begin(struct worker *worker, struct pair *pair)
+/* NULL: the machine is exhausted. */
+static struct pair *make(struct worker *worker, struct relay_route *route, sock_t sock,
+                         const struct addr *client, uint16_t port_offset)
 {
     struct relay *relay = worker->relay;
-    lifecycle_part_begins(relay);
-    enum reason reason = pair_first_step(pair, worker);
-    if (reason == REASON_NO_DESCRIPTORS)
-        return ERR_NO_DESCRIPTORS;
-    return reason == REASON_NO_MEMORY ? ERR_NOMEM : ERR_OK;
-}
-
-/* The client may pass; `entry` is what the guard remembers of it. */
-static enum err admit(struct worker *worker, struct relay_route *route, sock_t sock,
-                      const struct addr *client, struct client *entry, uint16_t port_offset)
-{
-    struct relay *relay = worker->relay;
-    enum reason reason;
-    /* Looked at first, since what is taken, and given back at once, would count for the route's
-     * peak. Only when the last place goes between the look and the taking it still does. */
-    if (quota_is_full(&relay->quota)) {
-        reason = REASON_LIMIT_SESSIONS;
-        goto leave;
-    }
-    if (!quota_take(&route->quota)) {
-        reason = REASON_LIMIT_ROUTE;
-        goto leave;
-    }
-    if (!quota_take(&relay->quota)) {
-        reason = REASON_LIMIT_SESSIONS;
-        goto give_route;
-    }
-    reason = REASON_NO_MEMORY;
     struct pair *pair = pair_take(relay);
     if (pair == NULL)
-        goto give_relay;
-    init(pair, worker, route, sock, client, entry, port_offset);
+        return NULL;
+    init(pair, worker, route, sock, client, port_offset);
     if (port_attach(relay->port, sock) == ERR_OK)
-        return begin(worker, pair);
-
+        return pair;
     pair_unref(pair);
-give_relay:
-    quota_give(&relay->quota);
-give_route:
-    quota_give(&route->quota);
-leave:
-    clients_leave(relay->guard.clients, entry, worker->now_ms);
-    return refuse_at_once(worker, route, sock, client, reason);
+    return NULL;
+}
+
+static enum err refuse(struct worker *worker, struct relay_route *route, sock_t sock,
+                       const struct addr *client, const struct admission *admission)
+{
+    if (!guard_refuses(admission->guard))
+        return refuse_at_once(worker, route, sock, client, admission->reason);
+    refuse_by_guard(worker, route, sock, client, admission->guard);
+    return ERR_OK;
 }
 
 enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t sock,
@@ -95,17 +68,19 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
         sock_close(sock, SOCK_CLOSE_ABORT);
         return ERR_OK;
     }
-    if (drain_is_on(&route->drain))
-        return refuse_at_once(worker, route, sock, client, REASON_DRAINING);
-    struct client *entry = NULL;
-    /* Of who comes by a proxy the header tells who is to be asked for. */
-    if (!proxy_header_is_proxy(route->conf, client)) {
-        struct guard_answer answer = guard_ask(worker, route, client, &entry);
-        if (guard_refuses(answer)) {
-            refuse_by_guard(worker, route, sock, client, answer);
-            return ERR_OK;
-        }
-        guard_follow_up(worker, route, client, answer);
+    bool proxied = proxy_header_is_proxy(route->conf, client);
+    struct admission admission = {.who = proxied ? ADMISSION_STRANGER : ADMISSION_CLIENT};
+    if (!admission_ask(&admission, worker, route, client))
+        return refuse(worker, route, sock, client, &admission);
+    struct pair *pair = make(worker, route, sock, client, port_offset);
+    if (pair == NULL) {
+        admission_undo(&admission, worker, route);
+        return refuse_at_once(worker, route, sock, client, REASON_NO_MEMORY);
     }
-    return admit(worker, route, sock, client, entry, port_offset);
+    lifecycle_part_begins(worker->relay);
+    switch (pair_first_step(pair, worker, &admission)) {
+    case REASON_NO_DESCRIPTORS: return ERR_NO_DESCRIPTORS;
+    case REASON_NO_MEMORY: return ERR_NOMEM;
+    default: return ERR_OK;
+    }
 }

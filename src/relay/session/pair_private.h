@@ -9,6 +9,7 @@
 #include "relay/core/worker.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
+#include "relay/session/admission.h"
 #include "relay/session/connecting.h"
 #include "relay/session/proxy_header.h"
 
@@ -35,11 +36,12 @@ static inline struct side *pair_other_side(struct pair *pair, const struct side 
 /* Gives the pair's timer its meaning. Before anybody else knows the pair. */
 void pair_init_timer(struct pair *pair);
 
-/* Puts the pair into the table and begins with its PROXY header or its first try, all under its
- * lock: whoever finds the pair may end it, and it must not be gone before it began. The pair may
+/* Puts the pair, whose client was admitted so, into the table, and begins with its PROXY header or
+ * its first try, all under its lock: whoever finds the pair may end it, and it must not be gone before it began. The pair may
  * be over and gone when this returns; the reason says why, REASON_NONE when it is not. Without
  * the lock. */
-enum reason pair_first_step(struct pair *pair, struct worker *worker);
+enum reason pair_first_step(struct pair *pair, struct worker *worker,
+                            const struct admission *admission);
 
 /* The client is turned away no more: what happens to it now happens to a session. Counts once.
  * With the lock, or when the pair is over. */

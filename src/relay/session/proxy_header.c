@@ -5,7 +5,6 @@
 
 #include "base/addr_net.h"
 #include "relay/core/worker.h"
-#include "relay/guard/refuse.h"
 #include "relay/pair.h"
 #include "relay/proxyproto/proxyproto.h"
 #include "relay/relay.h"
@@ -23,12 +22,19 @@ struct proxy_header {
     struct proxyproto_parser parser;
 };
 
-static const struct proxy_header_step waits = {PROXY_HEADER_WAITS, REASON_NONE};
-static const struct proxy_header_step done = {PROXY_HEADER_DONE, REASON_NONE};
+static const struct proxy_header_step none = {.state = PROXY_HEADER_NONE};
+static const struct proxy_header_step waits = {.state = PROXY_HEADER_WAITS};
 
 static struct proxy_header_step refused(enum reason reason)
 {
-    return (struct proxy_header_step){PROXY_HEADER_REFUSED, reason};
+    return (struct proxy_header_step){.state = PROXY_HEADER_REFUSED, .reason = reason};
+}
+
+static struct proxy_header_step invalid(const struct pair *pair)
+{
+    return (struct proxy_header_step){.state = PROXY_HEADER_REFUSED,
+                                      .reason = REASON_PROXY_INVALID,
+                                      .why = pair->proxy_header->parser.why};
 }
 
 bool proxy_header_is_proxy(const struct conf_route *conf, const struct addr *peer)
@@ -45,17 +51,6 @@ static struct proxy_header_step wait_for_bytes(struct pair *pair, struct worker 
 {
     flow_wait_early(&pair->up, pair->client.sock, worker);
     return waits;
-}
-
-void proxy_header_log(struct worker *worker)
-{
-    if (worker->proxy_header_refusal.route == NULL)
-        return; /* as after each message */
-    struct proxy_header_refusal refusal = worker->proxy_header_refusal;
-    worker->proxy_header_refusal.route = NULL;
-    if (refusal.reason != REASON_NONE)
-        refuse_log(worker, refusal.route, &refusal.client, refusal.reason, refusal.why);
-    guard_follow_up(worker, refusal.route, &refusal.client, refusal.guard);
 }
 
 struct addr proxy_header_via(const struct pair *pair)
@@ -125,36 +120,21 @@ void proxy_header_end(struct pair *pair)
     pair->proxy_header = NULL;
 }
 
-/* The client is known now: may it pass? What the guard says is noted, to be followed later. */
-static enum reason ask_guard(struct pair *pair, struct worker *worker)
-{
-    struct guard_answer answer =
-        guard_ask(worker, pair->route, &pair->client.peer, &pair->client_entry);
-    if (answer.reason == REASON_NONE)
-        return REASON_NONE;
-    bool refuses = guard_refuses(answer);
-    worker->proxy_header_refusal = (struct proxy_header_refusal){
-        .route = pair->route,
-        .client = pair->client.peer,
-        .reason = refuses ? answer.reason : REASON_NONE,
-        .guard = answer,
-    };
-    return refuses ? answer.reason : REASON_NONE;
-}
-
 /* What belongs to the upstream already: bytes that the parser had taken for a header before, and
  * those of this call. */
 static struct proxy_header_step keep(struct pair *pair, struct worker *worker,
                                      const unsigned char *before, size_t before_len,
                                      const unsigned char *bytes, size_t len)
 {
+    bool local = pair->proxy_header->parser.local;
     proxy_header_stop_waiting(pair);
     if (before_len + len > 0 &&
         !flow_keep_early(&pair->up, worker, before, before_len, bytes, len))
         return refused(REASON_NO_MEMORY);
     if (pair->proxy_header->via.family == ADDR_NONE)
         proxy_header_end(pair); /* nothing of it is needed any more */
-    return done;
+    return (struct proxy_header_step){.state =
+                                          local ? PROXY_HEADER_LOCAL : PROXY_HEADER_CLIENT};
 }
 
 static struct proxy_header_step without_header(struct pair *pair, struct worker *worker,
@@ -162,9 +142,6 @@ static struct proxy_header_step without_header(struct pair *pair, struct worker 
 {
     if (pair->route->conf->proxy_in == CONF_PROXY_IN_REQUIRED)
         return refused(REASON_PROXY_INVALID);
-    enum reason reason = ask_guard(pair, worker);
-    if (reason != REASON_NONE)
-        return refused(reason);
     size_t before_len;
     const uint8_t *before = proxyproto_taken(&pair->proxy_header->parser, &before_len);
     return keep(pair, worker, before, before_len, bytes, len);
@@ -177,9 +154,6 @@ static struct proxy_header_step with_header(struct pair *pair, struct worker *wo
     if (!parser->local) {
         pair->proxy_header->via = pair->client.peer;
         pair->client.peer = parser->source;
-        enum reason reason = ask_guard(pair, worker);
-        if (reason != REASON_NONE)
-            return refused(reason);
     }
     return keep(pair, worker, NULL, 0, bytes, len);
 }
@@ -194,20 +168,17 @@ static struct proxy_header_step take(struct pair *pair, struct worker *worker,
     case PROXYPROTO_NONE: return without_header(pair, worker, bytes, len);
     case PROXYPROTO_BAD: break;
     }
-    worker->proxy_header_why = pair->proxy_header->parser.why;
-    return refused(REASON_PROXY_INVALID);
+    return invalid(pair);
 }
 
 /* The stream ends, or the time: what came so far is all there is. */
 static struct proxy_header_step at_end(struct pair *pair, struct worker *worker,
                                        enum reason too_late)
 {
-    bool none = proxyproto_end(&pair->proxy_header->parser) == PROXYPROTO_NONE;
-    if (none && pair->route->conf->proxy_in == CONF_PROXY_IN_OPTIONAL)
+    bool empty = proxyproto_end(&pair->proxy_header->parser) == PROXYPROTO_NONE;
+    if (empty && pair->route->conf->proxy_in == CONF_PROXY_IN_OPTIONAL)
         return without_header(pair, worker, NULL, 0);
-    if (too_late == REASON_PROXY_INVALID)
-        worker->proxy_header_why = pair->proxy_header->parser.why;
-    return refused(too_late);
+    return too_late == REASON_PROXY_INVALID ? invalid(pair) : refused(too_late);
 }
 
 /* Takes what has come. PROXY_HEADER_WAITS: it is not all yet, and nothing waits for more. */
@@ -236,10 +207,10 @@ struct proxy_header_step proxy_header_begin(struct pair *pair, struct worker *wo
 {
     const struct conf_route *conf = pair->route->conf;
     if (conf->proxy_in == CONF_PROXY_IN_OFF)
-        return done;
+        return none;
     if (!proxy_header_is_proxy(conf, &pair->client.peer))
         return conf->proxy_in == CONF_PROXY_IN_REQUIRED ? refused(REASON_PROXY_UNTRUSTED)
-                                                        : done;
+                                                        : none;
     pair->proxy_header = calloc(1, sizeof *pair->proxy_header);
     if (pair->proxy_header == NULL)
         return refused(REASON_NO_MEMORY);

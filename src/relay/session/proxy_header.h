@@ -21,22 +21,22 @@
 
 #include "base/addr.h"
 #include "base/reason.h"
-#include "relay/guard/guard.h"
 
 struct conf_route;
 struct pair;
 struct relay_route;
 struct worker;
 
-enum proxy_header_state {
-    PROXY_HEADER_WAITS, /* a READ is in flight */
-    PROXY_HEADER_DONE,  /* the client is known, its session goes on */
-    PROXY_HEADER_REFUSED /* it goes no further; `reason` says why, also that the client itself left */
-};
-
 struct proxy_header_step {
-    enum proxy_header_state state;
+    enum {
+        PROXY_HEADER_NONE,   /* none is read: the client is who has connected */
+        PROXY_HEADER_WAITS,  /* a READ is in flight */
+        PROXY_HEADER_CLIENT, /* the client is known, and may be admitted */
+        PROXY_HEADER_LOCAL,  /* the proxy speaks for itself, as to see whether all is well */
+        PROXY_HEADER_REFUSED /* it goes no further; `reason`: also that the client itself left */
+    } state;
     enum reason reason;
+    const char *why; /* says more about the reason; a constant, or NULL */
 };
 
 /* The client was accepted. */
@@ -47,9 +47,6 @@ struct proxy_header_step proxy_header_on_done(struct pair *pair, struct worker *
 
 /* proxy_timeout is over, or another one has got its place. */
 struct proxy_header_step proxy_header_late(struct pair *pair, struct worker *worker);
-
-/* Logs what was noted, and has what the guard found followed. Without the lock. */
-void proxy_header_log(struct worker *worker);
 
 /* True for a peer that may speak for others: who the client is its header tells. */
 bool proxy_header_is_proxy(const struct conf_route *conf, const struct addr *peer);

@@ -1,0 +1,51 @@
+/* admission.h - may this client have a session?
+ *
+ * One function asks all there is to ask, in this order; the first "no" decides:
+ *   1. drain   does the operator drain the route?              DRAINING
+ *   2. guard   access list, bans, rates, the client's limits   see guard.h
+ *   3. limits  is there a place in max_sessions?               LIMIT_ROUTE, LIMIT_SESSIONS
+ *   4. gate    may it go on at once, or must it wait?          a place in the queue
+ * It is asked when the client was accepted. Who comes by a trusted proxy is a stranger until its
+ * PROXY header tells who it is: 2 and 4 are for then, when the same function is asked again. What
+ * the guard says and a dry run lets pass is counted and logged.
+ *
+ * Threads: workers; a pair's lock may be held.
+ */
+#ifndef PAIRPORT_RELAY_SESSION_ADMISSION_H
+#define PAIRPORT_RELAY_SESSION_ADMISSION_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "base/reason.h"
+#include "relay/guard/guard.h"
+
+struct client;
+struct relay_route;
+struct worker;
+
+enum admission_who {
+    ADMISSION_STRANGER, /* its PROXY header is to come */
+    ADMISSION_CLIENT,
+    ADMISSION_PROXY /* a trusted proxy for itself: the guard has nothing to ask */
+};
+
+struct admission {
+    enum admission_who who;    /* set before */
+    bool has_places;           /* of max_sessions; set when it was asked for before */
+    enum reason reason;        /* NONE: it is admitted */
+    bool must_wait;            /* behind those that wait already, or until the gate opens */
+    struct guard_answer guard; /* what it said; a refusal is for guard_follow_up() */
+    struct client *client;     /* what the guard remembers of it; NULL: nothing */
+};
+
+/* True: the client is admitted, and has a place of the route's and of the relay's max_sessions.
+ * False: `reason` says why not, and it has none that it had not before. */
+bool admission_ask(struct admission *admission, struct worker *worker,
+                   struct relay_route *route, const struct addr *client);
+
+/* Gives back what an admitted client has; no session came of it. */
+void admission_undo(struct admission *admission, struct worker *worker,
+                    struct relay_route *route);
+
+#endif
