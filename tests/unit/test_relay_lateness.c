@@ -130,6 +130,22 @@ static void several_workers_that_come_late_count_it_once(void **state)
 }
 
 /* A signal, a command or an answer may wake another thread before the workers. */
+/* It has read the clock when another one finds the standstill. Nobody is waited for then. */
+static void a_worker_that_has_read_the_clock_before_reads_it_again(void **state)
+{
+    struct fixture *fix = *state;
+    struct worker other = {.relay = &fix->relay, .number = 1};
+    pass(fix, 3000);
+    now_ms += 60000;
+    other.now_ms = __wrap_os_mono_ms();
+    turn_after(fix, 0);
+    assert_int_equal(standstills(fix), 1);
+    lateness_expect(&fix->relay.lateness, UINT64_MAX);
+    assert_false(lateness_look(&other));
+    assert_int_equal(other.now_ms, __wrap_os_mono_ms());
+    assert_int_equal(standstills(fix), 1);
+}
+
 static void a_thread_from_outside_that_comes_first_moves_the_clock(void **state)
 {
     struct fixture *fix = *state;
@@ -200,6 +216,7 @@ int main(void)
         TEST(a_standstill_is_left_out_of_the_time_of_sessions),
         TEST(what_came_meanwhile_is_taken_before_a_deadline_counts),
         TEST(several_workers_that_come_late_count_it_once),
+        TEST(a_worker_that_has_read_the_clock_before_reads_it_again),
         TEST(a_thread_from_outside_that_comes_first_moves_the_clock),
         TEST(the_time_to_stop_begins_behind_a_standstill),
         TEST(no_timer_fires_until_what_came_is_taken),

@@ -46,12 +46,15 @@ uint64_t os_mono_us(void)
 
 static _Atomic uint64_t left_out_ms;
 
-/* What is left out is read first: a thread that is late then sees a time too far ahead, as it did
- * before, and never one that it has seen already. */
 uint64_t os_mono_ms(void)
 {
-    uint64_t left_out = atomic_load_explicit(&left_out_ms, memory_order_acquire);
-    return os_mono_us() / 1000 - left_out;
+    for (;;) {
+        uint64_t left_out = atomic_load_explicit(&left_out_ms, memory_order_acquire);
+        uint64_t now_ms = os_mono_us() / 1000;
+        /* Else the thread itself stood still in between. */
+        if (atomic_load_explicit(&left_out_ms, memory_order_acquire) == left_out)
+            return now_ms - left_out;
+    }
 }
 
 void os_mono_leave_out(uint64_t ms)

@@ -18,7 +18,7 @@ void lateness_init(struct lateness *lateness)
 void lateness_expect(struct lateness *lateness, uint64_t by_ms)
 {
     if (atomic_load_explicit(&lateness->awake_by_ms, memory_order_relaxed) != by_ms)
-        atomic_store_explicit(&lateness->awake_by_ms, by_ms, memory_order_relaxed);
+        atomic_store_explicit(&lateness->awake_by_ms, by_ms, memory_order_release);
 }
 
 /* Of several threads that come late the first one finds it; for the others the time is left out
@@ -47,9 +47,14 @@ static void leave_out(struct lateness *lateness)
 bool lateness_look(struct worker *worker)
 {
     struct lateness *lateness = &worker->relay->lateness;
-    uint64_t by_ms = atomic_load_explicit(&lateness->awake_by_ms, memory_order_relaxed);
+    uint64_t by_ms = atomic_load_explicit(&lateness->awake_by_ms, memory_order_acquire);
+    uint64_t total = atomic_load_explicit(&lateness->total, memory_order_relaxed);
     if (elapsed_ms(worker->now_ms, by_ms) > LATENESS_MS) {
         leave_out(lateness);
+        worker->now_ms = os_mono_ms();
+    } else if (worker->standstills != total) {
+        /* Another one has left it out, after this one had read the clock maybe. */
+        worker->standstills = total;
         worker->now_ms = os_mono_ms();
     } else if (worker->now_ms > by_ms) {
         /* Awake: should the one who was to be so hang, the others do not stand still. */

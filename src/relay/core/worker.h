@@ -24,7 +24,8 @@ struct relay_route;
 struct worker {
     struct relay *relay;
     unsigned number;
-    uint64_t now_ms; /* monotonic, of this turn */
+    uint64_t now_ms;      /* monotonic, of this turn */
+    uint64_t standstills; /* that its clock knows of, see lateness.h */
     struct buffer_cache cache;
     bool parks; /* at the end of this turn, to quiesce the relay */
     struct os_thread *thread;

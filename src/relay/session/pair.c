@@ -111,7 +111,7 @@ void pair_connect_step(struct pair *pair, struct worker *worker, struct connect_
 {
     switch (step.state) {
     case CONNECT_RUNS:
-    case CONNECT_NEXT: /* connecting.c's own */
+    case CONNECT_NEXT:        /* connecting.c's own */
     case CONNECT_HELD: break; /* its completion, its turn or the timer goes on */
     case CONNECT_STANDS: start_flows(pair, worker); break;
     case CONNECT_FAILED: pair_abort(pair, worker, step.reason); break;
