@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "relay/core/lateness.h"
+#include "relay/core/standstill.h"
 #include "relay/core/timers.h"
 #include "relay/core/worker.h"
 #include "support/fake_port.h"

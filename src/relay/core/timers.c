@@ -2,7 +2,7 @@
 
 #include <limits.h>
 
-#include "relay/core/lateness.h"
+#include "relay/core/standstill.h"
 #include "relay/core/worker.h"
 
 void timers_init(struct timers *timers, struct port *port, struct lateness *lateness,

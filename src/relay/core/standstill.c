@@ -1,4 +1,4 @@
-#include "relay/core/lateness.h"
+#include "relay/core/standstill.h"
 
 #include <inttypes.h>
 
