@@ -108,8 +108,8 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     if (err != ERR_OK)
         return err;
     relay->reads_into_buffers = port_reads_into_buffers();
-    lateness_init(&relay->lateness);
-    timers_init(&relay->timers, relay->port, &relay->lateness, relay->started_ms);
+    standstill_init(&relay->standstill);
+    timers_init(&relay->timers, relay->port, &relay->standstill, relay->started_ms);
     table_init(&relay->table);
     buffers_init(&relay->buffers);
     probes_init(&relay->probes);

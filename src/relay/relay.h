@@ -86,7 +86,7 @@ struct relay {
     bool reads_into_buffers; /* see port_reads_into_buffers() */
     struct stat *stat;
     struct timers timers;
-    struct lateness lateness;
+    struct standstill standstill;
     struct table table;
     struct buffers buffers;
     struct probes probes;

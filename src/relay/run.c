@@ -157,7 +157,7 @@ enum err run_start(struct relay *relay, struct str *why)
 static void stop_after(struct relay *relay, uint64_t timeout_ms)
 {
     struct lifecycle *life = &relay->lifecycle;
-    lateness_look_outside(&relay->lateness);
+    standstill_check_outside(&relay->standstill);
     os_mutex_lock(&life->lock);
     bool again = atomic_load(&life->stopping);
     atomic_store(&life->stop_at_ms, os_mono_ms() + (again ? 0 : timeout_ms));
@@ -185,7 +185,7 @@ void run_stop_over(struct relay *relay, uint64_t over_ms)
     const struct server_drain_plan plan = {.over_ms = over_ms, .kill = true};
     const struct drain_of of = of_all(relay);
     struct server_drain_info info;
-    lateness_look_outside(&relay->lateness);
+    standstill_check_outside(&relay->standstill);
     /* The first step counts again what could not be counted now. */
     if (!atomic_load(&relay->lifecycle.stopping))
         (void)drain_begin(&relay->drain, &of, &plan, os_mono_ms(), &info);
@@ -195,7 +195,7 @@ void run_stop_over(struct relay *relay, uint64_t over_ms)
 bool run_hand_over(struct relay *relay, uint32_t timeout_ms)
 {
     struct lifecycle *life = &relay->lifecycle;
-    lateness_look_outside(&relay->lateness);
+    standstill_check_outside(&relay->standstill);
     uint64_t until = os_mono_ms() + timeout_ms;
     atomic_store(&life->handing_over, true);
     if (!atomic_load(&life->stopping)) /* only one hands over, but it may be stopping already */

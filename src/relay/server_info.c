@@ -67,8 +67,8 @@ void server_get_info(struct server *server, struct server_info *out)
     out->buffer_bytes = buffers_memory(&relay->buffers);
     port_get_stats(relay->port, &out->port);
     fill_guard(&relay->guard, out);
-    struct lateness_info standstills;
-    lateness_get(&relay->lateness, &standstills);
+    struct standstill_info standstills;
+    standstill_get(&relay->standstill, &standstills);
     out->standstills_total = standstills.total;
     out->standstill_last_ms = standstills.last_ms;
     out->standstill_last_ago_ms = standstills.last_ago_ms;

@@ -52,9 +52,10 @@ struct server_info {
     uint32_t tarpit_held; /* refused clients that are kept waiting */
     uint32_t tarpit_max;
     uint64_t tarpit_total;
-    uint64_t tarpit_full_total;  /* refused clients that found no place in it */
-    uint64_t standstills_total;  /* of the whole relay for more than a second, see lateness.h */
-    uint64_t standstill_last_ms; /* how long the last one was; 0: there was none */
+    uint64_t tarpit_full_total; /* refused clients that found no place in it */
+    uint64_t
+        standstills_total; /* of the whole relay for more than a second, see standstill.h */
+    uint64_t standstill_last_ms;     /* how long the last one was; 0: there was none */
     uint64_t standstill_last_ago_ms; /* since it was over */
     struct port_stats port;
 };

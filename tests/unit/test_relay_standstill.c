@@ -27,7 +27,7 @@ void __wrap_os_mono_leave_out(uint64_t ms)
 
 static uint64_t standstills(const struct fixture *fix)
 {
-    return atomic_load(&fix->relay.lateness.total);
+    return atomic_load(&fix->relay.standstill.total);
 }
 
 /* The worker waits for its timers and comes back after so much time. */
@@ -122,9 +122,9 @@ static void several_workers_that_come_late_count_it_once(void **state)
     pass(fix, 1000);
     now_ms += 10000;
     other.now_ms = fix->worker->now_ms = now_ms - left_out_ms; /* both have read the clock */
-    assert_true(lateness_look(fix->worker));
-    assert_false(lateness_look(&other));
-    lateness_caught_up(&fix->relay.lateness);
+    assert_true(standstill_check(fix->worker));
+    assert_false(standstill_check(&other));
+    standstill_caught_up(&fix->relay.standstill);
     assert_int_equal(other.now_ms, fix->worker->now_ms);
     assert_int_equal(standstills(fix), 1);
 }
@@ -140,8 +140,8 @@ static void a_worker_that_has_read_the_clock_before_reads_it_again(void **state)
     other.now_ms = __wrap_os_mono_ms();
     turn_after(fix, 0);
     assert_int_equal(standstills(fix), 1);
-    lateness_expect(&fix->relay.lateness, UINT64_MAX);
-    assert_false(lateness_look(&other));
+    standstill_expect(&fix->relay.standstill, UINT64_MAX);
+    assert_false(standstill_check(&other));
     assert_int_equal(other.now_ms, __wrap_os_mono_ms());
     assert_int_equal(standstills(fix), 1);
 }
@@ -160,7 +160,7 @@ static void a_thread_from_outside_that_comes_first_moves_the_clock(void **state)
     fixture_expect_log("the relay stood still for 59.");
     (void)worker_turn(fix->worker, 0);
     assert_true(noted_ms <= fix->worker->now_ms);
-    assert_false(lateness_is_catching_up(&fix->relay.lateness));
+    assert_false(standstill_is_catching_up(&fix->relay.standstill));
     assert_int_equal(standstills(fix), 1);
     pass(fix, 5000);
     assert_int_equal(fake_sock(session.client)->state, FAKE_SOCK_IS_OPEN);
@@ -185,10 +185,10 @@ static void no_timer_fires_until_what_came_is_taken(void **state)
     fix->route_conf.idle_timeout_ms = 10000;
     struct session session = fixture_session(fix);
     pass(fix, 9500);
-    atomic_store(&fix->relay.lateness.catching_up, true); /* by another worker */
+    atomic_store(&fix->relay.standstill.catching_up, true); /* by another worker */
     pass(fix, 900);
     assert_int_equal(fake_sock(session.client)->state, FAKE_SOCK_IS_OPEN);
-    lateness_caught_up(&fix->relay.lateness);
+    standstill_caught_up(&fix->relay.standstill);
     pass(fix, 900);
     fixture_cancelled(fix);
     assert_int_equal(fixture_reasons(fix, REASON_IDLE_TIMEOUT), 1);
@@ -202,7 +202,7 @@ static void a_worker_that_hangs_while_another_one_serves_is_no_standstill(void *
     for (unsigned i = 0; i < 50; i++) {
         now_ms += 100;
         other.now_ms = now_ms - left_out_ms;
-        assert_false(lateness_look(&other));
+        assert_false(standstill_check(&other));
     }
     assert_int_equal(standstills(fix), 0);
 }

@@ -17,7 +17,7 @@
 
 struct rig {
     struct port *port;
-    struct lateness lateness;
+    struct standstill standstill;
     struct timers timers;
     struct worker worker;
     uint64_t now_ms;
@@ -62,8 +62,8 @@ static int set_up(void **state)
     /* Where an entry stands in the wheel does not depend on when the test runs. By the real
      * clock, which timers_wait_ms() asks, it is long ago. */
     rig->now_ms = LONG_AGO_MS;
-    lateness_init(&rig->lateness);
-    timers_init(&rig->timers, rig->port, &rig->lateness, rig->now_ms);
+    standstill_init(&rig->standstill);
+    timers_init(&rig->timers, rig->port, &rig->standstill, rig->now_ms);
     *state = rig;
     return 0;
 }

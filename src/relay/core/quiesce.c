@@ -18,7 +18,7 @@ void quiesce_enter(struct relay *relay)
         os_cond_wait(&quiesce->changed, &quiesce->lock, UINT32_MAX);
     quiesce->visitors++;
     os_mutex_unlock(&quiesce->lock);
-    lateness_look_outside(&relay->lateness);
+    standstill_check_outside(&relay->standstill);
 }
 
 void quiesce_leave(struct relay *relay)

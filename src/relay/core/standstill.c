@@ -7,50 +7,50 @@
 #include "relay/core/worker.h"
 #include "relay/relay.h"
 
-void lateness_init(struct lateness *lateness)
+void standstill_init(struct standstill *standstill)
 {
-    *lateness = (struct lateness){.last_ms = 0};
-    atomic_init(&lateness->awake_by_ms, UINT64_MAX);
-    atomic_init(&lateness->unseen, false);
+    *standstill = (struct standstill){.last_ms = 0};
+    atomic_init(&standstill->awake_by_ms, UINT64_MAX);
+    atomic_init(&standstill->unseen, false);
 }
 
 /* Written only when it changes: all workers read it at each turn. */
-void lateness_expect(struct lateness *lateness, uint64_t by_ms)
+void standstill_expect(struct standstill *standstill, uint64_t by_ms)
 {
-    if (atomic_load_explicit(&lateness->awake_by_ms, memory_order_relaxed) != by_ms)
-        atomic_store_explicit(&lateness->awake_by_ms, by_ms, memory_order_release);
+    if (atomic_load_explicit(&standstill->awake_by_ms, memory_order_relaxed) != by_ms)
+        atomic_store_explicit(&standstill->awake_by_ms, by_ms, memory_order_release);
 }
 
 /* Of several threads that come late the first one finds it; for the others the time is left out
  * already. */
-static void leave_out(struct lateness *lateness)
+static void leave_out(struct standstill *standstill)
 {
-    os_mutex_lock(&lateness->lock);
+    os_mutex_lock(&standstill->lock);
     uint64_t now_ms = os_mono_ms();
-    uint64_t late_ms = elapsed_ms(now_ms, atomic_load(&lateness->awake_by_ms));
-    bool late = late_ms > LATENESS_MS;
+    uint64_t late_ms = elapsed_ms(now_ms, atomic_load(&standstill->awake_by_ms));
+    bool late = late_ms > STANDSTILL_MS;
     if (late) {
         os_mono_leave_out(late_ms);
-        lateness->last_ms = late_ms;
-        lateness->last_at_ms = now_ms - late_ms;
-        atomic_fetch_add(&lateness->total, 1);
-        atomic_store(&lateness->catching_up, true);
-        atomic_store(&lateness->unseen, true);
+        standstill->last_ms = late_ms;
+        standstill->last_at_ms = now_ms - late_ms;
+        atomic_fetch_add(&standstill->total, 1);
+        atomic_store(&standstill->catching_up, true);
+        atomic_store(&standstill->unseen, true);
     }
-    os_mutex_unlock(&lateness->lock);
+    os_mutex_unlock(&standstill->lock);
     if (late)
         log_warning("the relay stood still for %" PRIu64 ".%" PRIu64
                     " s: it was stopped, or had no processor; deadlines are moved by that",
                     late_ms / 1000, late_ms % 1000 / 100);
 }
 
-bool lateness_look(struct worker *worker)
+bool standstill_check(struct worker *worker)
 {
-    struct lateness *lateness = &worker->relay->lateness;
-    uint64_t by_ms = atomic_load_explicit(&lateness->awake_by_ms, memory_order_acquire);
-    uint64_t total = atomic_load_explicit(&lateness->total, memory_order_relaxed);
-    if (elapsed_ms(worker->now_ms, by_ms) > LATENESS_MS) {
-        leave_out(lateness);
+    struct standstill *standstill = &worker->relay->standstill;
+    uint64_t by_ms = atomic_load_explicit(&standstill->awake_by_ms, memory_order_acquire);
+    uint64_t total = atomic_load_explicit(&standstill->total, memory_order_relaxed);
+    if (elapsed_ms(worker->now_ms, by_ms) > STANDSTILL_MS) {
+        leave_out(standstill);
         worker->now_ms = os_mono_ms();
     } else if (worker->standstills != total) {
         /* Another one has left it out, after this one had read the clock maybe. */
@@ -58,32 +58,32 @@ bool lateness_look(struct worker *worker)
         worker->now_ms = os_mono_ms();
     } else if (worker->now_ms > by_ms) {
         /* Awake: should the one who was to be so hang, the others do not stand still. */
-        (void)atomic_compare_exchange_strong(&lateness->awake_by_ms, &by_ms, worker->now_ms);
+        (void)atomic_compare_exchange_strong(&standstill->awake_by_ms, &by_ms, worker->now_ms);
     }
-    return atomic_load_explicit(&lateness->unseen, memory_order_relaxed) &&
-           atomic_exchange(&lateness->unseen, false);
+    return atomic_load_explicit(&standstill->unseen, memory_order_relaxed) &&
+           atomic_exchange(&standstill->unseen, false);
 }
 
-void lateness_look_outside(struct lateness *lateness)
+void standstill_check_outside(struct standstill *standstill)
 {
-    uint64_t by_ms = atomic_load_explicit(&lateness->awake_by_ms, memory_order_relaxed);
-    if (elapsed_ms(os_mono_ms(), by_ms) > LATENESS_MS)
-        leave_out(lateness);
+    uint64_t by_ms = atomic_load_explicit(&standstill->awake_by_ms, memory_order_relaxed);
+    if (elapsed_ms(os_mono_ms(), by_ms) > STANDSTILL_MS)
+        leave_out(standstill);
 }
 
-void lateness_caught_up(struct lateness *lateness)
+void standstill_caught_up(struct standstill *standstill)
 {
-    atomic_store_explicit(&lateness->catching_up, false, memory_order_release);
+    atomic_store_explicit(&standstill->catching_up, false, memory_order_release);
 }
 
-void lateness_get(struct lateness *lateness, struct lateness_info *out)
+void standstill_get(struct standstill *standstill, struct standstill_info *out)
 {
-    os_mutex_lock(&lateness->lock);
-    *out = (struct lateness_info){
-        .total = atomic_load(&lateness->total),
-        .last_ms = lateness->last_ms,
+    os_mutex_lock(&standstill->lock);
+    *out = (struct standstill_info){
+        .total = atomic_load(&standstill->total),
+        .last_ms = standstill->last_ms,
         .last_ago_ms =
-            lateness->last_ms > 0 ? elapsed_ms(os_mono_ms(), lateness->last_at_ms) : 0,
+            standstill->last_ms > 0 ? elapsed_ms(os_mono_ms(), standstill->last_at_ms) : 0,
     };
-    os_mutex_unlock(&lateness->lock);
+    os_mutex_unlock(&standstill->lock);
 }

@@ -1,4 +1,4 @@
-/* lateness.h - notices that the relay as a whole stood still: it was stopped (SIGSTOP, a frozen
+/* standstill.h - notices that the relay as a whole stood still: it was stopped (SIGSTOP, a frozen
  * container), moved to another machine, asleep with its own, or got no processor.
  *
  * While the relay runs some worker always means to be awake by a known time, for the next timer.
@@ -11,10 +11,10 @@
  * Outside threads are woken at the same moment, by a signal, a command or an answer. What they note
  * must not lie in the time that is left out, so they look as well before they read the clock.
  *
- * Threads: workers, but for lateness_look_outside() and lateness_get().
+ * Threads: workers, but for standstill_check_outside() and standstill_get().
  */
-#ifndef PAIRPORT_RELAY_CORE_LATENESS_H
-#define PAIRPORT_RELAY_CORE_LATENESS_H
+#ifndef PAIRPORT_RELAY_CORE_STANDSTILL_H
+#define PAIRPORT_RELAY_CORE_STANDSTILL_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,9 +24,9 @@
 
 struct worker;
 
-#define LATENESS_MS 1000 /* what is no standstill yet */
+#define STANDSTILL_MS 1000 /* what is no standstill yet */
 
-struct lateness {
+struct standstill {
     _Atomic uint64_t awake_by_ms; /* some worker means to be; UINT64_MAX: none is waited for */
     _Atomic uint64_t total;       /* standstills so far */
     _Atomic bool catching_up;     /* what came meanwhile is not taken yet: no timer may fire */
@@ -36,32 +36,32 @@ struct lateness {
     uint64_t last_at_ms;  /* when it was noticed */
 };
 
-void lateness_init(struct lateness *lateness);
+void standstill_init(struct standstill *standstill);
 
 /* The worker that waits for the timers means to be awake by then; UINT64_MAX: whenever. */
-void lateness_expect(struct lateness *lateness, uint64_t by_ms);
+void standstill_expect(struct standstill *standstill, uint64_t by_ms);
 
 /* The worker has just waited, and has read the clock: worker->now_ms, which is without the time
  * of a standstill afterwards. True: there was one, and this worker is the first to know;
- * lateness_caught_up() has to follow when all events are taken. */
-bool lateness_look(struct worker *worker);
-void lateness_caught_up(struct lateness *lateness);
+ * standstill_caught_up() has to follow when all events are taken. */
+bool standstill_check(struct worker *worker);
+void standstill_caught_up(struct standstill *standstill);
 
 /* The same for any other thread, before it reads the clock for the relay: what is to be done then
  * is left to the workers. Takes no lock unless there was a standstill. */
-void lateness_look_outside(struct lateness *lateness);
+void standstill_check_outside(struct standstill *standstill);
 
-static inline bool lateness_is_catching_up(const struct lateness *lateness)
+static inline bool standstill_is_catching_up(const struct standstill *standstill)
 {
-    return atomic_load_explicit(&lateness->catching_up, memory_order_acquire);
+    return atomic_load_explicit(&standstill->catching_up, memory_order_acquire);
 }
 
-struct lateness_info {
+struct standstill_info {
     uint64_t total;
     uint64_t last_ms;     /* 0: there was none */
     uint64_t last_ago_ms; /* since it was over */
 };
 /* Any thread. */
-void lateness_get(struct lateness *lateness, struct lateness_info *out);
+void standstill_get(struct standstill *standstill, struct standstill_info *out);
 
 #endif

@@ -5,13 +5,13 @@
 #include "relay/core/standstill.h"
 #include "relay/core/worker.h"
 
-void timers_init(struct timers *timers, struct port *port, struct lateness *lateness,
+void timers_init(struct timers *timers, struct port *port, struct standstill *standstill,
                  uint64_t now_ms)
 {
     timers->lock = (struct os_mutex){0};
     wheel_init(&timers->wheel, now_ms);
     timers->port = port;
-    timers->lateness = lateness;
+    timers->standstill = standstill;
     atomic_init(&timers->next_ms, WHEEL_NEVER);
     atomic_init(&timers->guard, 0);
     atomic_init(&timers->wake_posted, false);
@@ -54,13 +54,13 @@ int timers_wait_ms(struct timers *timers, unsigned number)
         return -1;
     uint64_t next = atomic_load_explicit(&timers->next_ms, memory_order_acquire);
     if (next == WHEEL_NEVER) {
-        lateness_expect(timers->lateness, UINT64_MAX);
+        standstill_expect(timers->standstill, UINT64_MAX);
         return -1;
     }
     uint64_t now = os_mono_ms();
     if (next <= now)
         return 0; /* if that is late, it was to be awake before */
-    lateness_expect(timers->lateness, next);
+    standstill_expect(timers->standstill, next);
     return next - now < INT_MAX ? (int)(next - now) : INT_MAX;
 }
 

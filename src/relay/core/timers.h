@@ -18,7 +18,7 @@
 #include "os/os.h"
 #include "port/port.h"
 
-struct lateness;
+struct standstill;
 struct timer;
 struct worker;
 
@@ -38,15 +38,15 @@ struct timer {
 struct timers {
     struct os_mutex lock; /* guards `wheel` */
     struct wheel wheel;
-    struct port *port;         /* not owned */
-    struct lateness *lateness; /* not owned; is told when the guard means to be awake */
-    _Atomic uint64_t next_ms;  /* nothing is due before */
-    _Atomic unsigned guard;    /* number of the worker that waits for next_ms */
-    _Atomic bool wake_posted;  /* `wake` is in flight */
+    struct port *port;             /* not owned */
+    struct standstill *standstill; /* not owned; is told when the guard means to be awake */
+    _Atomic uint64_t next_ms;      /* nothing is due before */
+    _Atomic unsigned guard;        /* number of the worker that waits for next_ms */
+    _Atomic bool wake_posted;      /* `wake` is in flight */
     struct op wake;
 };
 
-void timers_init(struct timers *timers, struct port *port, struct lateness *lateness,
+void timers_init(struct timers *timers, struct port *port, struct standstill *standstill,
                  uint64_t now_ms);
 
 void timer_init(struct timer *timer, const struct timer_kind *kind);

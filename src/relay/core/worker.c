@@ -38,7 +38,7 @@ static bool catch_up(struct worker *worker)
         empty = count == 0 ? empty + 1 : 0;
         leave |= dispatch(worker, ops, count);
     }
-    lateness_caught_up(&relay->lateness);
+    standstill_caught_up(&relay->standstill);
     return leave;
 }
 
@@ -48,11 +48,11 @@ bool worker_turn(struct worker *worker, int wait_ms)
     struct op *ops[PORT_BATCH];
     int count = port_wait(relay->port, ops, PORT_BATCH, wait_ms);
     worker->now_ms = os_mono_ms();
-    bool late = lateness_look(worker);
+    bool late = standstill_check(worker);
     bool leave = dispatch(worker, ops, count);
     if (late)
         leave |= catch_up(worker);
-    if (!lateness_is_catching_up(&relay->lateness))
+    if (!standstill_is_catching_up(&relay->standstill))
         timers_run(&relay->timers, worker, worker->now_ms);
     if (worker->parks) {
         worker->parks = false;
@@ -80,8 +80,8 @@ static void run(void *arg)
     if (err != ERR_OK)
         return;
     while (!worker_turn(worker, timers_wait_ms(&relay->timers, worker->number)))
-        ;                                          /* until the exit message comes */
-    lateness_expect(&relay->lateness, UINT64_MAX); /* from here on nobody is waited for */
+        ;                                              /* until the exit message comes */
+    standstill_expect(&relay->standstill, UINT64_MAX); /* from here on nobody is waited for */
     bool last = lifecycle_worker_leaves(worker);
     if (last)
         take_rest(worker);

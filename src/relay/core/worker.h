@@ -25,7 +25,7 @@ struct worker {
     struct relay *relay;
     unsigned number;
     uint64_t now_ms;      /* monotonic, of this turn */
-    uint64_t standstills; /* that its clock knows of, see lateness.h */
+    uint64_t standstills; /* that its clock knows of, see standstill.h */
     struct buffer_cache cache;
     bool parks; /* at the end of this turn, to quiesce the relay */
     struct os_thread *thread;

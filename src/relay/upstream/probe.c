@@ -108,7 +108,7 @@ static void finish(struct probe *probe, struct worker *worker, enum health_code 
         .duration_us = (uint32_t)(os_mono_us() - probe->began_us),
     };
     /* What it says may be of the relay's own standstill. */
-    if (probe->standstills != atomic_load(&relay->lateness.total))
+    if (probe->standstills != atomic_load(&relay->standstill.total))
         result = (struct health_result){.code = HEALTH_UNKNOWN};
     bool cut_short = probe->expired && atomic_load(&relay->lifecycle.stopping);
     port_close_socket(relay->port, probe->sock, how_to_close(probe));
@@ -343,7 +343,7 @@ static enum err make(struct relay_route *route, const struct route_check *check,
     probe->asks = health_of(probe)->send.len > 0 || health_of(probe)->expect.len > 0;
     atomic_init(&probe->refs, 1);
     probe->began_us = os_mono_us();
-    probe->standstills = atomic_load(&route->relay->lateness.total);
+    probe->standstills = atomic_load(&route->relay->standstill.total);
     probe->op.role = OP_ROLE_PROBE;
     probe->op.owner = probe;
     timer_init(&probe->deadline, &deadline_timer);

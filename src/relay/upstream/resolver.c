@@ -153,7 +153,8 @@ static void ask(struct resolver *resolver, const struct asked *asked)
  * relay stops. */
 static bool ask_due(struct resolver *resolver, uint32_t *wait_ms)
 {
-    lateness_look_outside(&resolver->relay->lateness); /* before it is told how long to wait */
+    standstill_check_outside(
+        &resolver->relay->standstill); /* before it is told how long to wait */
     for (unsigned begun = 0;; begun++) {
         struct asked asked;
         os_mutex_lock(&resolver->lock);
