@@ -1,12 +1,12 @@
-/* door.h - where the listening sockets of a start come from: systemd, the relay that ran before,
+/* inherit.h - where the listening sockets of a start come from: systemd, the relay that ran before,
  * or nowhere.
  *
  * Sockets that no listen line wants are closed, and named in the log.
  *
  * Threads: the main thread.
  */
-#ifndef PAIRPORT_SERVICE_DOOR_H
-#define PAIRPORT_SERVICE_DOOR_H
+#ifndef PAIRPORT_SERVICE_INHERIT_H
+#define PAIRPORT_SERVICE_INHERIT_H
 
 #include <stdbool.h>
 

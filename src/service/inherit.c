@@ -1,4 +1,4 @@
-#include "service/door.h"
+#include "service/inherit.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
