@@ -43,7 +43,7 @@
 #include "stat/stat.h"
 
 struct listener;
-struct server_door;
+struct server_inherit;
 struct worker;
 
 /* A route stays where it is in memory as long as somebody may point to it. Its configuration
@@ -110,8 +110,8 @@ struct relay {
     struct worker *workers;        /* owned */
     unsigned worker_count;
 
-    struct server_door *door;   /* not owned; NULL but while the server starts */
-    _Atomic uint32_t listening; /* listeners whose socket is open */
+    struct server_inherit *inherit; /* not owned; NULL but while the server starts */
+    _Atomic uint32_t listening;     /* listeners whose socket is open */
 
     uint64_t started_ms;
     _Atomic uint64_t next_id; /* of sessions; the first is 1 */

@@ -133,11 +133,11 @@ enum err run_start(struct relay *relay, struct str *why)
     if (err == ERR_OK)
         err = life->enter_err;
     os_mutex_unlock(&life->lock);
-    if (err == ERR_OK && relay->door != NULL && relay->door->ready != NULL)
-        err = relay->door->ready(relay->door->ctx, why);
+    if (err == ERR_OK && relay->inherit != NULL && relay->inherit->ready != NULL)
+        err = relay->inherit->ready(relay->inherit->ctx, why);
     if (err == ERR_OK) {
-        if (relay->door != NULL && relay->door->first_id > 0)
-            atomic_store(&relay->next_id, relay->door->first_id - 1);
+        if (relay->inherit != NULL && relay->inherit->first_id > 0)
+            atomic_store(&relay->next_id, relay->inherit->first_id - 1);
         begin(relay);
         return ERR_OK;
     }

@@ -74,15 +74,15 @@ static void log_waiting(const char *lines, uint32_t patience_ms)
  * its last connections. */
 static enum err open_listeners(struct relay *relay, struct str *why)
 {
-    struct server_door *door = relay->door;
-    uint32_t patience_ms = door == NULL ? 0 : door->bind_patience_ms;
+    struct server_inherit *inherit = relay->inherit;
+    uint32_t patience_ms = inherit == NULL ? 0 : inherit->bind_patience_ms;
     enum err err = try_listeners(relay, why);
     if (!may_pass(err) || patience_ms == 0)
         return err;
     log_waiting(why->data, patience_ms);
     uint64_t until = os_mono_ms() + patience_ms;
     do {
-        if (!door->wait(door->ctx, BIND_AGAIN_MS))
+        if (!inherit->wait(inherit->ctx, BIND_AGAIN_MS))
             return ERR_CANCELLED;
         str_clear(why);
         err = try_listeners(relay, why);
@@ -97,8 +97,8 @@ enum err server_start(struct server **out, struct conf *conf, struct str *why)
     return server_start_with(out, conf, NULL, why);
 }
 
-enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
-                           struct str *why)
+enum err server_start_with(struct server **out, struct conf *conf,
+                           struct server_inherit *inherit, struct str *why)
 {
     struct server *server = calloc(1, sizeof *server);
     if (server != NULL)
@@ -109,9 +109,9 @@ enum err server_start_with(struct server **out, struct conf *conf, struct server
         str_addf(why, "the relay can't be set up: %s\n", err_text(err));
         goto free_server;
     }
-    if (door != NULL)
-        adopt_prepare(door);
-    server->relay.door = door;
+    if (inherit != NULL)
+        adopt_prepare(inherit);
+    server->relay.inherit = inherit;
     err = open_listeners(&server->relay, why);
     if (err != ERR_OK)
         goto close_relay;
@@ -125,7 +125,7 @@ enum err server_start_with(struct server **out, struct conf *conf, struct server
             str_addf(why, "the threads can't be started: %s\n", err_text(err));
         goto stop_threads;
     }
-    server->relay.door = NULL;
+    server->relay.inherit = NULL;
     server->confs[server->conf_count++] = conf;
     *out = server;
     return ERR_OK;

@@ -26,7 +26,7 @@ struct server; /* opaque */
  * is already in use\n". */
 enum err server_start(struct server **out, struct conf *conf, struct str *why);
 
-/* ---- the door: listening sockets that are there before the server, or outlive it ---- */
+/* ---- inherited sockets: those that listen before the server runs, or outlive it ---- */
 
 struct server_socket {
     struct addr addr;
@@ -34,7 +34,7 @@ struct server_socket {
     sock_t sock;     /* owned; SOCK_NONE once a server has taken it */
 };
 
-struct server_door {
+struct server_inherit {
     struct server_socket *sockets; /* not owned; the server changes their order */
     size_t count;
     /* Called once, when the start has done all that may fail and no client has been taken yet:
@@ -52,11 +52,11 @@ struct server_door {
     uint64_t first_id; /* of the sessions, looked at after `ready`; 0: 1 */
 };
 
-/* As server_start(), which has no patience, but listeners use those of the door's sockets that
+/* As server_start(), which has no patience, but listeners use those of the inherited sockets that
  * are bound as they want to be. The sockets that are not used stay the caller's, also after an
  * error. */
-enum err server_start_with(struct server **out, struct conf *conf, struct server_door *door,
-                           struct str *why);
+enum err server_start_with(struct server **out, struct conf *conf,
+                           struct server_inherit *inherit, struct str *why);
 
 /* How many of the sockets the listen lines of `conf` want. Changes their order. */
 size_t server_count_wanted(const struct conf *conf, struct server_socket *sockets,

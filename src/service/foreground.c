@@ -134,32 +134,32 @@ static bool wait_to_bind(void *ctx, uint32_t ms)
 
 /* The relay that is being taken over keeps its addresses until this one runs, so there is
  * nothing to wait for, and it should not be kept waiting. */
-static void allow_patience(struct door *door, const struct foreground_options *options)
+static void allow_patience(struct inherit *inherit, const struct foreground_options *options)
 {
-    bool waits = !options->at_once && door->takeover == NULL;
-    door->server.bind_patience_ms = waits ? BIND_PATIENCE_MS : 0;
-    door->server.wait = wait_to_bind;
+    bool waits = !options->at_once && inherit->takeover == NULL;
+    inherit->server.bind_patience_ms = waits ? BIND_PATIENCE_MS : 0;
+    inherit->server.wait = wait_to_bind;
 }
 
 /* NULL: it did not start; *code is then the exit code. */
-static struct server *start_server(struct conf *conf, struct door *door,
+static struct server *start_server(struct conf *conf, struct inherit *inherit,
                                    const struct foreground_options *options, int *code)
 {
     bool to_file = conf->log_file[0] != '\0';
     struct server *server = NULL;
     struct str why;
     str_init(&why);
-    enum err err = door_open(door, conf, options->takeover, &why);
-    allow_patience(door, options);
+    enum err err = inherit_open(inherit, conf, options->takeover, &why);
+    allow_patience(inherit, options);
     if (err == ERR_OK)
-        err = server_start_with(&server, conf, &door->server, &why);
+        err = server_start_with(&server, conf, &inherit->server, &why);
     *code = err == ERR_OK || err == ERR_CANCELLED ? 0 : 1;
     if (err == ERR_CANCELLED) {
         log_notice("stopped before it had started");
     } else if (err != ERR_OK) {
         if (why.len == 0)
             str_add(&why, err_text(err));
-        door_failed(door, &why);
+        inherit_failed(inherit, &why);
         report_failures(&why, to_file);
         log_error("not started");
     }
@@ -204,25 +204,25 @@ static void publish(struct server *server)
 }
 
 /* NULL: no memory; then none is asked. */
-static struct predecessors *open_predecessors(const struct door *door)
+static struct predecessors *open_predecessors(const struct inherit *inherit)
 {
     struct predecessors *predecessors;
     if (predecessors_open(&predecessors) != ERR_OK)
         return NULL;
-    predecessors_read(predecessors, door->predecessors.data);
+    predecessors_read(predecessors, inherit->predecessors.data);
     return predecessors;
 }
 
 /* It accepts; has the relay before let go. False: that one goes on, so this one must not; those
  * that it has accepted may finish, and it is freed. */
-static bool take_door(struct server *server, struct door *door)
+static bool take_sockets(struct server *server, struct inherit *inherit)
 {
     struct str why;
     str_init(&why);
-    enum err err = door_serving(door, &why);
+    enum err err = inherit_serving(inherit, &why);
     if (err != ERR_OK) {
         relay.not_taken = true;
-        door_failed(door, &why);
+        inherit_failed(inherit, &why);
         report_failures(&why, server_conf(server)->log_file[0] != '\0');
         log_error("not started");
         server_stop(server, false);
@@ -253,14 +253,14 @@ static void find_paths(const struct conf *conf, struct paths *out)
 
 /* The server is known to signals and to the service manager; what the start took is let go. True:
  * it has taken over from another relay. */
-static bool announce(struct server *server, struct door *door)
+static bool announce(struct server *server, struct inherit *inherit)
 {
     publish(server);
     start_log_routes(server);
-    bool took_over = door_passed(door);
+    bool took_over = inherit_passed(inherit);
     if (took_over)
         server_take_state_over(server);
-    door_close(door);
+    inherit_close(inherit);
     manager_notify("READY=1");
     return took_over;
 }
@@ -315,9 +315,9 @@ static void serve(const struct console *console, bool took_over, const char *gre
     foreground_guard_over(&relay, end_guard);
 }
 
-static void run_server(struct server *server, struct door *door, const char *greeting)
+static void run_server(struct server *server, struct inherit *inherit, const char *greeting)
 {
-    if (!take_door(server, door))
+    if (!take_sockets(server, inherit))
         return;
     struct paths paths;
     find_paths(server_conf(server), &paths);
@@ -333,26 +333,26 @@ static void run_server(struct server *server, struct door *door, const char *gre
         .reopen = foreground_reopen,
         .hand_over = foreground_on_hand_over,
         .reload_lock = &relay.reload_lock,
-        .predecessors = open_predecessors(door),
+        .predecessors = open_predecessors(inherit),
     };
     relay.console = &console;
     str_format(relay.console_name, sizeof relay.console_name, "%s",
                server_conf(server)->console_name);
-    bool took_over = announce(server, door);
+    bool took_over = announce(server, inherit);
     serve(&console, took_over, greeting);
 }
 
 /* The exit code. */
 static int run(struct conf *conf, const struct foreground_options *options)
 {
-    struct door door = {.takeover = NULL};
+    struct inherit inherit = {.takeover = NULL};
     int code;
-    struct server *server = start_server(conf, &door, options, &code);
+    struct server *server = start_server(conf, &inherit, options, &code);
     if (server == NULL)
         conf_free(conf);
     else
-        run_server(server, &door, options->greeting);
-    door_close(&door);
+        run_server(server, &inherit, options->greeting);
+    inherit_close(&inherit);
     return code;
 }
 

@@ -18,7 +18,7 @@ struct foreground_options {
     const char *greeting; /* printed to stdout when the relay runs; may be NULL */
     const char *hint;     /* printed to stderr when it could not start; may be NULL */
     bool at_once;         /* an address that is in use is not waited for */
-    bool takeover;        /* takes the door of the relay that runs; see inherit.h */
+    bool takeover; /* takes the listening sockets of the relay that runs; see inherit.h */
 };
 
 /* Relays until stopped, or taken over by another relay. Takes over `conf`. Returns the exit

@@ -23,7 +23,7 @@ static enum err begin_hand_over(struct foreground *fg, uint64_t pid)
     return ERR_OK;
 }
 
-static void take_door_back(struct foreground *fg)
+static void take_sockets_back(struct foreground *fg)
 {
     log_warning("takeover: pid %" PRIu64 " does not serve; this relay goes on", fg->heir);
     fg->heir = 0;
@@ -63,7 +63,7 @@ static enum err hand_over(struct foreground *fg, struct str *list)
         return ERR_CLOSED;
     /* Those that are accepted until the listeners are closed need numbers, too. */
     if (server_latest_id(fg->server) + TAKEOVER_IDS / 2 >= fg->heir_id) {
-        take_door_back(fg);
+        take_sockets_back(fg);
         return ERR_RANGE;
     }
     fg->handed_over = true;
@@ -86,7 +86,7 @@ enum err foreground_on_hand_over(void *ctx, enum hand_over step, uint64_t pid, s
     os_mutex_lock(&fg->lock);
     switch (step) {
     case HAND_OVER_BEGIN: err = begin_hand_over(fg, pid); break;
-    case HAND_OVER_BACK: take_door_back(fg); break;
+    case HAND_OVER_BACK: take_sockets_back(fg); break;
     case HAND_OVER_DONE: err = hand_over(fg, list); break;
     }
     os_mutex_unlock(&fg->lock);

@@ -79,8 +79,8 @@ static void the_socket_with_the_same_address_is_found_once(void **state)
             sockets[i].addr.ip[3] = !sockets[i].dual_stack && random_chance(&random, 50);
         }
         memcpy(model, sockets, sizeof model);
-        struct server_door door = {.sockets = sockets, .count = COUNT};
-        adopt_prepare(&door);
+        struct server_inherit inherit = {.sockets = sockets, .count = COUNT};
+        adopt_prepare(&inherit);
         size_t adopted = 0;
         for (int i = 0; i < 3 * COUNT; i++) {
             struct server_socket want = model[random_below(&random, COUNT)];
@@ -98,9 +98,9 @@ static void the_socket_with_the_same_address_is_found_once(void **state)
                 expected = model[k].sock;
                 model[k].sock = SOCK_NONE;
             }
-            assert_int_equal(adopt_find(&door, &want.addr, want.dual_stack), expected);
+            assert_int_equal(adopt_find(&inherit, &want.addr, want.dual_stack), expected);
             adopted += expected != SOCK_NONE;
-            assert_int_equal(door.adopted, adopted);
+            assert_int_equal(inherit.adopted, adopted);
         }
     }
 }
@@ -109,7 +109,7 @@ static void without_a_door_nothing_is_found(void **state)
 {
     (void)state;
     struct addr addr = net_loopback(ADDR_IPV4, 7);
-    struct server_door empty = {.count = 0};
+    struct server_inherit empty = {.count = 0};
     adopt_prepare(&empty);
     assert_int_equal(adopt_find(NULL, &addr, false), SOCK_NONE);
     assert_int_equal(adopt_find(&empty, &addr, false), SOCK_NONE);
@@ -170,17 +170,17 @@ static void a_given_socket_is_used_and_nobody_is_let_in_before_its_time(void **s
     char listen[ADDR_TEXT_MAX];
     assert_int_equal(net_listen(&upstream_addr, 16, &watch.upstream, &upstream_addr), ERR_OK);
     struct server_socket sockets[2] = {make_socket(&other, false), make_socket(&at, false)};
-    struct server_door door = {
+    struct server_inherit inherit = {
         .sockets = sockets, .count = 2, .ready = on_ready, .ctx = &watch};
     struct server *server;
     struct str why;
     str_init(&why);
     assert_int_equal(server_start_with(&server,
                                        make_conf(addr_format(&at, listen), &upstream_addr),
-                                       &door, &why),
+                                       &inherit, &why),
                      ERR_OK);
     assert_int_equal(watch.calls, 1);
-    assert_int_equal(door.adopted, 1);
+    assert_int_equal(inherit.adopted, 1);
     for (int i = 0; i < 2; i++)
         assert_int_equal(sockets[i].sock == SOCK_NONE, addr_equal(&sockets[i].addr, &at));
     sock_t accepted; /* who waited is served now */
@@ -207,12 +207,13 @@ static void when_the_door_is_not_ours_the_start_fails_and_nothing_runs(void **st
     struct server_socket before = make_socket(&at, false);
     struct server_socket copy = before;
     assert_int_equal(listening_copy(before.sock, &copy.sock), ERR_OK);
-    struct server_door door = {.sockets = &copy, .count = 1, .ready = on_ready, .ctx = &watch};
+    struct server_inherit inherit = {
+        .sockets = &copy, .count = 1, .ready = on_ready, .ctx = &watch};
     struct conf *conf = make_conf(addr_format(&at, listen), &upstream_addr);
     struct server *server = NULL;
     struct str why;
     str_init(&why);
-    assert_int_equal(server_start_with(&server, conf, &door, &why), ERR_IN_USE);
+    assert_int_equal(server_start_with(&server, conf, &inherit, &why), ERR_IN_USE);
     assert_string_equal(why.data, "not yours\n");
     conf_free(conf);
     sock_t accepted; /* the client is the other one's still */

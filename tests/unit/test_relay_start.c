@@ -248,12 +248,12 @@ static bool wait_with_holder(void *ctx, uint32_t ms)
 
 static enum err start_with_holder(struct holder *holder, uint32_t patience_ms, struct str *why)
 {
-    struct server_door door = {
+    struct server_inherit inherit = {
         .bind_patience_ms = patience_ms, .wait = wait_with_holder, .ctx = holder};
     assert_int_equal(net_listen(&listens[1], 1, &holder->sock, NULL), ERR_OK);
     struct conf *conf = make_conf();
     struct server *server;
-    enum err err = server_start_with(&server, conf, &door, why);
+    enum err err = server_start_with(&server, conf, &inherit, why);
     if (err == ERR_OK) {
         server_stop(server, true);
         assert_true(server_wait_stopped(server, NET_PATIENCE_MS));

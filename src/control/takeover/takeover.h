@@ -1,4 +1,4 @@
-/* takeover.h - how a new relay takes the door over from the one that runs.
+/* takeover.h - how a new relay takes the listening sockets over from the one that runs.
  *
  * The new relay connects to the console's endpoint of the old one and says, in the protocol of
  * wire.h,
@@ -76,7 +76,7 @@ const char *takeover_config(const struct takeover *takeover);
  * over, and `why` got a line. */
 enum err takeover_go(struct takeover *takeover, uint64_t *next_id, struct str *why);
 
-/* Says `serving`. ERR_OK: the door is ours, also when the old relay is gone or does not answer;
+/* Says `serving`. ERR_OK: the sockets are ours, also when the old relay is gone or does not answer;
  * `predecessors` gets what it says of them. An error: the old relay goes on, and `why` got a
  * line. */
 enum err takeover_serving(struct takeover *takeover, struct str *predecessors, struct str *why);

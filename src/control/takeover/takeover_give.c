@@ -1,4 +1,4 @@
-/* takeover_give.c - the relay that runs gives its door away; see takeover.h. */
+/* takeover_give.c - the relay that runs gives its listening sockets away; see takeover.h. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -147,7 +147,7 @@ static bool answer_go(struct transfer *transfer)
 /* The new relay serves: this one has done its part. */
 static bool hand_over(struct transfer *transfer)
 {
-    /* The copies would keep the door of this process open. */
+    /* The copies would keep the sockets of this process open. */
     server_free_sockets(transfer->sockets, transfer->count);
     transfer->sockets = NULL;
     transfer->count = 0;

@@ -1,4 +1,4 @@
-/* takeover_take.c - a new relay takes the door over; see takeover.h. */
+/* takeover_take.c - a new relay takes the listening sockets over; see takeover.h. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

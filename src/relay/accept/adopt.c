@@ -22,10 +22,10 @@ static int compare(const void *left, const void *right)
     return compare_keys(&a->addr, a->dual_stack, &b->addr, b->dual_stack);
 }
 
-void adopt_prepare(struct server_door *door)
+void adopt_prepare(struct server_inherit *inherit)
 {
-    if (door->count > 0)
-        qsort(door->sockets, door->count, sizeof *door->sockets, compare);
+    if (inherit->count > 0)
+        qsort(inherit->sockets, inherit->count, sizeof *inherit->sockets, compare);
 }
 
 /* The option says nothing of an address that is not a wildcard. */
@@ -34,33 +34,33 @@ static bool takes_both(const struct addr *addr, bool dual_stack)
     return dual_stack && addr->family == ADDR_IPV6 && addr_is_any(addr);
 }
 
-static struct server_socket *find(const struct server_door *door, const struct addr *addr,
+static struct server_socket *find(const struct server_inherit *inherit, const struct addr *addr,
                                   bool dual_stack)
 {
     struct server_socket key = {.addr = *addr, .dual_stack = takes_both(addr, dual_stack)};
-    if (door->count == 0)
+    if (inherit->count == 0)
         return NULL;
-    return bsearch(&key, door->sockets, door->count, sizeof *door->sockets, compare);
+    return bsearch(&key, inherit->sockets, inherit->count, sizeof *inherit->sockets, compare);
 }
 
-sock_t adopt_find(struct server_door *door, const struct addr *addr, bool dual_stack)
+sock_t adopt_find(struct server_inherit *inherit, const struct addr *addr, bool dual_stack)
 {
-    struct server_socket *found = door == NULL ? NULL : find(door, addr, dual_stack);
+    struct server_socket *found = inherit == NULL ? NULL : find(inherit, addr, dual_stack);
     if (found == NULL)
         return SOCK_NONE;
     sock_t sock = found->sock;
     found->sock = SOCK_NONE;
     if (sock != SOCK_NONE)
-        door->adopted++;
+        inherit->adopted++;
     return sock;
 }
 
 /* Without IPv6 a listener for all addresses is one for all of IPv4. */
 size_t server_count_wanted(const struct conf *conf, struct server_socket *sockets, size_t count)
 {
-    struct server_door door = {.sockets = sockets, .count = count};
+    struct server_inherit inherit = {.sockets = sockets, .count = count};
     size_t wanted = 0;
-    adopt_prepare(&door);
+    adopt_prepare(&inherit);
     for (size_t r = 0; r < conf->route_count; r++) {
         for (size_t k = 0; k < conf->routes[r].listen_count; k++) {
             const struct conf_listen *listen = &conf->routes[r].listens[k];
@@ -68,8 +68,8 @@ size_t server_count_wanted(const struct conf *conf, struct server_socket *socket
                 struct addr addr = listen->addr;
                 addr.port = (uint16_t)(addr.port + i);
                 const struct addr all = {.family = ADDR_IPV4, .port = addr.port};
-                wanted += find(&door, &addr, listen->dual_stack) != NULL ||
-                          (listen->dual_stack && find(&door, &all, false) != NULL);
+                wanted += find(&inherit, &addr, listen->dual_stack) != NULL ||
+                          (listen->dual_stack && find(&inherit, &all, false) != NULL);
             }
         }
     }

@@ -18,11 +18,11 @@
 struct relay;
 
 /* Puts the sockets into an order in which they are found fast. */
-void adopt_prepare(struct server_door *door);
+void adopt_prepare(struct server_inherit *inherit);
 
-/* The socket that is bound like this, which is the caller's now, or SOCK_NONE. `door` may be
+/* The socket that is bound like this, which is the caller's now, or SOCK_NONE. `inherit` may be
  * NULL. */
-sock_t adopt_find(struct server_door *door, const struct addr *addr, bool dual_stack);
+sock_t adopt_find(struct server_inherit *inherit, const struct addr *addr, bool dual_stack);
 
 /* Copies of the sockets of all listeners that listen now; see server_copy_sockets(). */
 enum err adopt_copy(struct relay *relay, struct server_socket **out, size_t *count);

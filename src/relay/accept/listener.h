@@ -64,7 +64,7 @@ struct listener {
     struct accept_slot slots[];
 };
 
-/* Binds and listens, or adopts a socket of the relay's door. On a system without IPv6 a listener
+/* Binds and listens, or adopts an inherited socket. On a system without IPv6 a listener
  * for all addresses is one for all of IPv4, of which the log tells. Nothing is accepted yet.
  * Errors of sock_listen() and port_attach(). */
 enum err listener_open(struct listener **out, struct relay_route *route,

@@ -18,14 +18,14 @@ struct beside {
     size_t count;
 };
 
-/* One of the relay's door, which other processes may hold and use, too; else a new one. */
+/* One of the relay's inherit, which other processes may hold and use, too; else a new one. */
 static enum err get_socket(struct listener *listener, const struct addr *addr, bool dual_stack,
                            const struct beside *beside, sock_t *out)
 {
     int backlog = backlog_of(listener);
     if (beside != NULL)
         return beside_bind(addr, dual_stack, beside->others, beside->count, out);
-    *out = adopt_find(listener->relay->door, addr, dual_stack);
+    *out = adopt_find(listener->relay->inherit, addr, dual_stack);
     if (*out != SOCK_NONE)
         return listening_adopt(*out, backlog);
     return listener->again ? beside_listen_again(addr, dual_stack, backlog, out)

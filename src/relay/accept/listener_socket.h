@@ -14,7 +14,7 @@
 
 struct listener;
 
-/* Gives the listener a socket: one of the relay's door that is bound to its address, else a new
+/* Gives the listener a socket: an inherited one that is bound to its address, else a new
  * one. An error leaves none. */
 enum err listener_socket_open(struct listener *listener);
 

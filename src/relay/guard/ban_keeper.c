@@ -172,8 +172,8 @@ static void note_holder(struct ban_keeper *keeper, bool locked_out, uint64_t hol
 /* A relay that is about to take over knows that another one has the file. */
 static void log_locked_out(const struct ban_keeper *keeper, uint64_t holder)
 {
-    const struct server_door *door = keeper->relay->door;
-    if (door != NULL && door->ready != NULL)
+    const struct server_inherit *inherit = keeper->relay->inherit;
+    if (inherit != NULL && inherit->ready != NULL)
         return;
     log_warning("state_file %s is written by another relay, pid %" PRIu64
                 ": bans of this one are in its memory only, until that one ends; give it a "
