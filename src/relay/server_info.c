@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "os/limits.h"
 #include "os/os.h"
-#include "os/pressure.h"
 #include "relay/accept/listener.h"
 #include "relay/core/schedule.h"
 #include "relay/core/worker.h"

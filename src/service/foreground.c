@@ -9,8 +9,8 @@
 #include "control/console/endpoint.h"
 #include "control/console/relay_prompt.h"
 #include "control/takeover/predecessors.h"
-#include "os/manager.h"
 #include "os/os.h"
+#include "os/service_manager.h"
 #include "os/signals.h"
 #include "os/tty.h"
 #include "port/port.h"
@@ -261,7 +261,7 @@ static bool announce(struct server *server, struct inherit *inherit)
     if (took_over)
         server_take_state_over(server);
     inherit_close(inherit);
-    manager_notify("READY=1");
+    service_manager_notify("READY=1");
     return took_over;
 }
 
@@ -299,7 +299,7 @@ static void serve(const struct console *console, bool took_over, const char *gre
 
     foreground_wait_for_stop(&relay);
     if (!foreground_is_handed_over(&relay))
-        manager_notify("STOPPING=1");
+        service_manager_notify("STOPPING=1");
     foreground_wait_stopped(&relay, server, endpoint);
 
     struct os_thread *end_guard = foreground_guard_end(&relay);

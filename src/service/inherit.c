@@ -8,8 +8,8 @@
 #include "control/takeover/takeover.h"
 #include "os/listening.h"
 #include "os/local.h"
-#include "os/manager.h"
 #include "os/os.h"
+#include "os/service_manager.h"
 #include "relay/server.h"
 
 /* ---- systemd ---- */
@@ -34,7 +34,7 @@ static void take_managed(struct inherit *inherit, sock_t sock)
 static enum err open_managed(struct inherit *inherit)
 {
     sock_t first = SOCK_NONE;
-    unsigned count = manager_take_sockets(&first);
+    unsigned count = service_manager_take_sockets(&first);
     if (count == 0)
         return ERR_OK;
     inherit->server.sockets = calloc(count, sizeof *inherit->server.sockets);
@@ -55,7 +55,7 @@ static void give_back(const struct inherit *inherit)
 {
     char state[64];
     str_format(state, sizeof state, "MAINPID=%" PRIu64, takeover_pid(inherit->takeover));
-    manager_notify(state);
+    service_manager_notify(state);
 }
 
 enum err inherit_serving(struct inherit *inherit, struct str *why)
@@ -75,7 +75,7 @@ static enum err ready(void *ctx, struct str *why)
     char state[64];
     /* Before the old relay can end: its manager would believe that all has ended. */
     str_format(state, sizeof state, "MAINPID=%" PRIu64, os_process_id());
-    manager_notify(state);
+    service_manager_notify(state);
     enum err err = takeover_go(inherit->takeover, &inherit->server.first_id, why);
     if (err != ERR_OK)
         give_back(inherit);

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "os/limits.h"
 #include "os/os.h"
-#include "os/pressure.h"
 #include "relay/relay.h"
 
 /* Counting thousands of descriptors is not free everywhere, and limits hardly change. */

@@ -1,4 +1,4 @@
-#include "os/pressure.h"
+#include "os/limits.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "os/posix/pressure_text.h"
+#include "os/posix/limits_text.h"
 
 #define GROUP_MAX 512
 
@@ -62,9 +62,9 @@ uint64_t os_memory_limit(void)
         limit = (uint64_t)pages * (uint64_t)page;
     char groups[4096], path[GROUP_MAX];
     if (read_text("/proc/self/cgroup", groups, sizeof groups)) {
-        if (pressure_find_group(groups, "", path, sizeof path))
+        if (limits_find_group(groups, "", path, sizeof path))
             look_at_groups("/sys/fs/cgroup", path, "memory.max", &limit);
-        if (pressure_find_group(groups, "memory", path, sizeof path)) /* version 1 */
+        if (limits_find_group(groups, "memory", path, sizeof path)) /* version 1 */
             look_at_groups("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes", &limit);
     }
     return limit == UINT64_MAX ? 0 : limit;
@@ -77,8 +77,8 @@ bool os_backlog_drops(uint64_t *drops, uint64_t *overflows)
     char text[16384]; /* some 5 KB by now */
     uint64_t all, full;
     if (!read_text("/proc/self/net/netstat", text, sizeof text) ||
-        !pressure_find_count(text, "TcpExt:", "ListenDrops", &all) ||
-        !pressure_find_count(text, "TcpExt:", "ListenOverflows", &full))
+        !limits_find_count(text, "TcpExt:", "ListenDrops", &all) ||
+        !limits_find_count(text, "TcpExt:", "ListenOverflows", &full))
         return false;
     *drops = all;
     *overflows = full;

@@ -1,4 +1,4 @@
-#include "os/pressure.h"
+#include "os/limits.h"
 
 #include "os/windows/windows_api.h"
 

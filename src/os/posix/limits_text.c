@@ -1,4 +1,4 @@
-#include "os/posix/pressure_text.h"
+#include "os/posix/limits_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +27,8 @@ static bool next_word(const char **at, size_t *len)
     return *len > 0;
 }
 
-bool pressure_find_count(const char *netstat, const char *group, const char *name,
-                         uint64_t *value)
+bool limits_find_count(const char *netstat, const char *group, const char *name,
+                       uint64_t *value)
 {
     const char *names = find_line(netstat, group);
     const char *values = names == NULL ? NULL : strchr(names, '\n');
@@ -66,7 +66,7 @@ static bool has_controller(const char *list, size_t len, const char *controller)
     return false;
 }
 
-bool pressure_find_group(const char *cgroup, const char *controller, char *path, size_t size)
+bool limits_find_group(const char *cgroup, const char *controller, char *path, size_t size)
 {
     for (const char *line = cgroup; *line != '\0';) {
         size_t line_len = strcspn(line, "\n");

@@ -1,4 +1,4 @@
-#include "os/manager.h"
+#include "os/service_manager.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ static uint64_t read_number(const char *name)
     return text != NULL && str_parse_u64(text, &number) == ERR_OK ? number : 0;
 }
 
-unsigned manager_take_sockets(sock_t *first)
+unsigned service_manager_take_sockets(sock_t *first)
 {
     uint64_t count = read_number("LISTEN_FDS");
     bool ours = read_number("LISTEN_PID") == (uint64_t)getpid();
@@ -38,7 +38,7 @@ unsigned manager_take_sockets(sock_t *first)
     return (unsigned)count;
 }
 
-void manager_notify(const char *state)
+void service_manager_notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un addr = {.sun_family = AF_UNIX};

@@ -1,9 +1,9 @@
-/* pressure.h - how near the machine is to what this process cannot have.
+/* limits.h - how near the machine is to what this process cannot have.
  *
  * Threads: any. For a look a second: each function reads a few small files of the system.
  */
-#ifndef PAIRPORT_OS_PRESSURE_H
-#define PAIRPORT_OS_PRESSURE_H
+#ifndef PAIRPORT_OS_LIMITS_H
+#define PAIRPORT_OS_LIMITS_H
 
 #include <stdbool.h>
 #include <stdint.h>
