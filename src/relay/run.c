@@ -95,7 +95,7 @@ void run_init(struct relay *relay)
     timer_init(&life->deadline, &deadline_timer);
     timer_init(&life->second, &second_timer);
     life->workers = relay->worker_count;
-    lifecycle_part_begins(relay); /* the relay itself; ends when it is told to stop */
+    lifecycle_ref(relay); /* the relay itself; ends when it is told to stop */
 }
 
 static unsigned start_workers(struct relay *relay, enum err *err)
@@ -166,9 +166,9 @@ static void stop_after(struct relay *relay, uint64_t timeout_ms)
 
     if (!again) {
         port_post(relay->port, &life->stop);
-    } else if (lifecycle_keep(relay)) {
+    } else if (lifecycle_try_ref(relay)) {
         timers_arm(&relay->timers, &life->deadline, 0);
-        lifecycle_part_ended(relay);
+        lifecycle_unref(relay);
     }
 }
 
@@ -233,5 +233,5 @@ void run_on_wake(struct worker *worker, struct op *op)
     guard_stop(worker);
     timers_arm(&relay->timers, &life->deadline,
                drain_is_on(&relay->drain) ? 0 : atomic_load(&life->stop_at_ms));
-    lifecycle_part_ended(relay); /* the relay itself */
+    lifecycle_unref(relay); /* the relay itself */
 }

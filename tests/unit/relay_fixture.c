@@ -185,7 +185,7 @@ int fixture_setup_reading_into_buffers(void **state)
 static void stop_everything(struct fixture *fix)
 {
     run_stop(&fix->relay, true);
-    for (int i = 0; i < 100 && atomic_load(&fix->relay.lifecycle.parts) > 0; i++) {
+    for (int i = 0; i < 100 && atomic_load(&fix->relay.lifecycle.refs) > 0; i++) {
         fixture_pump(fix);
         fake_port_finish_cancelled(SOCK_NONE);
         fixture_pass(fix, 1000);
@@ -244,7 +244,7 @@ int fixture_teardown(void **state)
     struct fixture *fix = *state;
     stop_everything(fix);
     check_sums(fix);
-    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.refs), 0);
     assert_int_equal(atomic_load(&fix->relay.quota.used), 0);
     assert_int_equal(atomic_load(&fix->relay.routes[0]->quota.used), 0);
     assert_int_equal(atomic_load(&fix->relay.routes[0]->upstreams.each[0]->quota.used), 0);

@@ -170,13 +170,13 @@ static void a_check_that_comes_too_late_for_a_stop_is_none(void **state)
     fixture_pump(fix);
     fake_port_finish_cancelled(SOCK_NONE);
     fixture_pump(fix);
-    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.refs), 0);
     unsigned open = fake_sock_open_count();
 
     const struct route_check check = {.addr = checked};
     probe_begin(fix->worker, fix->relay.routes[0], &check);
     assert_null(fake_port_op(SOCK_NONE, OP_CONNECT));
-    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.refs), 0);
     assert_int_equal(fake_sock_open_count(), open);
 }
 

@@ -347,7 +347,7 @@ static void a_stop_over_a_time_ends_sessions_evenly_and_then_stops(void **state)
     }
     assert_int_equal(count_open(clients, 40), 0);
     assert_int_equal(fixture_reasons(fix, REASON_STOPPED), 40);
-    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.refs), 0);
 }
 
 static void a_second_stop_ends_a_stop_over_a_time_at_once(void **state)
@@ -365,7 +365,7 @@ static void a_second_stop_ends_a_stop_over_a_time_at_once(void **state)
     fixture_pass(fix, 50);
     fixture_cancelled(fix);
     assert_int_equal(count_open(clients, 10), 0);
-    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), 0);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.refs), 0);
 }
 
 #define DRAIN_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

@@ -43,7 +43,7 @@ static void a_listener_that_can_not_be_opened_leaves_nothing(void **state)
 {
     struct fixture *fix = *state;
     struct listener *listener = NULL;
-    uint32_t parts = atomic_load(&fix->relay.lifecycle.parts);
+    uint32_t parts = atomic_load(&fix->relay.lifecycle.refs);
     fake_port_fail(FAKE_SOCK_LISTEN, 0, 1, ERR_IN_USE);
     assert_int_equal(listener_open(&listener, fix->relay.routes[0], &fix->listen_conf, 0),
                      ERR_IN_USE);
@@ -52,7 +52,7 @@ static void a_listener_that_can_not_be_opened_leaves_nothing(void **state)
                      ERR_NOMEM);
     assert_null(listener);
     assert_int_equal(fake_sock_open_count(), 1);
-    assert_int_equal(atomic_load(&fix->relay.lifecycle.parts), parts);
+    assert_int_equal(atomic_load(&fix->relay.lifecycle.refs), parts);
 }
 
 static void a_port_that_is_denied_says_what_it_wants(void **state)

@@ -465,7 +465,7 @@ static struct trace look(struct fixture *fix)
                           .listeners = game(fix)->listener_count,
                           .in_flight = fake_port_in_flight(),
                           .socks = fake_sock_open_count(),
-                          .parts = atomic_load(&fix->relay.lifecycle.parts)};
+                          .parts = atomic_load(&fix->relay.lifecycle.refs)};
 }
 
 static void expect_same(struct fixture *fix, const struct trace *before)

@@ -13,7 +13,7 @@
 /* Only the EXIT message is left. */
 static bool is_over(struct fixture *fix)
 {
-    return atomic_load(&fix->relay.lifecycle.parts) == 0;
+    return atomic_load(&fix->relay.lifecycle.refs) == 0;
 }
 
 static void the_last_worker_knows_it_before_the_others_have_left(void **state)

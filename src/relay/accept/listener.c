@@ -180,7 +180,7 @@ void listener_on_done(struct worker *worker, struct op *op)
     bool closed = close_if_over(listener);
     os_mutex_unlock(&listener->lock);
     if (closed)
-        lifecycle_part_ended(listener->relay);
+        lifecycle_unref(listener->relay);
 }
 
 /* ACCEPTs of each listener of a line with so many ports. */
@@ -236,7 +236,7 @@ static enum err begin(struct listener *listener, const struct conf_listen *conf,
         return err;
     }
     tell_if_without_ipv6(listener, conf);
-    lifecycle_part_begins(listener->relay);
+    lifecycle_ref(listener->relay);
     *out = listener;
     return ERR_OK;
 }
@@ -282,7 +282,7 @@ enum err listener_reopen(struct listener *listener)
     if (err == ERR_OK) {
         listener->stopping = false;
         atomic_store(&listener->starved, false);
-        lifecycle_part_begins(listener->relay);
+        lifecycle_ref(listener->relay);
     }
     os_mutex_unlock(&listener->lock);
     return err;
@@ -337,7 +337,7 @@ void listener_stop(struct listener *listener, struct worker *worker)
     bool closed = close_if_over(listener);
     os_mutex_unlock(&listener->lock);
     if (closed)
-        lifecycle_part_ended(listener->relay);
+        lifecycle_unref(listener->relay);
 }
 
 void listener_retire(struct listener *listener, struct worker *worker)
@@ -366,7 +366,7 @@ void listener_free(struct listener *listener)
     assert(listener->in_flight == 0);
     if (listener->sock != SOCK_NONE) {
         listener_socket_close(listener);
-        lifecycle_part_ended(listener->relay);
+        lifecycle_unref(listener->relay);
     }
     free(listener);
 }

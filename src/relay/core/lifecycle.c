@@ -30,25 +30,25 @@ void lifecycle_each_log(struct relay *relay,
     }
 }
 
-/* ---- parts ---- */
+/* ---- references ---- */
 
-void lifecycle_part_begins(struct relay *relay)
+void lifecycle_ref(struct relay *relay)
 {
-    atomic_fetch_add(&relay->lifecycle.parts, 1);
+    atomic_fetch_add(&relay->lifecycle.refs, 1);
 }
 
-void lifecycle_part_ended(struct relay *relay)
+void lifecycle_unref(struct relay *relay)
 {
-    if (atomic_fetch_sub(&relay->lifecycle.parts, 1) == 1)
+    if (atomic_fetch_sub(&relay->lifecycle.refs, 1) == 1)
         port_post(relay->port, &relay->lifecycle.exit);
 }
 
-bool lifecycle_keep(struct relay *relay)
+bool lifecycle_try_ref(struct relay *relay)
 {
     struct lifecycle *life = &relay->lifecycle;
-    uint32_t parts = atomic_load(&life->parts);
-    while (parts > 0 && atomic_load(&life->running))
-        if (atomic_compare_exchange_weak(&life->parts, &parts, parts + 1))
+    uint32_t refs = atomic_load(&life->refs);
+    while (refs > 0 && atomic_load(&life->running))
+        if (atomic_compare_exchange_weak(&life->refs, &refs, refs + 1))
             return true;
     return false;
 }

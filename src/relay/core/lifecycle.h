@@ -1,8 +1,8 @@
-/* lifecycle.h - the parts of a running relay are counted, and its workers.
+/* lifecycle.h - how long the workers live: the references to them are counted.
  *
- * The relay consists of parts: itself, its listeners, its pairs. Stopping closes the listeners
- * and, at the deadline, ends the pairs (run.h); when the last part has ended, one EXIT message goes
- * from worker to worker, and each ends when it gets it. So no worker ends while anything is in
+ * The relay itself, each listener and each pair has a reference. Stopping closes the listeners
+ * and, at the deadline, ends the pairs (run.h); when the last reference is gone, one EXIT message
+ * goes from worker to worker, and each ends when it gets it. So no worker ends while anything is in
  * flight (on Windows that would cancel its operations).
  *
  * Threads: as each function says.
@@ -24,7 +24,7 @@ struct relay;
 struct worker;
 
 struct lifecycle {
-    _Atomic uint32_t parts;    /* that have not ended */
+    _Atomic uint32_t refs;     /* to the workers */
     _Atomic bool running;      /* the workers have begun to work */
     _Atomic bool stopping;     /* takes no new clients */
     _Atomic bool handing_over; /* but those whose ACCEPT was in flight when it began to stop */
@@ -44,13 +44,13 @@ struct lifecycle {
     bool accepting;     /* the listeners have been started */
 };
 
-/* A part of the relay begins; has ended. Any thread. */
-void lifecycle_part_begins(struct relay *relay);
-void lifecycle_part_ended(struct relay *relay);
+/* One reference more, and one less, after which the workers may be gone. Any thread. */
+void lifecycle_ref(struct relay *relay);
+void lifecycle_unref(struct relay *relay);
 
-/* For somebody outside who wants to arm a timer: keeps the workers until lifecycle_part_ended(),
- * unless they have not begun yet, or end already. Any thread. */
-bool lifecycle_keep(struct relay *relay);
+/* For somebody outside who wants to arm a timer: a reference, unless the workers have
+ * not begun yet, or end already. Any thread. */
+bool lifecycle_try_ref(struct relay *relay);
 
 /* Has each limited log of the relay account for what it held back, with log_limit_flush() or
  * log_limit_end(). By a worker. */

@@ -46,7 +46,7 @@ static void close_doors(struct quiesce *quiesce)
 bool quiesce_begin(struct relay *relay)
 {
     struct quiesce *quiesce = &relay->quiesce;
-    if (!lifecycle_keep(relay))
+    if (!lifecycle_try_ref(relay))
         return false;
     close_doors(quiesce);
     port_post(relay->port, &quiesce->message);
@@ -64,7 +64,7 @@ void quiesce_end(struct relay *relay)
     quiesce->closed = false;
     os_cond_wake_all(&quiesce->changed);
     os_mutex_unlock(&quiesce->lock);
-    lifecycle_part_ended(relay);
+    lifecycle_unref(relay);
 }
 
 void quiesce_park(struct worker *worker)

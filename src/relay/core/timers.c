@@ -13,7 +13,7 @@ void timers_init(struct timers *timers, struct port *port, struct standstill *st
     timers->port = port;
     timers->standstill = standstill;
     atomic_init(&timers->next_ms, WHEEL_NEVER);
-    atomic_init(&timers->guard, 0);
+    atomic_init(&timers->leader, 0);
     atomic_init(&timers->wake_posted, false);
     timers->wake = (struct op){
         .kind = OP_WAKE, .role = OP_ROLE_TIMERS, .sock = SOCK_NONE, .owner = timers};
@@ -35,7 +35,7 @@ void timers_arm(struct timers *timers, struct timer *timer, uint64_t due_ms)
         atomic_store_explicit(&timers->next_ms, next, memory_order_release);
     os_mutex_unlock(&timers->lock);
 
-    /* The guard may be asleep for longer. One message on its way is enough: whoever gets it
+    /* The leader may be asleep for longer. One message on its way is enough: whoever gets it
      * reads next_ms afterwards. */
     if (sooner && !atomic_exchange(&timers->wake_posted, true))
         port_post(timers->port, &timers->wake);
@@ -50,7 +50,7 @@ void timers_disarm(struct timers *timers, struct timer *timer)
 
 int timers_wait_ms(struct timers *timers, unsigned number)
 {
-    if (atomic_load_explicit(&timers->guard, memory_order_relaxed) != number)
+    if (atomic_load_explicit(&timers->leader, memory_order_relaxed) != number)
         return -1;
     uint64_t next = atomic_load_explicit(&timers->next_ms, memory_order_acquire);
     if (next == WHEEL_NEVER) {
@@ -66,7 +66,7 @@ int timers_wait_ms(struct timers *timers, unsigned number)
 
 void timers_on_wake(struct timers *timers, unsigned number)
 {
-    atomic_store(&timers->guard, number);
+    atomic_store(&timers->leader, number);
     /* An exchange, so that what was armed before a message was found on its way is seen. */
     (void)atomic_exchange(&timers->wake_posted, false);
 }

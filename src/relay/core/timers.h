@@ -1,8 +1,8 @@
 /* timers.h - the deadlines of all pairs and listeners, on one wheel for all workers.
  *
- * One worker at a time is the guard: it alone waits with a timeout, for the next deadline; the
- * others sleep until there is work. Arming an earlier deadline than the guard waits for posts
- * a WAKE operation, and the worker that gets it becomes the guard. So one deadline wakes one
+ * One worker at a time is the leader: it alone waits with a timeout, for the next deadline; the
+ * others sleep until there is work. Arming an earlier deadline than the leader waits for posts
+ * a WAKE operation, and the worker that gets it becomes the leader. So one deadline wakes one
  * worker, and a relay whose deadlines are far away sleeps.
  *
  * Threads: any; one lock, held for a list operation or two.
@@ -39,9 +39,9 @@ struct timers {
     struct os_mutex lock; /* guards `wheel` */
     struct wheel wheel;
     struct port *port;             /* not owned */
-    struct standstill *standstill; /* not owned; is told when the guard means to be awake */
+    struct standstill *standstill; /* not owned; is told when the leader means to be awake */
     _Atomic uint64_t next_ms;      /* nothing is due before */
-    _Atomic unsigned guard;        /* number of the worker that waits for next_ms */
+    _Atomic unsigned leader;       /* number of the worker that waits for next_ms */
     _Atomic bool wake_posted;      /* `wake` is in flight */
     struct op wake;
 };
@@ -56,10 +56,10 @@ void timers_arm(struct timers *timers, struct timer *timer, uint64_t due_ms);
 /* The timer will not fire any more; one that is firing right now goes on. */
 void timers_disarm(struct timers *timers, struct timer *timer);
 
-/* How long worker `number` may sleep in port_wait(): -1 unless it is the guard. */
+/* How long worker `number` may sleep in port_wait(): -1 unless it is the leader. */
 int timers_wait_ms(struct timers *timers, unsigned number);
 
-/* The WAKE operation came out in worker `number`: it is the guard now. */
+/* The WAKE operation came out in worker `number`: it is the leader now. */
 void timers_on_wake(struct timers *timers, unsigned number);
 
 /* Fires what is due at `now_ms`; cheap when nothing is. */

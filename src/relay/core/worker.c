@@ -18,7 +18,8 @@ static bool dispatch(struct worker *worker, struct op *ops[], int count)
     bool leave = false;
     for (int i = 0; i < count; i++) {
         if (ops[i] == &worker->relay->lifecycle.exit)
-            leave = true; /* the last part has ended: nothing but messages can be in flight */
+            leave =
+                true; /* the last reference is gone: nothing but messages can be in flight */
         else
             worker_dispatch(worker, ops[i]);
     }

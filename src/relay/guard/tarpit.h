@@ -3,7 +3,7 @@
  * A client in the tarpit costs its socket and one place of a table that is made once: nothing is
  * received from it, sent to it or in flight, and no pair and no buffer is taken. When its time is
  * over it is reset. When all places are taken nobody else comes in. At a stop all are reset at
- * once; they are no parts of the relay and do not keep it.
+ * once; they have no reference to the workers and do not keep them.
  *
  * Threads: any, but tarpit_open() and tarpit_close(). The lock inside is a leaf but for that of
  * the timers.

@@ -311,9 +311,9 @@ static enum err run_kept(struct relay *relay, struct conf *conf, struct str *why
 enum err reload_run(struct relay *relay, struct conf *conf, struct str *why)
 {
     enum err err = ERR_CLOSED;
-    if (lifecycle_keep(relay)) {
+    if (lifecycle_try_ref(relay)) {
         err = run_kept(relay, conf, why);
-        lifecycle_part_ended(relay);
+        lifecycle_unref(relay);
     }
     if (err == ERR_CLOSED)
         str_add(why, "the relay is stopping\n");

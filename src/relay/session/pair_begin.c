@@ -77,7 +77,7 @@ enum err pair_begin(struct worker *worker, struct relay_route *route, sock_t soc
         admission_undo(&admission, worker, route);
         return refuse_at_once(worker, route, sock, client, REASON_NO_MEMORY);
     }
-    lifecycle_part_begins(worker->relay);
+    lifecycle_ref(worker->relay);
     switch (pair_first_step(pair, worker, &admission)) {
     case REASON_NO_DESCRIPTORS: return ERR_NO_DESCRIPTORS;
     case REASON_NO_MEMORY: return ERR_NOMEM;

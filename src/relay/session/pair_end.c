@@ -134,5 +134,5 @@ void pair_finalize(struct pair *pair, struct worker *worker)
     quota_give(&route->quota);
     quota_give(&relay->quota);
     pair_unref(pair);
-    lifecycle_part_ended(relay);
+    lifecycle_unref(relay);
 }

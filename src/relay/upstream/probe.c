@@ -125,7 +125,7 @@ static void finish(struct probe *probe, struct worker *worker, enum health_code 
     if (!cut_short)
         report(worker, route, &check, result);
     unref(probe);
-    lifecycle_part_ended(relay);
+    lifecycle_unref(relay);
 }
 
 /* ---- the steps; each with the lock held ---- */
@@ -389,7 +389,7 @@ void probe_begin(struct worker *worker, struct relay_route *route,
         return;
     }
     /* Whose worker ran this while the last part of the relay ended may not begin another one. */
-    if (!lifecycle_keep(relay)) {
+    if (!lifecycle_try_ref(relay)) {
         port_close_socket(relay->port, probe->sock, SOCK_CLOSE_NORMAL);
         unref(probe);
         return;
