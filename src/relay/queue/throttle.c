@@ -1,4 +1,4 @@
-#include "relay/queue/gate.h"
+#include "relay/queue/throttle.h"
 
 #include "base/str.h"
 #include "relay/core/elapsed.h"
