@@ -93,14 +93,14 @@ struct connect_attempt {
 
 /* The place in the queue; of session/waiting.c and queue/queue.c. */
 struct pair_wait {
-    bool was_held;           /* has its place in the order of those that wait */
-    bool has_left;           /* its client finished while it waited; written with the lock of
+    bool was_held;          /* has its place in the order of those that wait */
+    bool has_left;          /* its client finished while it waited; written with the lock of
                                 the queue held as well */
-    _Atomic bool displaced;  /* another one got its place in the queue, see queue.h, or among
+    _Atomic bool displaced; /* another one got its place in the queue, see queue.h, or among
                                 those that wait for their header */
-    uint64_t held_ms;        /* when it had to wait first; 0: it never had */
-    uint64_t held_closed_ms; /* for how long its route's gate had been closed by then */
-    struct list in_queue;    /* or in its route's `awaiting` */
+    uint64_t held_ms;       /* when it had to wait first; 0: it never had */
+    uint64_t throttled_ms;  /* for how long its route's throttle had been closed by then */
+    struct list in_queue;   /* or in its route's `awaiting` */
 };
 
 /* What ends a session unless something happens; of session/pair_deadlines.c. */

@@ -58,7 +58,7 @@ struct relay_route {
     struct timer pending;       /* what follows from events, see session/pending.h */
     _Atomic uint32_t scheduled; /* how often schedule_route() armed it */
     struct queue queue;
-    struct gate gate;
+    struct throttle throttle;
     struct drain drain; /* while it is on, new clients are turned away */
     struct quota quota; /* sessions, limited by the route's max_sessions */
     struct quota

@@ -217,7 +217,7 @@ void run_on_wake(struct worker *worker, struct op *op)
         stat_sample(relay->stat, worker->now_ms);
         arm_second(worker);
         for (size_t i = 0; i < relay->route_count; i++) {
-            pending_see_gate(relay->routes[i], worker);
+            pending_tell_throttle(relay->routes[i], worker);
             schedule_route(relay->routes[i]);
         }
         each_listener(worker, listener_start);

@@ -192,16 +192,16 @@ static void fill_listeners(const struct relay_route *route, struct server_route_
     }
 }
 
-static void fill_gate(struct relay_route *route, struct server_route_info *out)
+static void fill_throttle(struct relay_route *route, struct server_route_info *out)
 {
     uint64_t now_ms = os_mono_ms();
-    struct gate_info gate;
-    gate_get_info(&route->gate, now_ms, &gate);
-    out->paused = gate.paused;
+    struct throttle_info throttle;
+    throttle_get_info(&route->throttle, now_ms, &throttle);
+    out->paused = throttle.paused;
     out->frozen = pace_is_frozen(route);
-    out->ramps = gate.ramps;
-    out->paused_ms = gate.paused_ms;
-    str_format(out->paused_by, sizeof out->paused_by, "%s", gate.paused_by);
+    out->ramps = throttle.ramps;
+    out->paused_ms = throttle.paused_ms;
+    str_format(out->paused_by, sizeof out->paused_by, "%s", throttle.paused_by);
     drain_get_route_info(route, now_ms, &out->drain);
     out->headers = atomic_load(&route->headers.used);
     out->headers_max = route->headers.limit;
@@ -225,7 +225,7 @@ static enum err fill_route(struct relay *relay, struct relay_route *route,
     out->upstream_count = conf->upstream_count;
     fill_totals(relay, route->scope, &route->quota, &out->totals);
     add_would_refuse(route, &out->totals);
-    fill_gate(route, out);
+    fill_throttle(route, out);
     fill_listeners(route, out);
     for (size_t i = 0; i < conf->upstream_count; i++) {
         enum err err = fill_upstream(relay, route, i, &out->upstreams[i]);

@@ -18,7 +18,7 @@ bool server_pause(struct server *server, size_t route, bool frozen, const char *
 {
     struct relay_route *of = server->relay.routes[route];
     bool freezes = frozen && !pace_is_frozen(of);
-    bool paused = gate_pause(of, by, os_mono_ms());
+    bool paused = throttle_pause(of, by, os_mono_ms());
     if (freezes)
         pace_freeze(of);
     if (paused)
@@ -46,7 +46,7 @@ void server_resume(struct server *server, size_t route, const char *by,
     struct relay_route *of = server->relay.routes[route];
     *out = (struct server_resumed){.waiting = queue_count(&of->queue)};
     out->was_drained = drain_end(&of->drain);
-    out->was_paused = gate_resume(of, os_mono_ms(), &out->paused_ms);
+    out->was_paused = throttle_resume(of, os_mono_ms(), &out->paused_ms);
     if (pace_is_frozen(of))
         pace_thaw(of);
     schedule_route(of); /* those that wait get their turn */

@@ -83,7 +83,7 @@ static void finish_connect(struct fixture *fix)
 static void resume_it(struct fixture *fix)
 {
     uint64_t lasted_ms;
-    gate_resume(route_of(fix), fix->worker->now_ms, &lasted_ms);
+    throttle_resume(route_of(fix), fix->worker->now_ms, &lasted_ms);
 }
 
 /* The client or the upstream that has waited for longest says something, or finishes. */
@@ -105,7 +105,7 @@ static void act(struct fixture *fix)
     struct relay_route *route = route_of(fix);
     size_t ended, left;
     switch (random_below(&dice, 18)) {
-    case 0: gate_pause(route, "test", fix->worker->now_ms); break;
+    case 0: throttle_pause(route, "test", fix->worker->now_ms); break;
     case 1: resume_it(fix); break;
     case 2: begin_drain(fix); break;
     case 3: end_drains(fix); break;
@@ -138,11 +138,11 @@ static void act(struct fixture *fix)
 /* Nobody is let on while the route is paused before the action and after it. */
 static void act_and_look(struct fixture *fix)
 {
-    const struct gate *gate = &route_of(fix)->gate;
-    bool paused = gate_is_paused(gate);
+    const struct throttle *throttle = &route_of(fix)->throttle;
+    bool paused = throttle_is_paused(throttle);
     uint64_t connects = fixture_counter(fix, STAT_CONNECTS);
     act(fix);
-    if (paused && gate_is_paused(gate))
+    if (paused && throttle_is_paused(throttle))
         assert_int_equal(fixture_counter(fix, STAT_CONNECTS), connects);
 }
 

@@ -27,7 +27,7 @@ static int pause_setup(void **state)
     fix->route_conf.pause_timeout_ms = 20000;
     assert_true(
         route_set_admin(route->upstreams.route, 1, ROUTE_DISABLED, fix->worker->now_ms));
-    pending_see_gate(route, fix->worker);
+    pending_tell_throttle(route, fix->worker);
     return result;
 }
 
@@ -38,13 +38,13 @@ static struct relay_route *route_of(struct fixture *fix)
 
 static void pause_it(struct fixture *fix)
 {
-    assert_true(gate_pause(route_of(fix), "test", fix->worker->now_ms));
+    assert_true(throttle_pause(route_of(fix), "test", fix->worker->now_ms));
 }
 
 static void resume_it(struct fixture *fix)
 {
     uint64_t lasted_ms;
-    assert_true(gate_resume(route_of(fix), fix->worker->now_ms, &lasted_ms));
+    assert_true(throttle_resume(route_of(fix), fix->worker->now_ms, &lasted_ms));
     schedule_route(route_of(fix));
     fixture_pass(fix, WHEEL_SLOT_MS);
 }
@@ -234,7 +234,7 @@ static void who_comes_after_a_pause_goes_behind_those_who_waited(void **state)
     uint64_t lasted_ms;
     pause_it(fix);
     fixture_accept(fix);
-    assert_true(gate_resume(route_of(fix), fix->worker->now_ms, &lasted_ms));
+    assert_true(throttle_resume(route_of(fix), fix->worker->now_ms, &lasted_ms));
     fixture_accept(fix); /* nobody has been told yet */
     expect_phases(fix, 1, (enum phase[]){PHASE_HELD, PHASE_HELD}, 2);
     schedule_route(route_of(fix));
@@ -347,7 +347,7 @@ static int ramp_setup(void **state)
     fix->route_conf.queue_max = 50;
     fix->route_conf.pause_timeout_ms = 60000;
     fix->route_conf.admission_ramp = (struct conf_rate){.count = 5, .per_ms = 1000, .burst = 1};
-    pending_see_gate(route_of(fix), fix->worker); /* the start */
+    pending_tell_throttle(route_of(fix), fix->worker); /* the start */
     return result;
 }
 
@@ -394,7 +394,7 @@ static void a_ramp_ends_when_nobody_waits_but_lasts_ten_seconds_at_least(void **
     for (unsigned i = 0; i < 20; i++)
         fixture_accept(fix);
     assert_int_equal(let_in(fix), 20);
-    assert_false(gate_is_closed(&route_of(fix)->gate));
+    assert_false(throttle_is_on(&route_of(fix)->throttle));
 }
 
 static void after_a_pause_those_who_waited_are_let_in_at_the_ramps_rate(void **state)

@@ -312,7 +312,7 @@ static void a_client_that_a_header_tells_is_asked_like_any_other(void **state)
     ban.net.addr.port = 0;
     assert_int_equal(bans_add(fix->relay.guard.bans, &ban, 0, NULL), ERR_OK);
     assert_int_equal(drain_begin_route(route, &plan, fix->worker->now_ms, &info), ERR_OK);
-    gate_pause(route, "console", fix->worker->now_ms);
+    throttle_pause(route, "console", fix->worker->now_ms);
 
     fixture_arrive_bytes(fix, clients[0], headers[0].bytes, headers[0].len);
     expect_refused(fix, clients[0], REASON_DRAINING, 0);
@@ -326,7 +326,7 @@ static void a_client_that_a_header_tells_is_asked_like_any_other(void **state)
     fixture_arrive_bytes(fix, clients[2], headers[0].bytes, headers[0].len);
     assert_int_equal(latest_info(fix).phase, PHASE_HELD);
     uint64_t lasted_ms;
-    gate_resume(route, fix->worker->now_ms, &lasted_ms);
+    throttle_resume(route, fix->worker->now_ms, &lasted_ms);
     fixture_kill_latest(fix);
 }
 

@@ -310,13 +310,13 @@ static void a_removed_route_is_neither_paused_nor_frozen(void **state)
     fake_port_finish_accept(fixture_op(more->listeners[0]->sock, OP_ACCEPT), &from);
     fixture_pump(fix);
     fixture_connect(fix);
-    assert_true(gate_pause(more, "test", fix->worker->now_ms));
+    assert_true(throttle_pause(more, "test", fix->worker->now_ms));
     pace_freeze(more);
     reload(fix, THE_SAME MORE); /* is no reason to resume it */
-    assert_true(gate_is_paused(&more->gate));
+    assert_true(throttle_is_paused(&more->throttle));
     assert_true(pace_is_frozen(more));
     reload(fix, THE_SAME);
-    assert_false(gate_is_paused(&more->gate));
+    assert_false(throttle_is_paused(&more->throttle));
     assert_false(pace_is_frozen(more));
     fixture_kill_latest(fix);
 }

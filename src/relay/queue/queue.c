@@ -150,7 +150,7 @@ void queue_backoff(struct relay_route *route, uint64_t now_ms)
     queue->tries_one = false;
     atomic_store(&queue->backs_off, true);
     os_mutex_unlock(&queue->lock);
-    gate_end_ramp(route, now_ms);
+    throttle_end_ramp(route, now_ms);
 }
 
 void queue_connected(struct relay_route *route, uint64_t now_ms)
@@ -164,7 +164,7 @@ void queue_connected(struct relay_route *route, uint64_t now_ms)
     queue->tries_one = false;
     atomic_store(&queue->backs_off, false);
     os_mutex_unlock(&queue->lock);
-    gate_begin_ramp(route, now_ms);
+    throttle_begin_ramp(route, now_ms);
     schedule_route(route);
 }
 
@@ -189,18 +189,18 @@ static struct pair *first(struct queue *queue, bool drained, uint64_t now_ms)
 struct pair *queue_next(struct relay_route *route, uint64_t now_ms)
 {
     bool drained = drain_is_on(&route->drain);
-    if (queue_count(&route->queue) == 0 || (!drained && !gate_admits(route, now_ms)))
+    if (queue_count(&route->queue) == 0 || (!drained && !throttle_admits(route, now_ms)))
         return NULL;
     struct pair *pair = first(&route->queue, drained, now_ms);
     if (pair == NULL && !drained)
-        gate_return(route);
+        throttle_return_token(route);
     return pair;
 }
 
 void queue_take_back_turn(struct relay_route *route)
 {
     struct queue *queue = &route->queue;
-    gate_return(route);
+    throttle_return_token(route);
     os_mutex_lock(&queue->lock);
     if (queue->tries_one)
         queue->next_turn_ms = 0;
@@ -235,7 +235,7 @@ uint64_t queue_next_ms(struct relay_route *route, uint64_t now_ms)
     bool waits = !list_empty(&queue->pairs) || !list_empty(&queue->left);
     uint64_t until_ms = queue->next_turn_ms;
     os_mutex_unlock(&queue->lock);
-    uint64_t gate_ms = gate_next_ms(route, now_ms);
-    until_ms = gate_ms > until_ms ? gate_ms : until_ms;
+    uint64_t throttle_ms = throttle_next_ms(route, now_ms);
+    until_ms = throttle_ms > until_ms ? throttle_ms : until_ms;
     return waits && until_ms > now_ms ? until_ms : UINT64_MAX;
 }

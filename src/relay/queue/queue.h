@@ -1,4 +1,4 @@
-/* queue.h - the clients of a route that wait, until the gate lets them on (gate.h) and an upstream
+/* queue.h - the clients of a route that wait, until the throttle lets them on (throttle.h) and an upstream
  * takes them.
  *
  * A client in the queue is accepted, and a READ waits for its end: the first bytes that it sends
@@ -84,7 +84,7 @@ bool queue_begin_turns(struct queue *queue);
 /* False: it has to be done once more. */
 bool queue_end_turns(struct queue *queue);
 
-/* The client whose turn it is, with a reference for the caller; one of the gate's places is taken
+/* The client whose turn it is, with a reference for the caller; one of the throttle's places is taken
  * for it. It stays in the queue. NULL: nobody's, or not yet. While the route is drained all have
  * a turn: to be told so. */
 struct pair *queue_next(struct relay_route *route, uint64_t now_ms);

@@ -6,143 +6,144 @@
 #include "relay/relay.h"
 
 /* Keeps the count of closed time right over a change of `paused` or `ramps`. With the lock. */
-static void set(struct gate *gate, bool paused, bool ramps, uint64_t now_ms)
+static void set(struct throttle *throttle, bool paused, bool ramps, uint64_t now_ms)
 {
-    bool was_closed = gate_is_closed(gate);
-    atomic_store(&gate->paused, paused);
-    atomic_store(&gate->ramps, ramps);
+    bool was_closed = throttle_is_on(throttle);
+    atomic_store(&throttle->paused, paused);
+    atomic_store(&throttle->ramps, ramps);
     bool closed = paused || ramps;
     if (closed && !was_closed)
-        gate->closed_since_ms = now_ms;
+        throttle->on_since_ms = now_ms;
     else if (was_closed && !closed)
-        gate->closed_before_ms += elapsed_ms(now_ms, gate->closed_since_ms);
+        throttle->on_before_ms += elapsed_ms(now_ms, throttle->on_since_ms);
 }
 
 /* A ramp where there is one, and an upstream that it is for. With the lock. */
 static bool begin_ramp(struct relay_route *route, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    if (!gate->up || route->conf->admission_ramp.count == 0)
+    struct throttle *throttle = &route->throttle;
+    if (!throttle->up || route->conf->admission_ramp.count == 0)
         return false;
-    gate->ramp_ms = now_ms;
+    throttle->ramp_ms = now_ms;
     return true;
 }
 
-bool gate_pause(struct relay_route *route, const char *by, uint64_t now_ms)
+bool throttle_pause(struct relay_route *route, const char *by, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    os_mutex_lock(&gate->lock);
-    bool changed = !gate_is_paused(gate);
+    struct throttle *throttle = &route->throttle;
+    os_mutex_lock(&throttle->lock);
+    bool changed = !throttle_is_paused(throttle);
     if (changed) {
-        gate->paused_ms = now_ms;
-        str_format(gate->paused_by, sizeof gate->paused_by, "%s", by);
-        set(gate, true, false, now_ms);
+        throttle->paused_ms = now_ms;
+        str_format(throttle->paused_by, sizeof throttle->paused_by, "%s", by);
+        set(throttle, true, false, now_ms);
     }
-    os_mutex_unlock(&gate->lock);
+    os_mutex_unlock(&throttle->lock);
     return changed;
 }
 
-bool gate_resume(struct relay_route *route, uint64_t now_ms, uint64_t *lasted_ms)
+bool throttle_resume(struct relay_route *route, uint64_t now_ms, uint64_t *lasted_ms)
 {
-    struct gate *gate = &route->gate;
-    os_mutex_lock(&gate->lock);
-    bool changed = gate_is_paused(gate);
+    struct throttle *throttle = &route->throttle;
+    os_mutex_lock(&throttle->lock);
+    bool changed = throttle_is_paused(throttle);
     if (changed) {
-        *lasted_ms = elapsed_ms(now_ms, gate->paused_ms);
-        set(gate, false, begin_ramp(route, now_ms), now_ms);
+        *lasted_ms = elapsed_ms(now_ms, throttle->paused_ms);
+        set(throttle, false, begin_ramp(route, now_ms), now_ms);
     }
-    os_mutex_unlock(&gate->lock);
+    os_mutex_unlock(&throttle->lock);
     return changed;
 }
 
-void gate_see(struct relay_route *route, bool up, uint64_t now_ms)
+void throttle_set_up(struct relay_route *route, bool up, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    os_mutex_lock(&gate->lock);
-    bool changed = up != gate->up;
-    gate->up = up;
-    if (changed && !gate_is_paused(gate))
-        set(gate, false, begin_ramp(route, now_ms), now_ms);
-    os_mutex_unlock(&gate->lock);
+    struct throttle *throttle = &route->throttle;
+    os_mutex_lock(&throttle->lock);
+    bool changed = up != throttle->up;
+    throttle->up = up;
+    if (changed && !throttle_is_paused(throttle))
+        set(throttle, false, begin_ramp(route, now_ms), now_ms);
+    os_mutex_unlock(&throttle->lock);
 }
 
-void gate_begin_ramp(struct relay_route *route, uint64_t now_ms)
+void throttle_begin_ramp(struct relay_route *route, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    os_mutex_lock(&gate->lock);
-    gate->up = true;
-    if (!gate_is_paused(gate))
-        set(gate, false, begin_ramp(route, now_ms), now_ms);
-    os_mutex_unlock(&gate->lock);
+    struct throttle *throttle = &route->throttle;
+    os_mutex_lock(&throttle->lock);
+    throttle->up = true;
+    if (!throttle_is_paused(throttle))
+        set(throttle, false, begin_ramp(route, now_ms), now_ms);
+    os_mutex_unlock(&throttle->lock);
 }
 
-void gate_end_ramp(struct relay_route *route, uint64_t now_ms)
+void throttle_end_ramp(struct relay_route *route, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    if (!gate_ramps(gate))
+    struct throttle *throttle = &route->throttle;
+    if (!throttle_ramps(throttle))
         return;
-    os_mutex_lock(&gate->lock);
-    set(gate, gate_is_paused(gate), false, now_ms);
-    os_mutex_unlock(&gate->lock);
+    os_mutex_lock(&throttle->lock);
+    set(throttle, throttle_is_paused(throttle), false, now_ms);
+    os_mutex_unlock(&throttle->lock);
 }
 
-void gate_settle(struct relay_route *route, uint64_t now_ms)
+void throttle_settle(struct relay_route *route, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    if (!gate_ramps(gate))
+    struct throttle *throttle = &route->throttle;
+    if (!throttle_ramps(throttle))
         return;
-    os_mutex_lock(&gate->lock);
-    bool over = queue_count(&route->queue) == 0 && bucket_is_full(&gate->ramp, now_ms) &&
-                elapsed_ms(now_ms, gate->ramp_ms) >= GATE_RAMP_MIN_MS;
-    if (gate_ramps(gate) && (over || route->conf->admission_ramp.count == 0))
-        set(gate, gate_is_paused(gate), false, now_ms);
-    os_mutex_unlock(&gate->lock);
+    os_mutex_lock(&throttle->lock);
+    bool over = queue_count(&route->queue) == 0 && bucket_is_full(&throttle->ramp, now_ms) &&
+                elapsed_ms(now_ms, throttle->ramp_ms) >= THROTTLE_RAMP_MIN_MS;
+    if (throttle_ramps(throttle) && (over || route->conf->admission_ramp.count == 0))
+        set(throttle, throttle_is_paused(throttle), false, now_ms);
+    os_mutex_unlock(&throttle->lock);
 }
 
-bool gate_admits(struct relay_route *route, uint64_t now_ms)
+bool throttle_admits(struct relay_route *route, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    if (gate_is_paused(gate))
+    struct throttle *throttle = &route->throttle;
+    if (throttle_is_paused(throttle))
         return false;
-    gate_settle(route, now_ms);
-    return !gate_ramps(gate) || bucket_take(&gate->ramp, &route->conf->admission_ramp, now_ms);
+    throttle_settle(route, now_ms);
+    return !throttle_ramps(throttle) ||
+           bucket_take(&throttle->ramp, &route->conf->admission_ramp, now_ms);
 }
 
-void gate_return(struct relay_route *route)
+void throttle_return_token(struct relay_route *route)
 {
-    if (gate_ramps(&route->gate))
-        bucket_give(&route->gate.ramp, &route->conf->admission_ramp);
+    if (throttle_ramps(&route->throttle))
+        bucket_give(&route->throttle.ramp, &route->conf->admission_ramp);
 }
 
-uint64_t gate_next_ms(struct relay_route *route, uint64_t now_ms)
+uint64_t throttle_next_ms(struct relay_route *route, uint64_t now_ms)
 {
-    struct gate *gate = &route->gate;
-    if (gate_is_paused(gate))
+    struct throttle *throttle = &route->throttle;
+    if (throttle_is_paused(throttle))
         return UINT64_MAX;
-    if (!gate_ramps(gate))
+    if (!throttle_ramps(throttle))
         return now_ms;
-    return bucket_next_ms(&gate->ramp, &route->conf->admission_ramp, now_ms);
+    return bucket_next_ms(&throttle->ramp, &route->conf->admission_ramp, now_ms);
 }
 
-uint64_t gate_closed_ms(struct gate *gate, uint64_t now_ms)
+uint64_t throttle_on_ms(struct throttle *throttle, uint64_t now_ms)
 {
-    os_mutex_lock(&gate->lock);
-    uint64_t closed_ms = gate->closed_before_ms;
-    if (gate_is_closed(gate))
-        closed_ms += elapsed_ms(now_ms, gate->closed_since_ms);
-    os_mutex_unlock(&gate->lock);
+    os_mutex_lock(&throttle->lock);
+    uint64_t closed_ms = throttle->on_before_ms;
+    if (throttle_is_on(throttle))
+        closed_ms += elapsed_ms(now_ms, throttle->on_since_ms);
+    os_mutex_unlock(&throttle->lock);
     return closed_ms;
 }
 
-void gate_get_info(struct gate *gate, uint64_t now_ms, struct gate_info *out)
+void throttle_get_info(struct throttle *throttle, uint64_t now_ms, struct throttle_info *out)
 {
-    *out = (struct gate_info){.paused = false};
-    os_mutex_lock(&gate->lock);
-    out->paused = gate_is_paused(gate);
-    out->ramps = gate_ramps(gate);
+    *out = (struct throttle_info){.paused = false};
+    os_mutex_lock(&throttle->lock);
+    out->paused = throttle_is_paused(throttle);
+    out->ramps = throttle_ramps(throttle);
     if (out->paused) {
-        out->paused_ms = elapsed_ms(now_ms, gate->paused_ms);
-        str_format(out->paused_by, sizeof out->paused_by, "%s", gate->paused_by);
+        out->paused_ms = elapsed_ms(now_ms, throttle->paused_ms);
+        str_format(out->paused_by, sizeof out->paused_by, "%s", throttle->paused_by);
     }
-    os_mutex_unlock(&gate->lock);
+    os_mutex_unlock(&throttle->lock);
 }

@@ -111,7 +111,7 @@ void reload_on_wake(struct worker *worker)
     for (size_t i = 0; i < reloaded->retired_count; i++)
         listener_retire(reloaded->retired[i], worker);
     for (size_t i = 0; i < relay->route_count + relay->removed_count; i++) {
-        pending_see_gate(relay->routes[i], worker);
+        pending_tell_throttle(relay->routes[i], worker);
         schedule_route(relay->routes[i]);
     }
     for (size_t i = 0; i < reloaded->opened_count; i++)

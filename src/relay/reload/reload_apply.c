@@ -200,7 +200,7 @@ static void forget_listeners(struct relay_route *route)
 static void release_route(struct relay_route *route)
 {
     uint64_t lasted_ms;
-    (void)gate_resume(route, os_mono_ms(), &lasted_ms);
+    (void)throttle_resume(route, os_mono_ms(), &lasted_ms);
     pace_thaw(route);
 }
 

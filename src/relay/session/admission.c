@@ -36,7 +36,7 @@ static enum reason ask(struct admission *admission, struct worker *worker,
     }
     if (admission->who != ADMISSION_STRANGER)
         admission->must_wait =
-            queue_count(&route->queue) > 0 || !gate_admits(route, worker->now_ms);
+            queue_count(&route->queue) > 0 || !throttle_admits(route, worker->now_ms);
     return REASON_NONE;
 }
 

@@ -114,7 +114,7 @@ static struct connect_step after_failure(struct pair *pair, struct worker *worke
         return failed(reason_of(err));
     if (route->conf->when_down == CONF_HOLD)
         queue_backoff(route, worker->now_ms);
-    return waiting_begin(pair, worker, reason_of(err), gate_is_paused(&route->gate));
+    return waiting_begin(pair, worker, reason_of(err), throttle_is_paused(&route->throttle));
 }
 
 /* No socket for it. Where that is for want of something and there was no try before, the client
@@ -235,7 +235,7 @@ static struct connect_step next_try(struct pair *pair, struct worker *worker,
                                     enum reason before)
 {
     struct route_target target;
-    if (gate_is_paused(&pair->route->gate))
+    if (throttle_is_paused(&pair->route->throttle))
         return wait_for_resume(pair, worker);
     switch (upstreams_pick(pair, worker, &target)) {
     case ROUTE_PICKED: break;
@@ -339,7 +339,7 @@ struct connect_step connecting_on_done(struct pair *pair, struct worker *worker)
 /* It has waited before its next try. */
 static struct connect_step waited(struct pair *pair, struct worker *worker)
 {
-    if (!gate_is_paused(&pair->route->gate))
+    if (!throttle_is_paused(&pair->route->throttle))
         return go_on(pair, worker, try_target(pair, worker));
     pair->attempt.state = ATTEMPT_NONE;
     connecting_end(pair); /* its place is another one's by then */

@@ -117,13 +117,13 @@ static uint64_t give_turns(struct relay_route *route, struct worker *worker)
 
 /* ---- all of it ---- */
 
-void pending_see_gate(struct relay_route *route, struct worker *worker)
+void pending_tell_throttle(struct relay_route *route, struct worker *worker)
 {
     os_mutex_lock(&route->upstreams.lock);
     bool up = route_is_up(route->upstreams.route, worker->now_ms);
     os_mutex_unlock(&route->upstreams.lock);
-    gate_see(route, up, worker->now_ms);
-    gate_settle(route, worker->now_ms);
+    throttle_set_up(route, up, worker->now_ms);
+    throttle_settle(route, worker->now_ms);
 }
 
 void pending_run(struct relay_route *route, struct worker *worker)
@@ -131,7 +131,7 @@ void pending_run(struct relay_route *route, struct worker *worker)
     struct relay *relay = route->relay;
     uint32_t scheduled = atomic_load(&route->scheduled);
     see_changes(route);
-    pending_see_gate(route, worker);
+    pending_tell_throttle(route, worker);
     uint64_t next_ms = give_turns(route, worker);
     uint64_t drain_ms = drain_step_route(route, worker->now_ms);
     next_ms = drain_ms < next_ms ? drain_ms : next_ms;

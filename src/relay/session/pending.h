@@ -20,7 +20,7 @@ void pending_init(struct relay_route *route);
 /* Does it now, and arms the route's timer for what is due later. */
 void pending_run(struct relay_route *route, struct worker *worker);
 
-/* Tells the gate of the route whether one of its upstreams is up. */
-void pending_see_gate(struct relay_route *route, struct worker *worker);
+/* Tells the throttle of the route whether one of its upstreams is up. */
+void pending_tell_throttle(struct relay_route *route, struct worker *worker);
 
 #endif

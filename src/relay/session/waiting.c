@@ -19,9 +19,9 @@ uint64_t waiting_left_ms(const struct pair *pair, uint64_t now_ms, enum reason *
     struct relay_route *route = pair->route;
     const struct conf_route *conf = route->conf;
     uint64_t closed_ms =
-        elapsed_ms(gate_closed_ms(&route->gate, now_ms), pair->wait.held_closed_ms);
+        elapsed_ms(throttle_on_ms(&route->throttle, now_ms), pair->wait.throttled_ms);
     uint64_t waited_ms = elapsed_ms(now_ms, pair->wait.held_ms);
-    if (gate_is_closed(&route->gate)) {
+    if (throttle_is_on(&route->throttle)) {
         *over = REASON_PAUSE_TIMEOUT;
         return elapsed_ms(conf->pause_timeout_ms, closed_ms);
     }
@@ -68,7 +68,7 @@ struct connect_step waiting_begin(struct pair *pair, struct worker *worker,
         return failed(pair, otherwise);
     if (pair->wait.held_ms == 0) {
         pair->wait.held_ms = worker->now_ms;
-        pair->wait.held_closed_ms = gate_closed_ms(&route->gate, worker->now_ms);
+        pair->wait.throttled_ms = throttle_on_ms(&route->throttle, worker->now_ms);
     }
     if (waiting_left_ms(pair, worker->now_ms, &over) == 0)
         return failed(pair, over);
