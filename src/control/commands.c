@@ -48,7 +48,7 @@ static const struct command all[] = {
             "processor that the program used on average since its start. After a takeover\n"
             "`predecessors` are the relays before, and what they wait for.\n",
         .run = command_show_info,
-        .follow = FOLLOW_INFO,
+        .forward = FORWARD_INFO,
     },
     {
         .words = "show routes",
@@ -66,7 +66,7 @@ static const struct command all[] = {
             "after which it goes on by itself; GONE for a route that a reload has not\n"
             "found in the file any more, until its last session is over.\n",
         .run = command_show_routes,
-        .follow = FOLLOW_ROUTES,
+        .forward = FORWARD_ROUTES,
     },
     {
         .words = "show upstreams",
@@ -113,7 +113,7 @@ static const struct command all[] = {
             "            client, route, newest (the highest id first)\n"
             "limit N     at most N rows, 50 when not given\n",
         .run = command_show_sessions,
-        .follow = FOLLOW_SESSIONS,
+        .forward = FORWARD_SESSIONS,
     },
     {
         .words = "show session",
@@ -124,7 +124,7 @@ static const struct command all[] = {
             "rate, bytes that wait and for how long), its phase, what it waits for, how it\n"
             "was connected, and what TCP knows of both connections, where the system tells.\n",
         .run = command_show_session,
-        .follow = FOLLOW_OTHERWISE,
+        .forward = FORWARD_OTHERWISE,
     },
     {
         .words = "show stats",
@@ -202,7 +202,7 @@ static const struct command all[] = {
             "`guard = dry_run` lets banned clients in. Bans survive a reload, and a restart\n"
             "if `state_file` is set.\n",
         .run = command_ban,
-        .follow = FOLLOW_ALL,
+        .forward = FORWARD_ALL,
     },
     {
         .words = "unban",
@@ -211,7 +211,7 @@ static const struct command all[] = {
         .help = "ends a ban",
         .details = "Ends the ban of exactly this address or network, as `show bans` has it.\n",
         .run = command_unban,
-        .follow = FOLLOW_ALL,
+        .forward = FORWARD_ALL,
     },
     {
         .words = "kill",
@@ -221,7 +221,7 @@ static const struct command all[] = {
         .details = "Ends the session; client and upstream both see a reset. `show sessions`\n"
                    "lists the ids.\n",
         .run = command_kill,
-        .follow = FOLLOW_OTHERWISE,
+        .forward = FORWARD_OTHERWISE,
     },
     {
         .words = "kill route",
@@ -231,7 +231,7 @@ static const struct command all[] = {
         .details = "Ends the open sessions of the route; clients and upstreams see a reset.\n"
                    "The route goes on listening and takes new sessions.\n",
         .run = command_kill_route,
-        .follow = FOLLOW_ALL,
+        .forward = FORWARD_ALL,
     },
     {
         .words = "kill client",
@@ -243,7 +243,7 @@ static const struct command all[] = {
                    "network shorter than /8 (IPv6: /16) holds very many: it wants `force`, as\n"
                    "does one that has the address from which you are connected by SSH.\n",
         .run = command_kill_client,
-        .follow = FOLLOW_ALL,
+        .forward = FORWARD_ALL,
     },
     {
         .words = "kill upstream",
@@ -255,7 +255,7 @@ static const struct command all[] = {
             "goes on taking new ones; `drain upstream ... kill` is without them.\n"
             "\n" UPSTREAM_HERE,
         .run = command_kill_upstream,
-        .follow = FOLLOW_ALL,
+        .forward = FORWARD_ALL,
     },
     {
         .words = "kill older",
@@ -265,7 +265,7 @@ static const struct command all[] = {
         .details = "Ends the sessions of all routes that began DURATION ago or earlier, as in\n"
                    "`kill older 12h`. AGE of `show sessions sort age` says how old they are.\n",
         .run = command_kill_older,
-        .follow = FOLLOW_ALL,
+        .forward = FORWARD_ALL,
     },
     {
         .words = "pause",
@@ -410,7 +410,7 @@ static const struct command all[] = {
         .details = "For rotating the log: move the file away, then `reopen` (or SIGHUP on\n"
                    "Linux). If the new file cannot be opened, the old one stays in use.\n",
         .run = command_reopen,
-        .follow = FOLLOW_ALL,
+        .forward = FORWARD_ALL,
     },
     {
         .words = "reload plan",
@@ -467,6 +467,6 @@ static_assert(sizeof all / sizeof all[0] <= COMMAND_LIMIT,
 const struct command_table commands = {
     .all = all,
     .count = sizeof all / sizeof all[0],
-    .follow = predecessors_follow,
+    .forward = predecessors_forward,
     .serve_takeover = takeover_give,
 };

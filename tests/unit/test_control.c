@@ -666,7 +666,7 @@ static void a_console_knows_the_commands_of_its_table_and_no_others(void **state
          .help = "lists both",
          .details = "-\n",
          .run = command_help}};
-    static const struct command_table table = {.all = two, .count = 2, .follow = count_follow};
+    static const struct command_table table = {.all = two, .count = 2, .forward = count_follow};
     static const struct names none;
     struct completion completion;
     (void)state;

@@ -100,13 +100,13 @@ enum command_lines {
 };
 
 /* What relays that this one has taken over from do with a command that ran here. */
-enum command_follow {
-    FOLLOW_NOT = 0,   /* nothing: it is about this process */
-    FOLLOW_SESSIONS,  /* a list of sessions: theirs, too */
-    FOLLOW_INFO,      /* who they are, and what they wait for */
-    FOLLOW_ROUTES,    /* how many sessions they have on each */
-    FOLLOW_OTHERWISE, /* one session: theirs, if it is not ours */
-    FOLLOW_ALL        /* done by all */
+enum command_forward {
+    FORWARD_NOT = 0,   /* nothing: it is about this process */
+    FORWARD_SESSIONS,  /* a list of sessions: theirs, too */
+    FORWARD_INFO,      /* who they are, and what they wait for */
+    FORWARD_ROUTES,    /* how many sessions they have on each */
+    FORWARD_OTHERWISE, /* one session: theirs, if it is not ours */
+    FORWARD_ALL        /* done by all */
 };
 
 #define COMMAND_ARGS_MAX 6
@@ -119,7 +119,7 @@ struct command {
     const char *details; /* for `help COMMAND`; lines of up to 80 bytes */
     command_function *run;
     enum command_lines lines;
-    enum command_follow follow;
+    enum command_forward forward;
 };
 
 #define COMMAND_LIMIT 64 /* the table is not longer */
@@ -127,9 +127,9 @@ struct command_table {
     const struct command *all;
     size_t count;
     /* Called after a command has run, outside of server_hold(): has the predecessors do what its
-     * `follow` says, with the same line, and adds what they say to the result. */
-    void (*follow)(const struct command_session *session, const char *line, size_t len,
-                   struct command_result *result);
+     * `forward` says, with the same line, and adds what they say to the result. */
+    void (*forward)(const struct command_session *session, const char *line, size_t len,
+                    struct command_result *result);
     /* Called for a line of the endpoint that begins a takeover (wire.h): answers it and what
      * follows, to the end of the takeover; the connection is to be closed then. */
     void (*serve_takeover)(struct local_conn *conn, struct wire_input *input,

@@ -241,7 +241,7 @@ void command_run(struct command_session *session, const char *line, size_t len,
     run_parsed(session, &parsed, result);
     server_release(session->console->server);
     if (session->ran != NULL)
-        session->console->commands->follow(session, line, len, result);
+        session->console->commands->forward(session, line, len, result);
     break_lines(session, result);
     if (result->text.failed) {
         /* The answer is cut somewhere: better none than half of one. */

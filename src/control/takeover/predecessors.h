@@ -42,9 +42,9 @@ void predecessors_add(struct predecessors *predecessors, uint64_t pid, const cha
 void predecessors_clear(struct predecessors *predecessors); /* a successor has them now */
 
 /* The line was run here, by session->ran, with this result: has the predecessors run it, if its
- * `follow` says so, and puts what they say into the result. Not within server_hold(). */
-void predecessors_follow(const struct command_session *session, const char *line, size_t len,
-                         struct command_result *result);
+ * `forward` says so, and puts what they say into the result. Not within server_hold(). */
+void predecessors_forward(const struct command_session *session, const char *line, size_t len,
+                          struct command_result *result);
 
 /* ---- for its halves ---- */
 

@@ -79,15 +79,15 @@ static void join_routes(json_t *root, const struct part *part)
     }
 }
 
-static void join_json(enum command_follow follow, json_t *root, const struct part *part)
+static void join_json(enum command_forward forward, json_t *root, const struct part *part)
 {
-    switch (follow) {
-    case FOLLOW_SESSIONS: join_sessions(root, part); break;
-    case FOLLOW_INFO: join_info(root, part); break;
-    case FOLLOW_ROUTES: join_routes(root, part); break;
-    case FOLLOW_NOT:
-    case FOLLOW_OTHERWISE:
-    case FOLLOW_ALL: break;
+    switch (forward) {
+    case FORWARD_SESSIONS: join_sessions(root, part); break;
+    case FORWARD_INFO: join_info(root, part); break;
+    case FORWARD_ROUTES: join_routes(root, part); break;
+    case FORWARD_NOT:
+    case FORWARD_OTHERWISE:
+    case FORWARD_ALL: break;
     }
 }
 
@@ -162,7 +162,7 @@ static void add_lines(const struct part *part, struct str *out)
 
 struct answer {
     const struct command_session *session;
-    enum command_follow follow;
+    enum command_forward forward;
     bool json; /* the operator wants it, and `root` is it */
     json_t *root;
     size_t parts; /* that were joined */
@@ -180,7 +180,7 @@ static void take_place(struct answer *answer, const struct part *part)
     answer->result->failed = false;
     if (part->json != NULL) {
         str_add(out, part->said->data);
-    } else if (answer->follow == FOLLOW_ALL ||
+    } else if (answer->forward == FORWARD_ALL ||
                strchr(part->said->data, '\n') == strrchr(part->said->data, '\n')) {
         add_lines(part, out);
     } else {
@@ -192,26 +192,26 @@ static void take_place(struct answer *answer, const struct part *part)
 static void join(struct answer *answer, const struct part *part)
 {
     struct str *out = &answer->result->text;
-    if (answer->follow == FOLLOW_OTHERWISE || answer->follow == FOLLOW_ALL) {
+    if (answer->forward == FORWARD_OTHERWISE || answer->forward == FORWARD_ALL) {
         take_place(answer, part);
         return;
     }
     if (part->failed)
         return;
     if (answer->json && part->json != NULL)
-        join_json(answer->follow, answer->root, part);
-    else if (answer->follow == FOLLOW_SESSIONS && strncmp(part->said->data, "no ", 3) != 0)
+        join_json(answer->forward, answer->root, part);
+    else if (answer->forward == FORWARD_SESSIONS && strncmp(part->said->data, "no ", 3) != 0)
         add_sessions(part, out);
-    else if (answer->follow == FOLLOW_INFO && part->json != NULL)
+    else if (answer->forward == FORWARD_INFO && part->json != NULL)
         add_info(part, answer->parts == 0, out);
-    else if (answer->follow == FOLLOW_ROUTES && part->json != NULL)
+    else if (answer->forward == FORWARD_ROUTES && part->json != NULL)
         add_routes(part, out);
     answer->parts++;
 }
 
 static bool is_done(const struct answer *answer)
 {
-    return answer->follow == FOLLOW_OTHERWISE && !answer->result->failed;
+    return answer->forward == FORWARD_OTHERWISE && !answer->result->failed;
 }
 
 /* For number `i` of `count`: those that do not answer leave a share for each that is behind. */
@@ -245,13 +245,13 @@ static void ask_one(struct answer *answer, const struct predecessor *one, const 
     str_free(&said);
 }
 
-static bool is_list(enum command_follow follow)
+static bool is_list(enum command_forward forward)
 {
-    return follow == FOLLOW_SESSIONS || follow == FOLLOW_INFO || follow == FOLLOW_ROUTES;
+    return forward == FORWARD_SESSIONS || forward == FORWARD_INFO || forward == FORWARD_ROUTES;
 }
 
-void predecessors_follow(const struct command_session *session, const char *line, size_t len,
-                         struct command_result *result)
+void predecessors_forward(const struct command_session *session, const char *line, size_t len,
+                          struct command_result *result)
 {
     struct predecessor each[PREDECESSORS_MAX];
     struct answer answer = {.session = session, .result = result};
@@ -262,15 +262,15 @@ void predecessors_follow(const struct command_session *session, const char *line
     size_t count = predecessors_copy(predecessors, each);
     if (count == 0)
         return;
-    answer.follow = session->ran->follow;
-    if (answer.follow == FOLLOW_NOT || (is_list(answer.follow) && result->failed) ||
-        (answer.follow == FOLLOW_OTHERWISE && !result->failed))
+    answer.forward = session->ran->forward;
+    if (answer.forward == FORWARD_NOT || (is_list(answer.forward) && result->failed) ||
+        (answer.forward == FORWARD_OTHERWISE && !result->failed))
         return;
-    if (is_list(answer.follow) && result->text.data[0] == '{') {
+    if (is_list(answer.forward) && result->text.data[0] == '{') {
         answer.json =
             json_read(&answer.root, result->text.data, result->text.len, 0, NULL) == ERR_OK;
     }
-    if (answer.follow == FOLLOW_INFO || answer.follow == FOLLOW_ROUTES) {
+    if (answer.forward == FORWARD_INFO || answer.forward == FORWARD_ROUTES) {
         /* Their numbers are wanted, also where ours are shown as text. */
         len = str_format(json, sizeof json, "%s json", session->ran->words);
         line = json;

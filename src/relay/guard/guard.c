@@ -154,8 +154,8 @@ static void ban_client(struct worker *worker, struct relay_route *route,
     ban_keeper_wake(guard->keeper, err == ERR_OK);
 }
 
-void guard_follow_up(struct worker *worker, struct relay_route *route,
-                     const struct addr *client, struct guard_answer answer)
+void guard_apply(struct worker *worker, struct relay_route *route, const struct addr *client,
+                 struct guard_answer answer)
 {
     if (answer.reason != REASON_NONE && answer.dry)
         note_dry(worker, route, client, answer.reason);

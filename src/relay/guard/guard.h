@@ -92,13 +92,13 @@ struct guard_answer {
 };
 
 /* Asks for a client. When it may pass *entry is what is remembered of it, for clients_leave(), or
- * NULL. What follows is for guard_follow_up(). */
+ * NULL. What follows is for guard_apply(). */
 struct guard_answer guard_ask(struct worker *worker, struct relay_route *route,
                               const struct addr *client, struct client **entry);
 
 /* Counts and logs what a dry run would have done, and bans. */
-void guard_follow_up(struct worker *worker, struct relay_route *route,
-                     const struct addr *client, struct guard_answer answer);
+void guard_apply(struct worker *worker, struct relay_route *route, const struct addr *client,
+                 struct guard_answer answer);
 
 static inline bool guard_refuses(struct guard_answer answer)
 {

@@ -48,7 +48,7 @@ void refuse_by_guard(struct worker *worker, struct relay_route *route, sock_t so
 {
     end_client(worker, route->conf, sock);
     count(worker, route, client, answer.reason);
-    guard_follow_up(worker, route, client, answer);
+    guard_apply(worker, route, client, answer);
 }
 
 bool refuse_is_fin(const struct conf_route *conf, enum reason reason)

@@ -26,7 +26,7 @@ static enum reason ask(struct admission *admission, struct worker *worker,
         admission->guard = guard_ask(worker, route, client, &admission->client);
         if (guard_refuses(admission->guard))
             return admission->guard.reason;
-        guard_follow_up(worker, route, client, admission->guard);
+        guard_apply(worker, route, client, admission->guard);
     }
     if (!admission->has_places) {
         enum reason reason = take_places(worker->relay, route);

@@ -35,7 +35,7 @@ struct admission {
     bool has_places;           /* of max_sessions; set when it was asked for before */
     enum reason reason;        /* NONE: it is admitted */
     bool must_wait;            /* behind those that wait already, or until the throttle opens */
-    struct guard_answer guard; /* what it said; a refusal is for guard_follow_up() */
+    struct guard_answer guard; /* what it said; a refusal is for guard_apply() */
     struct client *client;     /* what the guard remembers of it; NULL: nothing */
 };
 

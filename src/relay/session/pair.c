@@ -167,7 +167,7 @@ static void ask_for_admission(struct pair *pair, struct worker *worker, enum adm
     }
     refused(pair, worker, admission.reason, NULL);
     if (guard_refuses(admission.guard))
-        guard_follow_up(worker, pair->route, client, admission.guard);
+        guard_apply(worker, pair->route, client, admission.guard);
 }
 
 void pair_proxy_header_step(struct pair *pair, struct worker *worker,
