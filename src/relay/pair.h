@@ -42,7 +42,7 @@
 #include "os/os.h"
 #include "os/sock.h"
 #include "relay/core/timers.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/session/flow.h"
 #include "route/route.h"
 

@@ -10,7 +10,7 @@
 #include "relay/core/worker.h"
 #include "relay/relay.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 #include "relay/session/pending.h"
 

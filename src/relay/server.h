@@ -1,5 +1,5 @@
 /* server.h - the running relay: how it starts, reloads, hands over and stops. What can be seen of
- * it is in server_look.h, what an operator does with it in server_operate.h.
+ * it is in server_info.h, what an operator does with it in server_operate.h.
  *
  * The server owns the port, the workers, the listeners, the routes and the statistics.
  *

@@ -1,5 +1,5 @@
 /* The operator's hand on the guard, and what can be seen of it; see server_operate.h and
- * server_look.h. */
+ * server_info.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "relay/guard/ban_keeper.h"
 #include "relay/guard/guard.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 #include "relay/server_private.h"
 

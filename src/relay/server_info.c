@@ -1,5 +1,5 @@
 /* What can be seen of the server, and the operator's hand on upstreams; see
- * server_look.h and server_operate.h. */
+ * server_info.h and server_operate.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@
 #include "relay/queue/drain.h"
 #include "relay/queue/pace.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 #include "relay/server_private.h"
 

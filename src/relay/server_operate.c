@@ -8,7 +8,7 @@
 #include "relay/core/sessions.h"
 #include "relay/pair.h"
 #include "relay/queue/pace.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 #include "relay/server_private.h"
 

@@ -13,7 +13,7 @@
 #include "base/addr_net.h"
 #include "base/err.h"
 #include "config/conf.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "route/route.h"
 
 struct server;

@@ -8,7 +8,7 @@
 #include "os/os.h"
 #include "os/signals.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "service/foreground_private.h"
 #include "service/log_output.h"
 

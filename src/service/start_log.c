@@ -9,7 +9,7 @@
 #include "os/sock.h"
 #include "port/port.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "service/listen_ports.h"
 
 /* Descriptors that are neither a listener, one end of a session nor a client in the tarpit. Own are

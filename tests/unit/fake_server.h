@@ -14,7 +14,7 @@
 
 #include "control/command/command.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 #define FAKE_ROUTES_MAX    12

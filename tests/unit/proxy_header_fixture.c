@@ -1,5 +1,5 @@
 #include "proxy_header_fixture.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

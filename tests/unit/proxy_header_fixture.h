@@ -5,7 +5,7 @@
 #ifndef PAIRPORT_TESTS_PROXY_HEADER_FIXTURE_H
 #define PAIRPORT_TESTS_PROXY_HEADER_FIXTURE_H
 
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay_fixture.h"
 
 #define PROXY_TIMEOUT_MS 5000u

@@ -15,7 +15,7 @@
 #include "os/os.h"
 #include "relay/guard/ban_file.h"
 #include "relay/guard/ban_keeper.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "support/platform.h"
 
 #define PATIENCE_MS 60000

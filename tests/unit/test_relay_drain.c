@@ -10,7 +10,7 @@
 #include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
 #include "relay/run.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 #include "relay_fixture.h"
 

@@ -10,7 +10,7 @@
 #include "proxy_header_fixture.h"
 #include "relay/accept/listener.h"
 #include "relay/run.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* The next calloc() does not get memory. */
 static bool no_memory;

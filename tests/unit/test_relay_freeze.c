@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "relay/queue/pace.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay_fixture.h"
 
 #define PLENTY (SIZE_MAX / 2)

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay_fixture.h"
 
 /* The first session of the test, held. */

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "proxy_header_fixture.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* ---- what a client may do ---- */
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay_fixture.h"
 
 static struct pair *pair_of(sock_t sock)

@@ -6,7 +6,7 @@
 #include "control/act/act.h"
 #include "control/act/reload.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 void command_set_log_level(struct command_session *session, const struct command_args *args,
                            struct command_result *result)

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "control/act/act.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 static void add_ended(const struct server_ban_result *ban, bool keep, struct str *out)

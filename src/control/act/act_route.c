@@ -6,7 +6,7 @@
 #include "control/act/act.h"
 #include "control/show/drain_text.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 /* Calls for the route that is meant, or for all. */

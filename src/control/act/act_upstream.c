@@ -9,7 +9,7 @@
 #include "control/show/upstream_text.h"
 #include "os/os.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 /* "upstream 10.0.0.5:7000 of route 'lobby'" */

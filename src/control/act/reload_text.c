@@ -6,7 +6,7 @@
 
 #include "control/command/json_build.h"
 #include "relay/json_read.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* ---- how many sessions ---- */
 

@@ -7,7 +7,7 @@
 #include "os/os.h"
 #include "os/tty.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 struct relay_prompt {
     struct prompt *prompt;

@@ -1,5 +1,5 @@
 #include "control/show/drain_text.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 #include <inttypes.h>

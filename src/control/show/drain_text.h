@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "control/command/json_build.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 /* What became of the sessions when a drain began: "; 12 are open, and are ended evenly over 10m".

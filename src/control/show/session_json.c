@@ -1,7 +1,7 @@
 #include "control/show/session_json.h"
 
 #include "os/os.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 const char *session_route_name(const struct server_session_info *info, const struct conf *conf)
 {

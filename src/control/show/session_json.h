@@ -9,7 +9,7 @@
 
 #include "config/conf.h"
 #include "control/command/json_build.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* `with_tcp` when `info` came from server_get_session(): then what TCP knows is put in, too,
  * null where the system does not tell. */

@@ -9,7 +9,7 @@
 #define PAIRPORT_CONTROL_SHOW_SHOW_H
 
 #include "control/command/command_table.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 command_function command_show_info;
 command_function command_show_routes;

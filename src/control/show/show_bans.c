@@ -6,7 +6,7 @@
 #include "control/command/json_build.h"
 #include "control/show/show.h"
 #include "os/os.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* "2026-11-23 17:04:05", UTC as in the log. */
 static const char *until_text(uint64_t until_ms, char text[24])

@@ -8,7 +8,7 @@
 #include "control/command/json_build.h"
 #include "control/show/show.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 static int down_order(uint64_t a, uint64_t b)
 {

@@ -12,7 +12,7 @@
 #include "port/op.h"
 #include "port/port.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 static const char *const kind_words[OP_WAKE + 1] = {
     [OP_ACCEPT] = "accept", [OP_CONNECT] = "connect", [OP_READ] = "read",

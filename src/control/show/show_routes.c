@@ -10,7 +10,7 @@
 #include "control/show/drain_text.h"
 #include "control/show/show.h"
 #include "control/show/totals.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 bool command_get_routes(const struct command_session *session,
                         struct server_route_info **routes, size_t *count,

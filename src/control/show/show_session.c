@@ -9,7 +9,7 @@
 #include "control/show/session_json.h"
 #include "control/show/show.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* What the two phases wait for in which nothing moves. */
 static const char *phase_hint(enum phase phase)

@@ -10,7 +10,7 @@
 #include "control/show/session_json.h"
 #include "control/show/show.h"
 #include "relay/server.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* ---- sorting ---- */
 

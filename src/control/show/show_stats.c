@@ -3,7 +3,7 @@
 #include "control/command/json_build.h"
 #include "control/show/show.h"
 #include "control/show/totals.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 static void stats_as_text(const struct server_totals *all,
                           const struct server_route_info *routes, size_t first, size_t end,

@@ -11,7 +11,7 @@
 #include "control/show/upstream_json.h"
 #include "control/show/upstream_text.h"
 #include "os/os.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* The upstreams to show: those of routes[first..end). */
 struct choice {

@@ -4,7 +4,7 @@
 
 #include "control/command/grid.h"
 #include "control/command/units.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 static uint64_t count_reasons(const struct server_totals *totals, bool refusals)
 {

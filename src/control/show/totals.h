@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 #include "control/command/json_build.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 uint64_t totals_refused(const struct server_totals *totals); /* sessions turned away */
 uint64_t totals_ended(const struct server_totals *totals);   /* admitted sessions that ended */

@@ -3,7 +3,7 @@
 #include "control/show/drain_text.h"
 #include "control/show/totals.h"
 #include "control/show/upstream_text.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 static const char *const state_words[] = {
 #define X(name, word) [name] = word,

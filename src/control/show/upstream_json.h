@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "control/command/json_build.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* Times are ages at `now_ms`, monotonic. */
 json_t *upstream_as_json(struct json_build *build, const char *route,

@@ -5,7 +5,7 @@
 
 #include "control/command/units.h"
 #include "control/show/drain_text.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 uint64_t upstream_elapsed_ms(uint64_t then, uint64_t now_ms)
 {

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 /* The upstream's only server; NULL when it has none or several. One is the rule, and then it and
  * its upstream are the same thing to look at. */

@@ -9,7 +9,7 @@
 #include "relay/core/elapsed.h"
 #include "relay/core/sessions.h"
 #include "relay/relay.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 #define LOOK_MS     1000  /* how often what is left is counted, at least */

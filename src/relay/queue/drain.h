@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "base/reason.h"
 #include "os/os.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/server_operate.h"
 
 struct relay;

@@ -8,7 +8,7 @@
 #include "relay/pair.h"
 #include "relay/queue/pace.h"
 #include "relay/relay.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/session/flow_pace.h"
 #include "relay/session/flow_private.h"
 

@@ -45,7 +45,7 @@
 #include "policy/bucket.h"
 #include "port/op.h"
 #include "relay/core/buffers.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 struct pair;
 struct worker;

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "relay/core/elapsed.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/session/flow.h"
 #include "relay/session/flow_private.h"
 

@@ -3,7 +3,7 @@
 #include "policy/bucket.h"
 #include "policy/clients.h"
 #include "relay/queue/pace.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/session/flow.h"
 
 #define PIECE_BYTES  (16 * 1024u) /* worth a turn of its own */

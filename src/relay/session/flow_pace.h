@@ -20,7 +20,7 @@
 
 #include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 struct flow;
 struct worker;

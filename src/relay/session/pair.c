@@ -1,5 +1,5 @@
 #include "relay/pair.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 
 #include <assert.h>
 

@@ -5,7 +5,7 @@
 #include "relay/pair.h"
 #include "relay/queue/pace.h"
 #include "relay/relay.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/session/proxy_header.h"
 
 static void fill(const struct pair *pair, uint64_t now_ms, struct server_session_info *out)

@@ -3,7 +3,7 @@
 #include "relay/core/worker.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
-#include "relay/server_look.h"
+#include "relay/server_info.h"
 #include "relay/session/pair_private.h"
 #include "relay/session/waiting.h"
 

@@ -1,12 +1,12 @@
-/* server_look.h - what can be seen of the running relay.
+/* server_info.h - what can be seen of the running relay.
  *
  * Whoever looks gets copies; no reader stops a worker, and a session's lock is held only while
  * its own few fields are copied.
  *
  * Threads: any, between server_start() and server_free().
  */
-#ifndef PAIRPORT_RELAY_SERVER_LOOK_H
-#define PAIRPORT_RELAY_SERVER_LOOK_H
+#ifndef PAIRPORT_RELAY_SERVER_INFO_H
+#define PAIRPORT_RELAY_SERVER_INFO_H
 
 #include <stdbool.h>
 #include <stddef.h>
