@@ -1,4 +1,4 @@
-/* When a pair's timer is to fire; what it does then is in pair_look.c. */
+/* When a pair's timer is to fire; what it does then is in pair_on_timer.c. */
 #include "relay/core/elapsed.h"
 #include "relay/core/worker.h"
 #include "relay/pair.h"
