@@ -156,7 +156,7 @@ struct pair {
     struct pair_deadlines deadlines;
     struct pair_seen seen;
 
-    uint64_t look_ms; /* when the timer is to look; for a parked flow it fires earlier */
+    uint64_t check_ms; /* when the timer is to look; for a parked flow it fires earlier */
     struct timer timer;
     struct list in_table;
 };

@@ -47,7 +47,7 @@ static void on_second(struct timer *timer, struct worker *worker)
     lifecycle_each_log(worker->relay, log_limit_flush);
     for (size_t i = 0; i < worker->relay->route_count + worker->relay->removed_count; i++)
         tick(worker->relay->routes[i], worker);
-    gauges_look(worker->relay, worker->now_ms);
+    gauges_update(worker->relay, worker->now_ms);
     arm_second(worker);
 }
 

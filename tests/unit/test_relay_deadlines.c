@@ -317,11 +317,11 @@ static void without_deadlines_a_quiet_session_looks_every_ten_seconds(void **sta
     fixture_pass(fix, 1000);
     for (int i = 0; i < 5; i++) {
         struct pair *pair = fixture_latest(fix);
-        assert_in_range(pair->look_ms + LATE_MS - fix->worker->now_ms, 1, 11000 + LATE_MS);
-        uint64_t look_ms = pair->look_ms;
+        assert_in_range(pair->check_ms + LATE_MS - fix->worker->now_ms, 1, 11000 + LATE_MS);
+        uint64_t check_ms = pair->check_ms;
         fixture_pass(fix, 5000);
-        if (pair->look_ms != look_ms)
-            assert_true(pair->look_ms >= look_ms + 10000);
+        if (pair->check_ms != check_ms)
+            assert_true(pair->check_ms >= check_ms + 10000);
         pair_unref(pair);
     }
 }

@@ -35,7 +35,7 @@ static void it_warns_at_eighty_percent_and_not_below(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct gauge gauge = {false};
-        assert_int_equal(gauge_look(&gauge, cases[i].used, cases[i].limit, 5), cases[i].news);
+        assert_int_equal(gauge_update(&gauge, cases[i].used, cases[i].limit, 5), cases[i].news);
     }
 }
 
@@ -43,35 +43,35 @@ static void without_a_limit_there_is_nothing_to_say(void **state)
 {
     (void)state;
     struct gauge gauge = {false};
-    assert_int_equal(gauge_look(&gauge, 1000000, 0, 5), GAUGE_NO_NEWS);
-    assert_int_equal(gauge_look(&gauge, UINT64_MAX, UINT64_MAX, 5), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 1000000, 0, 5), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, UINT64_MAX, UINT64_MAX, 5), GAUGE_NO_NEWS);
 }
 
 static void it_warns_again_after_ten_minutes_only(void **state)
 {
     (void)state;
     struct gauge gauge = {false};
-    assert_int_equal(gauge_look(&gauge, 90, 100, 1000), GAUGE_HIGH);
-    assert_int_equal(gauge_look(&gauge, 95, 100, 2000), GAUGE_NO_NEWS);
-    assert_int_equal(gauge_look(&gauge, 99, 100, 1000 + MINUTES_10 - 1), GAUGE_NO_NEWS);
-    assert_int_equal(gauge_look(&gauge, 99, 100, 1000 + MINUTES_10), GAUGE_HIGH);
-    assert_int_equal(gauge_look(&gauge, 99, 100, 1001 + MINUTES_10), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 90, 100, 1000), GAUGE_HIGH);
+    assert_int_equal(gauge_update(&gauge, 95, 100, 2000), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 99, 100, 1000 + MINUTES_10 - 1), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 99, 100, 1000 + MINUTES_10), GAUGE_HIGH);
+    assert_int_equal(gauge_update(&gauge, 99, 100, 1001 + MINUTES_10), GAUGE_NO_NEWS);
 }
 
 static void it_is_back_below_seventy_percent_once(void **state)
 {
     (void)state;
     struct gauge gauge = {false};
-    assert_int_equal(gauge_look(&gauge, 60, 100, 1000), GAUGE_NO_NEWS);
-    assert_int_equal(gauge_look(&gauge, 80, 100, 2000), GAUGE_HIGH);
-    assert_int_equal(gauge_look(&gauge, 70, 100, 3000), GAUGE_NO_NEWS);
-    assert_int_equal(gauge_look(&gauge, 69, 100, 4000), GAUGE_BACK);
-    assert_int_equal(gauge_look(&gauge, 60, 100, 5000), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 60, 100, 1000), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 80, 100, 2000), GAUGE_HIGH);
+    assert_int_equal(gauge_update(&gauge, 70, 100, 3000), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 69, 100, 4000), GAUGE_BACK);
+    assert_int_equal(gauge_update(&gauge, 60, 100, 5000), GAUGE_NO_NEWS);
     /* Up again within the ten minutes: no line, and none for the way back. */
-    assert_int_equal(gauge_look(&gauge, 90, 100, 6000), GAUGE_NO_NEWS);
-    assert_int_equal(gauge_look(&gauge, 10, 100, 7000), GAUGE_NO_NEWS);
-    assert_int_equal(gauge_look(&gauge, 90, 100, 2000 + MINUTES_10), GAUGE_HIGH);
-    assert_int_equal(gauge_look(&gauge, 10, 0, 3000 + MINUTES_10),
+    assert_int_equal(gauge_update(&gauge, 90, 100, 6000), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 10, 100, 7000), GAUGE_NO_NEWS);
+    assert_int_equal(gauge_update(&gauge, 90, 100, 2000 + MINUTES_10), GAUGE_HIGH);
+    assert_int_equal(gauge_update(&gauge, 10, 0, 3000 + MINUTES_10),
                      GAUGE_BACK); /* no limit now */
 }
 
@@ -97,7 +97,7 @@ static void whatever_goes_up_and_down_the_promises_hold(void **state)
                 want = GAUGE_HIGH;
             else if (low && warned)
                 want = GAUGE_BACK;
-            assert_int_equal(gauge_look(&gauge, used, limit, now), want);
+            assert_int_equal(gauge_update(&gauge, used, limit, now), want);
             if (want == GAUGE_HIGH) {
                 warned = ever = true;
                 warned_ms = now;

@@ -42,9 +42,9 @@
 
 enum { TIMER_DATA, CALL_DATA }; /* words of the reserve's epoll instance */
 
-#define LOOK_US       2000u  /* from one look to the next while there is no leader */
-#define LOOK_LIGHT_US 10000u /* the same when little is going on */
-#define LIGHT         64u    /* fetches between two looks: fewer are little */
+#define CHECK_US       2000u  /* from one look to the next while there is no leader */
+#define CHECK_LIGHT_US 10000u /* the same when little is going on */
+#define LIGHT          64u    /* fetches between two looks: fewer are little */
 
 /* So many looks in a row must find no leader; the last MEASURED of them, about 50 ms, tell
  * whether a processor is idle, by a quarter at least. */
@@ -98,7 +98,7 @@ static void set_watch(struct port *port)
 {
     if (atomic_load(&port->watch_set) || atomic_exchange(&port->watch_set, true))
         return;
-    uint64_t due = os_mono_us() + LOOK_US;
+    uint64_t due = os_mono_us() + CHECK_US;
     uint64_t after = atomic_load_explicit(&port->watch_after_us, memory_order_relaxed);
     if (due < after)
         due = after;
@@ -150,7 +150,7 @@ static unsigned judge(struct port *port, struct watch *watch, unsigned fetched)
 }
 
 /* A look by the one whom the timer woke. Returns as judge(). */
-static unsigned look_after(struct port *port)
+static unsigned check_load(struct port *port)
 {
     unsigned help_us = 0;
     atomic_store(&port->watch_set, false);
@@ -162,7 +162,7 @@ static unsigned look_after(struct port *port)
     bool nobody = !atomic_load(&port->has_leader);
     watch->fetches = fetches;
     atomic_store_explicit(&port->watch_after_us,
-                          !nobody && fetched < LIGHT ? os_mono_us() + LOOK_LIGHT_US : 0,
+                          !nobody && fetched < LIGHT ? os_mono_us() + CHECK_LIGHT_US : 0,
                           memory_order_relaxed);
     if (nobody)
         help_us = judge(port, watch, fetched);
@@ -229,7 +229,7 @@ static unsigned sleep_until_needed(struct port *port, struct worker *worker, int
             atomic_store(&port->called, false);
             return HELP_US;
         }
-        unsigned help_us = look_after(port);
+        unsigned help_us = check_load(port);
         if (help_us != 0)
             return help_us;
         if (timeout_ms >= 0) {

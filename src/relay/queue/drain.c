@@ -12,7 +12,7 @@
 #include "relay/server_info.h"
 #include "relay/server_operate.h"
 
-#define LOOK_MS     1000  /* how often what is left is counted, at least */
+#define COUNT_MS    1000  /* how often what is left is counted, at least */
 #define STEP_MIN_MS 100   /* sessions that are due within this time end together */
 #define TELL_MAX_MS 60000 /* between two lines about the progress */
 #define TELL_MIN_MS 1000
@@ -73,7 +73,7 @@ enum err drain_begin(struct drain *drain, const struct drain_of *of,
     drain->began_ms = now_ms;
     drain->until_ms = at_once ? now_ms : plan->over_ms > 0 ? now_ms + plan->over_ms : 0;
     drain->ended_ms = now_ms;
-    drain->look_ms = now_ms;
+    drain->step_ms = now_ms;
     drain->tell_every_ms = tell_every_ms(plan->over_ms);
     drain->tell_ms = now_ms + drain->tell_every_ms;
     drain->first_left = left + ended;
@@ -103,8 +103,8 @@ static bool begin_step(struct drain *drain, struct step *step, uint64_t *next_ms
 {
     uint64_t now_ms = step->now_ms;
     os_mutex_lock(&drain->lock);
-    bool due = !drain->stepping && now_ms >= drain->look_ms;
-    *next_ms = drain->look_ms > now_ms ? drain->look_ms : now_ms + STEP_MIN_MS;
+    bool due = !drain->stepping && now_ms >= drain->step_ms;
+    *next_ms = drain->step_ms > now_ms ? drain->step_ms : now_ms + STEP_MIN_MS;
     step->passed_ms = elapsed_ms(now_ms, drain->ended_ms);
     step->remaining_ms =
         drain->until_ms == 0 ? UINT64_MAX : elapsed_ms(drain->until_ms, now_ms);
@@ -128,9 +128,9 @@ static enum err take_step(const struct drain_of *of, struct step *step)
 }
 
 /* When the next step is. With the lock held. */
-static uint64_t next_look(const struct drain *drain, size_t left, uint64_t now_ms)
+static uint64_t next_step(const struct drain *drain, size_t left, uint64_t now_ms)
 {
-    uint64_t next_ms = now_ms + LOOK_MS;
+    uint64_t next_ms = now_ms + COUNT_MS;
     if (drain->until_ms == 0)
         return next_ms;
     uint64_t total_ms = elapsed_ms(drain->until_ms, drain->ended_ms);
@@ -150,7 +150,7 @@ static bool end_step(struct drain *drain, const struct step *step,
     drain->ended_total += step->ended;
     drain->ended_ms +=
         spread_used_ms(step->before, step->due, elapsed_ms(drain->until_ms, drain->ended_ms));
-    drain->look_ms = next_look(drain, step->left, now_ms);
+    drain->step_ms = next_step(drain, step->left, now_ms);
     bool tells = step->left == 0 ? !drain->told_empty : now_ms >= drain->tell_ms;
     if (step->left == 0)
         drain->told_empty = true;
@@ -166,16 +166,16 @@ static void put_off_step(struct drain *drain, uint64_t now_ms)
 {
     os_mutex_lock(&drain->lock);
     drain->stepping = false;
-    drain->look_ms = now_ms + LOOK_MS;
+    drain->step_ms = now_ms + COUNT_MS;
     os_mutex_unlock(&drain->lock);
 }
 
-static uint64_t look_ms(struct drain *drain)
+static uint64_t step_ms(struct drain *drain)
 {
     os_mutex_lock(&drain->lock);
-    uint64_t look = drain->look_ms;
+    uint64_t next_ms = drain->step_ms;
     os_mutex_unlock(&drain->lock);
-    return look;
+    return next_ms;
 }
 
 uint64_t drain_step(struct drain *drain, const struct drain_of *of, uint64_t now_ms)
@@ -191,7 +191,7 @@ uint64_t drain_step(struct drain *drain, const struct drain_of *of, uint64_t now
         put_off_step(drain, now_ms);
     else if (end_step(drain, &step, &info) && of->subject != NULL)
         tell(of, &info);
-    return look_ms(drain);
+    return step_ms(drain);
 }
 
 void drain_get_info(struct drain *drain, const struct drain_of *of, uint64_t now_ms,

@@ -35,7 +35,7 @@ struct drain {
     uint64_t began_ms;    /* monotonic, as all of these */
     uint64_t until_ms;    /* all are ended then; 0: they may stay */
     uint64_t ended_ms;    /* when the last ones were due, or the beginning */
-    uint64_t look_ms;     /* the next step */
+    uint64_t step_ms;     /* the next step */
     uint64_t tell_ms;     /* the next line of the log */
     uint32_t tell_every_ms;
     size_t first_left;    /* at the beginning */

@@ -23,7 +23,8 @@ static bool is_at_least(uint64_t used, uint64_t limit, unsigned percent)
     return used * 100 >= limit * percent;
 }
 
-enum gauge_news gauge_look(struct gauge *gauge, uint64_t used, uint64_t limit, uint64_t now_ms)
+enum gauge_news gauge_update(struct gauge *gauge, uint64_t used, uint64_t limit,
+                             uint64_t now_ms)
 {
     bool limited = limit != 0 && limit != UINT64_MAX;
     if (limited && is_at_least(used, limit, GAUGE_HIGH_PERCENT)) {
@@ -73,7 +74,7 @@ static void say(struct gauge *gauge, enum gauge_kind kind, const struct gauge_us
                 const char *where, uint64_t now_ms)
 {
     char used[STR_HUMAN_MAX], limit[STR_HUMAN_MAX];
-    enum gauge_news news = gauge_look(gauge, use->used, use->limit, now_ms);
+    enum gauge_news news = gauge_update(gauge, use->used, use->limit, now_ms);
     if (news == GAUGE_NO_NEWS)
         return;
     amount(use->used, words[kind].bytes, used);
@@ -163,7 +164,7 @@ static struct gauge_use quota_use(const struct quota *quota)
     return (struct gauge_use){.used = atomic_load(&quota->used), .limit = quota->limit};
 }
 
-void gauges_look(struct relay *relay, uint64_t now_ms)
+void gauges_update(struct relay *relay, uint64_t now_ms)
 {
     struct gauge_readings readings = {.each[GAUGE_SESSIONS] = quota_use(&relay->quota)};
     struct clients_info clients;

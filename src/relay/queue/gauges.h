@@ -4,7 +4,7 @@
  * at most once in 10 minutes; when it is back below 70 %, a notice says so. Connects that the
  * system has dropped because a backlog was full are warned of as they are counted.
  *
- * Threads: gauges_look() and the functions on one gauge by one worker at a time;
+ * Threads: gauges_update() and the functions on one gauge by one worker at a time;
  * gauges_get_backlog() by any thread.
  */
 #ifndef PAIRPORT_RELAY_QUEUE_GAUGES_H
@@ -30,7 +30,8 @@ struct gauge {        /* zero-initialised is ready */
 enum gauge_news { GAUGE_NO_NEWS, GAUGE_HIGH, GAUGE_BACK };
 
 /* What is to be said of it now. `limit` 0 or UINT64_MAX: there is none. */
-enum gauge_news gauge_look(struct gauge *gauge, uint64_t used, uint64_t limit, uint64_t now_ms);
+enum gauge_news gauge_update(struct gauge *gauge, uint64_t used, uint64_t limit,
+                             uint64_t now_ms);
 
 /* ---- all of them ---- */
 
@@ -67,7 +68,7 @@ struct gauges { /* zero-initialised is ready */
 void gauges_note(struct gauges *gauges, const struct gauge_readings *readings, uint64_t now_ms);
 
 /* Reads what there is now, also the routes' sessions, and notes it. Once a second. */
-void gauges_look(struct relay *relay, uint64_t now_ms);
+void gauges_update(struct relay *relay, uint64_t now_ms);
 
 struct gauge_backlog {
     bool known;

@@ -37,7 +37,7 @@ static bool same_paces(const struct conf_route *a, const struct conf_route *b)
            same_pace(&a->rate_down_per_route, &b->rate_down_per_route);
 }
 
-/* Those of the sockets; see look_at_options() in pair_on_timer.c. */
+/* Those of the sockets; see check_options() in pair_on_timer.c. */
 static bool same_options(const struct conf_route *a, const struct conf_route *b)
 {
     return a->nodelay == b->nodelay && a->keepalive_idle_ms == b->keepalive_idle_ms &&

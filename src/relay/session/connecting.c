@@ -346,7 +346,7 @@ static struct connect_step waited(struct pair *pair, struct worker *worker)
     return wait_for_resume(pair, worker);
 }
 
-struct connect_step connecting_look(struct pair *pair, struct worker *worker)
+struct connect_step connecting_on_timer(struct pair *pair, struct worker *worker)
 {
     if (worker->now_ms < pair->attempt.due_ms)
         return runs;

@@ -36,7 +36,7 @@ struct connect_step connecting_serve(struct pair *pair, struct worker *worker);
 struct connect_step connecting_on_done(struct pair *pair, struct worker *worker);
 
 /* Time has passed: cancels a try that is over its deadline, begins one that was waiting. */
-struct connect_step connecting_look(struct pair *pair, struct worker *worker);
+struct connect_step connecting_on_timer(struct pair *pair, struct worker *worker);
 
 /* The pair is over, or its try: gives back what it has at the upstream. */
 void connecting_end(struct pair *pair);

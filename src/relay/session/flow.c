@@ -418,7 +418,7 @@ enum flow_event flow_go_on(struct flow *flow, struct worker *worker)
     return kept > 0 ? on_message(flow, worker, kept) : pump(flow, worker, 0);
 }
 
-void flow_look(struct flow *flow, struct worker *worker)
+void flow_release_idle(struct flow *flow, struct worker *worker)
 {
     if (!flow_reads(flow) || flow->buffer.bytes == NULL || flow->recalled ||
         elapsed_ms(worker->now_ms, flow->waiting_ms) < FLOW_IDLE_MS)

@@ -153,7 +153,7 @@ static inline bool flow_has_time(const struct flow *flow)
 uint64_t flow_received(const struct flow *flow);
 
 /* Once in a while, in its pair's timer: an idle flow is made to hold no buffer. */
-void flow_look(struct flow *flow, struct worker *worker);
+void flow_release_idle(struct flow *flow, struct worker *worker);
 
 /* Gives up, unless it is SHUT: what is in flight still comes out, nothing follows. */
 void flow_kill(struct flow *flow, struct worker *worker);

@@ -5,7 +5,7 @@
 #include "relay/session/flow_private.h"
 
 /* Looked at in one go; what the sink does not take of it is looked at again. */
-#define LOOK_BYTES (16 * 1024u)
+#define PEEK_BYTES (16 * 1024u)
 
 /* Receives bytes that the sink has already. */
 static enum err receive_taken(struct flow *flow, struct worker *worker, uint32_t len)
@@ -26,7 +26,7 @@ enum err flow_move_taken(struct flow *flow, struct worker *worker, uint32_t most
 {
     struct port *port = worker->relay->port;
     unsigned char *scratch = worker->cache.scratch;
-    uint32_t len = most < LOOK_BYTES ? most : LOOK_BYTES;
+    uint32_t len = most < PEEK_BYTES ? most : PEEK_BYTES;
     *move = (struct port_move){.got = 0};
     enum err err = port_peek_now(port, flow->source, scratch, len, &move->got);
     if (err != ERR_OK || move->got == 0)

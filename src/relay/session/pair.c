@@ -26,7 +26,7 @@ static bool review(struct pair *pair, struct worker *worker)
         pair_release(pair, worker);
         return true;
     }
-    pair_arm(pair, worker, LOOK_CLOSE_MS);
+    pair_arm(pair, worker, CHECK_CLOSE_MS);
     return false;
 }
 
@@ -94,7 +94,7 @@ static void on_finished(struct pair *pair, struct worker *worker, const struct f
     pair_note_reason(pair, flow == &pair->up ? REASON_CLIENT_FIN : REASON_UPSTREAM_FIN);
     pair->phase = PHASE_HALF_CLOSED;
     begin_ending(pair, worker);
-    pair_arm(pair, worker, LOOK_SOON_MS);
+    pair_arm(pair, worker, CHECK_SOON_MS);
 }
 
 static void start_flows(struct pair *pair, struct worker *worker)

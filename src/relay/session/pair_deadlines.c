@@ -48,7 +48,7 @@ void pair_credit_pause(struct pair *pair, const struct flow *flow, uint64_t now_
 
 /* True while the route is frozen. In this order: who sees the end of a freeze sees that the route
  * was thawed. */
-static bool look_at_freeze(struct pair *pair, uint64_t now_ms)
+static bool update_freeze(struct pair *pair, uint64_t now_ms)
 {
     bool frozen = atomic_load(&pair->route->frozen);
     uint32_t thaws = atomic_load(&pair->route->thaws);
@@ -150,7 +150,7 @@ static void consider_backlog(const struct pair *pair, const struct flow *flow,
 struct pair_deadline pair_next_deadline(struct pair *pair, uint64_t now_ms)
 {
     struct pair_deadline nearest = {REASON_NONE, UINT64_MAX};
-    bool frozen = look_at_freeze(pair, now_ms);
+    bool frozen = update_freeze(pair, now_ms);
     if (!frozen) {
         consider_silence(pair, now_ms, &nearest);
         consider_rate(pair, now_ms, &nearest);

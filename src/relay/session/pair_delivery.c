@@ -38,7 +38,7 @@ static void ask(struct pair *pair, struct worker *worker, struct side *side)
         side->took_ms = pair->deadlines.last_byte_ms = worker->now_ms;
 }
 
-static void look_at(struct pair *pair, struct worker *worker, struct side *side)
+static void update_delivered(struct pair *pair, struct worker *worker, struct side *side)
 {
     bool something_left = side->unacked > 0 || side->handed != handed_to(pair, side) ||
                           flow_writes(pair_flow_to(pair, side));
@@ -46,10 +46,10 @@ static void look_at(struct pair *pair, struct worker *worker, struct side *side)
         ask(pair, worker, side);
 }
 
-void pair_look_at_delivery(struct pair *pair, struct worker *worker)
+void pair_update_delivered(struct pair *pair, struct worker *worker)
 {
-    look_at(pair, worker, &pair->client);
-    look_at(pair, worker, &pair->upstream);
+    update_delivered(pair, worker, &pair->client);
+    update_delivered(pair, worker, &pair->upstream);
 }
 
 /* Without a word of the system only what was never given to it is sure not to be left. */

@@ -33,7 +33,7 @@ void pair_abort(struct pair *pair, struct worker *worker, enum reason reason)
 {
     pair_note_reason(pair, reason);
     if (pair->phase == PHASE_HALF_CLOSED)
-        pair_look_at_delivery(pair, worker);
+        pair_update_delivered(pair, worker);
     pair->client.abort |= !pair_ends_in_order(pair, &pair->client, reason);
     pair->upstream.abort |= !pair_ends_in_order(pair, &pair->upstream, reason);
     pair_begin_closing(pair, worker);

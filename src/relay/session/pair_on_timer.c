@@ -11,8 +11,8 @@
 #include "relay/session/proxy_header.h"
 #include "relay/session/waiting.h"
 
-#define LOOK_DATA_MS 10000 /* both directions are open */
-#define SECOND_MS    1000
+#define CHECK_DATA_MS 10000 /* both directions are open */
+#define SECOND_MS     1000
 
 /* ---- what it looks at ---- */
 
@@ -24,22 +24,22 @@ static void arm_on_second(struct pair *pair, struct worker *worker, uint64_t in_
 }
 
 /* A side that no READ waits on may be broken without anybody noticing. */
-static void look_for_reset(struct pair *pair, struct worker *worker, struct side *side)
+static void check_reset(struct pair *pair, struct worker *worker, struct side *side)
 {
     if (!side->reset && !flow_reads(pair_flow_from(pair, side)) && sock_peer_reset(side->sock))
         pair_side_failed(pair, worker, side, ERR_RESET);
 }
 
-static void look_at_connecting(struct pair *pair, struct worker *worker)
+static void on_timer_connecting(struct pair *pair, struct worker *worker)
 {
-    look_for_reset(pair, worker, &pair->client);
+    check_reset(pair, worker, &pair->client);
     if (pair->client.reset)
         return;
-    pair_connect_step(pair, worker, connecting_look(pair, worker));
+    pair_connect_step(pair, worker, connecting_on_timer(pair, worker));
     pair_arm_waiting(pair, worker);
 }
 
-static void look_at_proxy_header(struct pair *pair, struct worker *worker)
+static void on_timer_header(struct pair *pair, struct worker *worker)
 {
     if (worker->now_ms < proxy_header_due_ms(pair) && !atomic_load(&pair->wait.displaced)) {
         pair_arm_proxy_header(pair, worker);
@@ -47,12 +47,12 @@ static void look_at_proxy_header(struct pair *pair, struct worker *worker)
     }
     pair_proxy_header_step(pair, worker, proxy_header_late(pair, worker));
     if (pair->phase == PHASE_ACCEPT)
-        pair_arm(pair, worker, LOOK_CLOSE_MS); /* its READ is being cancelled */
+        pair_arm(pair, worker, CHECK_CLOSE_MS); /* its READ is being cancelled */
 }
 
-static void look_at_held(struct pair *pair, struct worker *worker)
+static void on_timer_held(struct pair *pair, struct worker *worker)
 {
-    look_for_reset(pair, worker, &pair->client);
+    check_reset(pair, worker, &pair->client);
     if (pair->client.reset)
         return;
     enum reason over = REASON_QUEUE_DISPLACED;
@@ -77,7 +77,7 @@ static void set_options(const struct pair *pair, sock_t sock, bool nodelay, bool
 /* Only a session that lasts needs keepalive: most of the system calls of a short one would be
  * these. A reload that changed an option reaches the session here, and also one whose client was
  * in the backlog at that time, with the options that the listener had before. */
-static void look_at_options(struct pair *pair, bool lasts)
+static void check_options(struct pair *pair, bool lasts)
 {
     uint32_t options = atomic_load_explicit(&pair->route->options, memory_order_relaxed);
     bool changed = pair->seen.options != options;
@@ -91,7 +91,7 @@ static void look_at_options(struct pair *pair, bool lasts)
 }
 
 /* While connected: the next look, or the end. */
-static void look_at_deadlines(struct pair *pair, struct worker *worker, uint64_t next)
+static void check_deadlines(struct pair *pair, struct worker *worker, uint64_t next)
 {
     struct pair_deadline deadline = pair_next_deadline(pair, worker->now_ms);
     if (deadline.left_ms == 0)
@@ -104,10 +104,10 @@ static void look_at_deadlines(struct pair *pair, struct worker *worker, uint64_t
         arm_on_second(pair, worker, next);
 }
 
-static void look_at_resets(struct pair *pair, struct worker *worker)
+static void check_resets(struct pair *pair, struct worker *worker)
 {
-    look_for_reset(pair, worker, &pair->client);
-    look_for_reset(pair, worker, &pair->upstream);
+    check_reset(pair, worker, &pair->client);
+    check_reset(pair, worker, &pair->upstream);
 }
 
 static bool may_miss_a_reset(const struct flow *flow)
@@ -115,32 +115,32 @@ static bool may_miss_a_reset(const struct flow *flow)
     return flow_writes(flow) || flow->park != FLOW_NOT_PARKED;
 }
 
-static void look_at_data(struct pair *pair, struct worker *worker)
+static void on_timer_data(struct pair *pair, struct worker *worker)
 {
-    look_at_options(pair, true);
-    flow_look(&pair->up, worker);
-    flow_look(&pair->down, worker);
-    pair_look_at_delivery(pair, worker);
-    uint64_t next = LOOK_DATA_MS;
+    check_options(pair, true);
+    flow_release_idle(&pair->up, worker);
+    flow_release_idle(&pair->down, worker);
+    pair_update_delivered(pair, worker);
+    uint64_t next = CHECK_DATA_MS;
     if (may_miss_a_reset(&pair->up) || may_miss_a_reset(&pair->down)) {
-        look_at_resets(pair, worker);
-        next = LOOK_STALL_MS;
+        check_resets(pair, worker);
+        next = CHECK_STALL_MS;
     }
-    look_at_deadlines(pair, worker, next);
+    check_deadlines(pair, worker, next);
 }
 
-static void look_at_half_closed(struct pair *pair, struct worker *worker)
+static void on_timer_half_closed(struct pair *pair, struct worker *worker)
 {
-    pair_look_at_delivery(pair, worker);
-    look_at_deadlines(pair, worker, LOOK_SOON_MS);
+    pair_update_delivered(pair, worker);
+    check_deadlines(pair, worker, CHECK_SOON_MS);
     if (pair_is_closing(pair))
         return;
-    flow_look(&pair->up, worker);
-    flow_look(&pair->down, worker);
-    look_at_resets(pair, worker);
+    flow_release_idle(&pair->up, worker);
+    flow_release_idle(&pair->down, worker);
+    check_resets(pair, worker);
 }
 
-static void look(struct pair *pair, struct worker *worker)
+static void check(struct pair *pair, struct worker *worker)
 {
     if (pair->life == PAIR_END_WANTED) {
         pair_abort(pair, worker, pair->reason);
@@ -151,15 +151,15 @@ static void look(struct pair *pair, struct worker *worker)
         return;
     }
     if (pair->client.reset || pair->upstream.reset) {
-        look_at_resets(pair, worker);
+        check_resets(pair, worker);
         return; /* review() passes it on and arms the timer */
     }
     switch (pair->phase) {
-    case PHASE_ACCEPT: look_at_proxy_header(pair, worker); break;
-    case PHASE_HELD: look_at_held(pair, worker); break;
-    case PHASE_CONNECT: look_at_connecting(pair, worker); break;
-    case PHASE_DATA: look_at_data(pair, worker); break;
-    case PHASE_HALF_CLOSED: look_at_half_closed(pair, worker); break;
+    case PHASE_ACCEPT: on_timer_header(pair, worker); break;
+    case PHASE_HELD: on_timer_held(pair, worker); break;
+    case PHASE_CONNECT: on_timer_connecting(pair, worker); break;
+    case PHASE_DATA: on_timer_data(pair, worker); break;
+    case PHASE_HALF_CLOSED: on_timer_half_closed(pair, worker); break;
     }
 }
 
@@ -190,14 +190,14 @@ static void wake(struct pair *pair, struct worker *worker)
     bool went_on = false;
     if (pair_is_repaced(pair))
         forget_pace(pair);
-    look_at_options(pair, false);
+    check_options(pair, false);
     if (pair->life != PAIR_END_WANTED) {
         went_on |= go_on(pair, worker, &pair->up);
         went_on |= go_on(pair, worker, &pair->down);
     }
-    if (!went_on || worker->now_ms >= pair->look_ms ||
+    if (!went_on || worker->now_ms >= pair->check_ms ||
         pair->seen.thaws != atomic_load(&pair->route->thaws))
-        look(pair, worker);
+        check(pair, worker);
     else if (!pair_is_closing(pair))
         pair_arm_again(pair, worker);
 }

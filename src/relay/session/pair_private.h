@@ -14,9 +14,9 @@
 #include "relay/session/proxy_header.h"
 
 /* How often a timer looks for what no operation would report (see pair.h). */
-#define LOOK_SOON_MS  250  /* connecting, half-closed */
-#define LOOK_STALL_MS 1000 /* a sink takes nothing */
-#define LOOK_CLOSE_MS 1000 /* closing, or too late: cancel again, should anything be left */
+#define CHECK_SOON_MS  250  /* connecting, half-closed */
+#define CHECK_STALL_MS 1000 /* a sink takes nothing */
+#define CHECK_CLOSE_MS 1000 /* closing, or too late: cancel again, should anything be left */
 
 static inline struct flow *pair_flow_from(struct pair *pair, const struct side *side)
 {
@@ -108,7 +108,7 @@ void pair_credit_pause(struct pair *pair, const struct flow *flow, uint64_t now_
 
 /* Sees how far the systems have got with what they were given; costs a call for each side that
  * had something left, or got more since the last look. While connected. */
-void pair_look_at_delivery(struct pair *pair, struct worker *worker);
+void pair_update_delivered(struct pair *pair, struct worker *worker);
 
 /* True when a reset of this side would not overtake bytes that were handed to its system, as far
  * as that tells. Looks. */

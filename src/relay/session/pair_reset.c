@@ -4,8 +4,8 @@
 #include "relay/relay.h"
 #include "relay/session/pair_private.h"
 
-#define LOOK_FLUSH_MS     32 /* a reset waits until the last bytes are out; a second long */
-#define LOOK_FLUSH_FOR_MS 1000
+#define CHECK_FLUSH_MS     32 /* a reset waits until the last bytes are out; a second long */
+#define CHECK_FLUSH_FOR_MS 1000
 
 static bool is_overdue(const struct pair *pair, uint64_t now_ms)
 {
@@ -28,6 +28,6 @@ void pair_pass_reset_on(struct pair *pair, struct worker *worker)
         pair_begin_closing(pair, worker);
         return;
     }
-    bool soon = !rest_moves && pair_quiet_ms(pair, worker->now_ms) < LOOK_FLUSH_FOR_MS;
-    pair_arm(pair, worker, soon ? LOOK_FLUSH_MS : LOOK_SOON_MS);
+    bool soon = !rest_moves && pair_quiet_ms(pair, worker->now_ms) < CHECK_FLUSH_FOR_MS;
+    pair_arm(pair, worker, soon ? CHECK_FLUSH_MS : CHECK_SOON_MS);
 }

@@ -7,14 +7,14 @@
 #include "relay/session/pair_private.h"
 #include "relay/session/waiting.h"
 
-#define LOOK_HELD_MS 1000 /* waiting for an upstream */
+#define CHECK_HELD_MS 1000 /* waiting for an upstream */
 
 void pair_arm_again(struct pair *pair, struct worker *worker)
 {
     if (pair->life == PAIR_END_WANTED)
         return; /* it is armed for now, and not to be put off */
     struct timers *timers = &worker->relay->timers;
-    uint64_t due = pair->look_ms;
+    uint64_t due = pair->check_ms;
     if (flow_has_time(&pair->up) && pair->up.park_until_ms < due)
         due = pair->up.park_until_ms;
     if (flow_has_time(&pair->down) && pair->down.park_until_ms < due)
@@ -29,32 +29,32 @@ void pair_arm_again(struct pair *pair, struct worker *worker)
 
 void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms)
 {
-    pair->look_ms = worker->now_ms + in_ms;
+    pair->check_ms = worker->now_ms + in_ms;
     pair_arm_again(pair, worker);
 }
 
 void pair_arm_parked(struct pair *pair, struct worker *worker)
 {
-    uint64_t look_ms = worker->now_ms + LOOK_STALL_MS;
-    if (look_ms < pair->look_ms)
-        pair->look_ms = look_ms;
+    uint64_t check_ms = worker->now_ms + CHECK_STALL_MS;
+    if (check_ms < pair->check_ms)
+        pair->check_ms = check_ms;
     pair_arm_again(pair, worker);
 }
 
 void pair_arm_stalled(struct pair *pair, struct worker *worker)
 {
     if (pair->route->conf->max_backlog_age_ms > 0 &&
-        worker->now_ms + LOOK_STALL_MS < pair->look_ms)
-        pair_arm(pair, worker, LOOK_STALL_MS);
+        worker->now_ms + CHECK_STALL_MS < pair->check_ms)
+        pair_arm(pair, worker, CHECK_STALL_MS);
 }
 
 void pair_arm_waiting(struct pair *pair, struct worker *worker)
 {
-    uint64_t left = elapsed_ms(pair->attempt.due_ms, worker->now_ms), most = LOOK_SOON_MS;
+    uint64_t left = elapsed_ms(pair->attempt.due_ms, worker->now_ms), most = CHECK_SOON_MS;
     enum reason over;
     if (pair->phase == PHASE_HELD) {
         left = waiting_left_ms(pair, worker->now_ms, &over);
-        most = LOOK_HELD_MS;
+        most = CHECK_HELD_MS;
     } else if (pair->phase != PHASE_CONNECT) {
         return;
     }
