@@ -11,8 +11,8 @@
  * without a word of the system about it).
  *
  * While no READ waits on a side (connecting, after its FIN, while a stalled sink holds its
- * flow), nothing would report that it was reset; then a timer looks: a few times a second while
- * connecting and half-closed, once a second at a stall, which it finds within ten.
+ * flow), nothing would report that it was reset. So the timer checks: a few times a second while
+ * connecting and half-closed, once a second during a stall, which it notices within ten seconds.
  *
  * The system takes much more than a slow reader has room for, and no operation tells how it gets
  * on with that. The timer asks it: what a peer acknowledges is progress like a byte moved, for
@@ -156,7 +156,7 @@ struct pair {
     struct pair_deadlines deadlines;
     struct pair_seen seen;
 
-    uint64_t check_ms; /* when the timer is to look; for a parked flow it fires earlier */
+    uint64_t check_ms; /* the next check of the timer; for a parked flow it fires earlier */
     struct timer timer;
     struct list in_table;
 };

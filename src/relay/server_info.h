@@ -1,6 +1,6 @@
-/* server_info.h - what can be seen of the running relay.
+/* server_info.h - the state of the running relay, as copies.
  *
- * Whoever looks gets copies; no reader stops a worker, and a session's lock is held only while
+ * No reader stops a worker, and a session's lock is held only while
  * its own few fields are copied.
  *
  * Threads: any, between server_start() and server_free().

@@ -57,7 +57,7 @@ static void log_starved(struct listener *listener, enum err err)
         listener->route->conf->name, addr_format(&listener->addr, addr), err_text(err));
 }
 
-/* While it is starved, a listener looks again after a while, less and less often. */
+/* While it is starved, a listener tries again after a while, less and less often. */
 static void arm_retry(struct listener *listener, struct worker *worker)
 {
     uint32_t wait = listener->back_off_ms;

@@ -2,7 +2,7 @@
  *
  * A failed ACCEPT never ends a listener. An aborted client costs one more ACCEPT; when the
  * machine has no descriptors or memory left, the listener is starved: its ACCEPTs rest, and it
- * looks again after 50 ms, then less and less often, at least once a second. Meanwhile clients
+ * tries again after 50 ms, then less and less often, at least once a second. Meanwhile clients
  * wait in the system's backlog. While descriptors are few it takes one client after the other,
  * only when there is also a descriptor for its upstream, so that it need not turn one away.
  *
@@ -58,7 +58,7 @@ struct listener {
     bool again;           /* bound where this process has closed a socket; see os/beside.h */
     bool lingers;         /* it has a successor: it will stop, but not at once */
     _Atomic bool starved; /* read by the console without the lock */
-    uint32_t back_off_ms; /* until the next look */
+    uint32_t back_off_ms; /* until the next try */
     struct timer retry;
     unsigned slot_count; /* 1..LISTENER_ACCEPTS */
     struct accept_slot slots[];

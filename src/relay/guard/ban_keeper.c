@@ -14,7 +14,7 @@
 #include "relay/relay.h"
 #include "relay/server.h"
 
-#define PERIOD_MS     1000 /* between two looks */
+#define PERIOD_MS     1000 /* between two rounds */
 #define START_WAIT_MS 5000 /* for the first reading */
 #define ASK_WAIT_MS   2000 /* for what another thread wants of the file */
 #define LOCK_WAIT_MS  1500 /* for the process that hands over to let go */
@@ -131,7 +131,7 @@ static void save_when_due(struct ban_keeper *keeper, bool hurry)
     uint64_t pause_ms = keeper->pause_ms;
     if (hurry && pause_ms > HURRY_MS)
         pause_ms = HURRY_MS;
-    /* The looks come once in PERIOD_MS, so one that comes a little early is not put off. */
+    /* The rounds come once in PERIOD_MS, so one that comes a little early is not put off. */
     if (os_mono_ms() - keeper->written_ms + PERIOD_MS / 4 >= pause_ms)
         save(keeper);
 }

@@ -1,8 +1,8 @@
 /* drain.h - a route, an upstream or the whole relay that gets no new sessions, and what becomes of
  * those it has.
  *
- * That no new ones come is up to others: they look whether the drain is on, or the upstream is
- * closed by an operator. The drain ends sessions as its plan says, the oldest first, and looks
+ * That no new ones come is up to others: they ask whether the drain is on, or the upstream is
+ * closed by an operator. The drain ends sessions as its plan says, the oldest first, and counts
  * once a second how many are left; its progress is logged. It is on until somebody ends it, also
  * when nothing is left.
  *

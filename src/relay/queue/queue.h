@@ -79,7 +79,7 @@ void queue_connected(struct relay_route *route, uint64_t now_ms);
 
 /* ---- turns; by one worker at a time, without locks: see pending.c ---- */
 
-/* False: another worker gives turns, and will look again. */
+/* False: another worker gives turns, and will check again. */
 bool queue_begin_turns(struct queue *queue);
 /* False: it has to be done once more. */
 bool queue_end_turns(struct queue *queue);

@@ -1,13 +1,13 @@
-/* throttle.h - whether clients of a route are let on to its upstreams right now.
+/* throttle.h - limits how fast clients of a route go on to its upstreams: pause and ramp.
  *
- * An operator may pause a route: then its clients wait, in the queue of queue.h, until it is
- * resumed. After that, and whenever upstreams come up of which none was up before, at the start
- * too, the throttle ramps: clients go through the queue at the route's admission_ramp, so that
- * servers are not stormed by all clients at once. A ramp is over when no client waits and its
- * bucket is full, but lasts ten seconds at least, since players reconnect a little later.
+ * An operator may pause a route: its clients then wait in the queue (queue.h) until it is resumed.
+ * After a pause, and when the first upstream comes up after none was (also at the start), the
+ * throttle ramps: clients leave the queue at the route's admission_ramp, so that they do not all
+ * reach the servers at once. A ramp is over when no client waits and its bucket is full. It lasts
+ * ten seconds at least, since players reconnect a little later.
  *
- * A throttle that is paused or ramps is closed. How long it has been closed in all is kept, so that
- * the time a client has waited for that, and not for an upstream, can be told.
+ * The throttle is on while the route is paused or ramps. The total time it was on is kept: the
+ * time that a client waits for it is not counted as waiting for an upstream.
  *
  * Threads: any. The lock inside is a leaf.
  */
@@ -32,18 +32,18 @@ struct throttle {
     struct bucket ramp;
 
     struct os_mutex lock; /* guards what follows */
-    bool up;              /* an upstream is, as far as the throttle has been told */
-    uint64_t paused_ms;   /* since when, while it is */
+    bool up;              /* whether an upstream is up, as last told */
+    uint64_t paused_ms;   /* since when, while paused */
     char paused_by[THROTTLE_BY_MAX];
-    uint64_t ramp_ms;      /* since when, while it ramps */
-    uint64_t on_since_ms;  /* while it is closed */
-    uint64_t on_before_ms; /* for how long it was closed before, in all */
+    uint64_t ramp_ms;      /* since when, while ramping */
+    uint64_t on_since_ms;  /* while it is on */
+    uint64_t on_before_ms; /* the total of the times before */
 };
 
-/* Clients wait. False: they did already, and `by` is not noted. */
+/* Pauses the route. False: it was paused already, and `by` is not stored. */
 bool throttle_pause(struct relay_route *route, const char *by, uint64_t now_ms);
 
-/* Clients are let in again, by a ramp if the route has one. *lasted_ms: how long it was paused.
+/* Ends a pause; a ramp begins if the route has one. *lasted_ms: how long it was paused.
  * False: it was not. The caller schedules the route. */
 bool throttle_resume(struct relay_route *route, uint64_t now_ms, uint64_t *lasted_ms);
 
@@ -71,19 +71,19 @@ void throttle_begin_ramp(struct relay_route *route, uint64_t now_ms);
 /* A connect failed: clients wait for the server now, not for the ramp. */
 void throttle_end_ramp(struct relay_route *route, uint64_t now_ms);
 
-/* One client may pass now; while the throttle ramps, that takes a token. False: it has to wait. */
+/* True: one client may go on now; during a ramp that takes a token. False: it has to wait. */
 bool throttle_admits(struct relay_route *route, uint64_t now_ms);
 
 /* Returns the token that throttle_admits() took, when no connect was started. */
 void throttle_return_token(struct relay_route *route);
 
-/* When the next client may pass: `now_ms` or later; UINT64_MAX: not before it is resumed. */
+/* When the next client may go on: `now_ms` or later; UINT64_MAX: not before it is resumed. */
 uint64_t throttle_next_ms(struct relay_route *route, uint64_t now_ms);
 
 /* Ends a ramp that is over. */
 void throttle_settle(struct relay_route *route, uint64_t now_ms);
 
-/* For how long the throttle was closed, ever, until now. */
+/* The total time the throttle was on, until now. */
 uint64_t throttle_on_ms(struct throttle *throttle, uint64_t now_ms);
 
 struct throttle_info {

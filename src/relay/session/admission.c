@@ -6,7 +6,7 @@
 static enum reason take_places(struct relay *relay, struct relay_route *route)
 {
     /* Looked at first, since what is taken, and given back at once, would count for the route's
-     * peak. Only when the last place goes between the look and the taking it still does. */
+     * peak. Only when the last place goes between the check and the taking it still does. */
     if (quota_is_full(&relay->quota))
         return REASON_LIMIT_SESSIONS;
     if (!quota_take(&route->quota))

@@ -4,7 +4,7 @@
  *   1. drain   does the operator drain the route?              DRAINING
  *   2. guard   access list, bans, rates, the client's limits   see guard.h
  *   3. limits  is there a place in max_sessions?               LIMIT_ROUTE, LIMIT_SESSIONS
- *   4. throttle    may it go on at once, or must it wait?          a place in the queue
+ *   4. throttle may it go on at once, or must it wait?       a place in the queue
  * It is asked when the client was accepted. Who comes by a trusted proxy is a stranger until its
  * PROXY header tells who it is: 2 and 4 are for then, when the same function is asked again. What
  * the guard says and a dry run lets pass is counted and logged.
@@ -31,10 +31,10 @@ enum admission_who {
 };
 
 struct admission {
-    enum admission_who who;    /* set before */
-    bool has_places;           /* of max_sessions; set when it was asked for before */
-    enum reason reason;        /* NONE: it is admitted */
-    bool must_wait;            /* behind those that wait already, or until the throttle opens */
+    enum admission_who who; /* set before */
+    bool has_places;        /* of max_sessions; set when it was asked for before */
+    enum reason reason;     /* NONE: it is admitted */
+    bool must_wait; /* behind those that wait already, or until the throttle lets it go on */
     struct guard_answer guard; /* what it said; a refusal is for guard_apply() */
     struct client *client;     /* what the guard remembers of it; NULL: nothing */
 };

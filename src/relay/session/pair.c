@@ -248,8 +248,8 @@ bool pair_serve(struct pair *pair, struct worker *worker)
     struct connect_step step = connecting_serve(pair, worker);
     bool taken = step.state != CONNECT_HELD;
     pair_connect_step(pair, worker, step);
-    /* One that waits on keeps its timer, or many turns in vain would put its looks off for
-     * ever. */
+    /* One that waits on keeps its timer, or many turns in vain would put its checks off
+     * for ever. */
     if (taken)
         pair_arm_waiting(pair, worker);
     leave(pair, worker, review(pair, worker));

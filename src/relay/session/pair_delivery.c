@@ -10,7 +10,7 @@ static uint64_t handed_to(struct pair *pair, const struct side *side)
     return side->header_bytes + flow->bytes + (flow_writes(flow) ? flow->op.len : 0);
 }
 
-/* How many bytes got on since the last look, at least, when the flow itself moved none. Growing
+/* How many bytes got on since the last update, at least, when the flow itself moved none. Growing
  * is no less: while a WRITE waits the system takes more only when it got rid of some. */
 static uint64_t got_on(const struct side *side, uint64_t unacked, bool writes)
 {

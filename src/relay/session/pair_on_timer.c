@@ -14,9 +14,9 @@
 #define CHECK_DATA_MS 10000 /* both directions are open */
 #define SECOND_MS     1000
 
-/* ---- what it looks at ---- */
+/* ---- what it checks ---- */
 
-/* Looks that may be late fall on whole seconds, so that all sessions share one wakeup. */
+/* Checks that may be late fall on whole seconds, so that all sessions share one wakeup. */
 static void arm_on_second(struct pair *pair, struct worker *worker, uint64_t in_ms)
 {
     uint64_t due = worker->now_ms + in_ms;
@@ -90,7 +90,7 @@ static void check_options(struct pair *pair, bool lasts)
     set_options(pair, pair->upstream.sock, changed, keepalive);
 }
 
-/* While connected: the next look, or the end. */
+/* While connected: arms the next check, or ends the session. */
 static void check_deadlines(struct pair *pair, struct worker *worker, uint64_t next)
 {
     struct pair_deadline deadline = pair_next_deadline(pair, worker->now_ms);
@@ -184,7 +184,7 @@ static void forget_pace(struct pair *pair)
     }
 }
 
-/* The timer fired for a parked flow, for a look, or for both. */
+/* The timer fired for a parked flow, for a check, or for both. */
 static void wake(struct pair *pair, struct worker *worker)
 {
     bool went_on = false;

@@ -69,11 +69,10 @@ void pair_side_failed(struct pair *pair, struct worker *worker, struct side *sid
 
 /* ---- the timer; with the lock ---- */
 
-/* The timer looks in `in_ms`, at another time than it would have. Of parked flows it has each go
- * on in time all the same. */
+/* Moves the next check to `in_ms` from now. A parked flow still goes on in time. */
 void pair_arm(struct pair *pair, struct worker *worker, uint64_t in_ms);
 
-/* For the look that is due anyway, or for a parked flow if that is sooner. */
+/* Arms the timer for the next check, or for a parked flow if that is sooner. */
 void pair_arm_again(struct pair *pair, struct worker *worker);
 
 /* The rates of its route are others than when it saw them last. */
@@ -86,8 +85,7 @@ static inline bool pair_is_repaced(const struct pair *pair)
 void pair_arm_parked(struct pair *pair, struct worker *worker);
 void pair_arm_stalled(struct pair *pair, struct worker *worker);
 
-/* Wakes for the deadline of what a client without an upstream waits for, or before to look
- * after it. */
+/* Arms the timer for the deadline of a client that has no upstream yet, or for an earlier check. */
 void pair_arm_waiting(struct pair *pair, struct worker *worker);
 void pair_arm_proxy_header(struct pair *pair, struct worker *worker);
 
@@ -107,15 +105,15 @@ struct pair_deadline pair_next_deadline(struct pair *pair, uint64_t now_ms);
 void pair_credit_pause(struct pair *pair, const struct flow *flow, uint64_t now_ms);
 
 /* Sees how far the systems have got with what they were given; costs a call for each side that
- * had something left, or got more since the last look. While connected. */
+ * had something left, or got more since the last update. While connected. */
 void pair_update_delivered(struct pair *pair, struct worker *worker);
 
 /* True when a reset of this side would not overtake bytes that were handed to its system, as far
- * as that tells. Looks. */
+ * as that tells. Updates first. */
 bool pair_is_delivered(struct pair *pair, struct worker *worker, struct side *side);
 
 /* True when this side was passed a FIN, so that what is left is its system's to deliver, and an
- * end of the session for this reason leaves it to that. As of the last look. */
+ * end of the session for this reason leaves it to that. As of the last update. */
 bool pair_ends_in_order(const struct pair *pair, const struct side *side, enum reason reason);
 
 /* One side is broken: the other one gets what came before, then a reset as well. */

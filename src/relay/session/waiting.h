@@ -1,8 +1,8 @@
 /* waiting.h - how a client comes into the queue, and for how long it may stay there.
  *
- * It waits because the throttle of its route is closed (throttle.h), because others wait before it, or
+ * It waits because the throttle of its route is on (throttle.h), because others wait before it, or
  * because no upstream takes it and the route holds its clients. What it waits for at a time
- * decides which limit counts: pause_timeout while the throttle is closed, else the time of when_down.
+ * decides which limit counts: pause_timeout while the throttle is on, else the time of when_down.
  *
  * Threads: workers, with the pair's lock held.
  */
