@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "config/value/endpoint.h"
+#include "config/value/host_port.h"
 #include "config/value/mistakes.h"
 #include "config/value/words.h"
 

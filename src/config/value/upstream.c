@@ -5,7 +5,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
-#include "config/value/endpoint.h"
+#include "config/value/host_port.h"
 #include "config/value/mistakes.h"
 #include "config/value/option.h"
 #include "config/value/words.h"

@@ -1,4 +1,4 @@
-#include "config/value/endpoint.h"
+#include "config/value/host_port.h"
 
 #include <string.h>
 
