@@ -15,7 +15,7 @@ static size_t count_char(const char *text, char c)
 }
 
 /* Only one address may stand there: no list, no URL. */
-static bool check_single(const char *text, const struct endpoint_form *form, struct str *why)
+static bool check_single(const char *text, const struct host_port_form *form, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     if (*text == '\0') {
@@ -36,7 +36,7 @@ static bool check_single(const char *text, const struct endpoint_form *form, str
 }
 
 /* Says what is missing where that is clear. */
-static void explain(const char *text, const struct endpoint_form *form, struct str *why)
+static void explain(const char *text, const struct host_port_form *form, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     mistake_quote(text, quote);
@@ -86,8 +86,8 @@ static bool split_last(const char *text, char head[CONF_LINE_MAX + 1], uint64_t 
     return true;
 }
 
-bool endpoint_read(const char *text, const struct endpoint_form *form, struct endpoint *out,
-                   struct str *why)
+bool host_port_read(const char *text, const struct host_port_form *form, struct host_port *out,
+                    struct str *why)
 {
     char head[CONF_LINE_MAX + 1];
     char quote[MISTAKE_QUOTE_MAX];

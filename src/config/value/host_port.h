@@ -1,9 +1,9 @@
-/* endpoint.h - HOST:PORT and HOST:FIRST-LAST, as `listen` and `upstream` have them.
+/* host_port.h - HOST:PORT and HOST:FIRST-LAST, as `listen` and `upstream` have them.
  *
  * Threads: any.
  */
-#ifndef PAIRPORT_CONFIG_VALUE_ENDPOINT_H
-#define PAIRPORT_CONFIG_VALUE_ENDPOINT_H
+#ifndef PAIRPORT_CONFIG_VALUE_HOST_PORT_H
+#define PAIRPORT_CONFIG_VALUE_HOST_PORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,12 +15,12 @@
 #define ENDPOINT_HOST_LONGEST 253 /* RFC 1035 section 2.3.4, as text */
 
 /* What belongs where an address is expected. */
-struct endpoint_form {
+struct host_port_form {
     const char *form;    /* "ADDRESS:PORT" */
     const char *example; /* "10.0.0.5:7000" */
 };
 
-struct endpoint {
+struct host_port {
     char host[CONF_HOST_MAX]; /* without brackets; "" for "*:PORT" and ":PORT" */
     uint16_t port;            /* the first one, 1..65535 */
     uint16_t port_count;      /* 1 or more; none is above 65535 */
@@ -28,8 +28,8 @@ struct endpoint {
 
 /* Reads `text`, one word without blanks. On false `out` is without meaning and `why` has got
  * "what is wrong; what would be right". */
-bool endpoint_read(const char *text, const struct endpoint_form *form, struct endpoint *out,
-                   struct str *why);
+bool host_port_read(const char *text, const struct host_port_form *form, struct host_port *out,
+                    struct str *why);
 
 /* Adds ":PORT" or ":FIRST-LAST" to an address. */
 void endpoint_add_ports(char *text, size_t size, unsigned port, unsigned port_count);

@@ -7,13 +7,13 @@
 #include "config/value/mistakes.h"
 #include "config/value/words.h"
 
-static const struct endpoint_form listen_form = {"ADDRESS:PORT", "0.0.0.0:7777 or *:7777"};
+static const struct host_port_form listen_form = {"ADDRESS:PORT", "0.0.0.0:7777 or *:7777"};
 
 bool listen_read(const char *text, struct conf_listen *out, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     const char *more;
-    struct endpoint endpoint;
+    struct host_port endpoint;
     struct addr addr;
 
     if (text[words_first(text, &more)] != '\0' && strchr(text, ',') == NULL) {
@@ -21,7 +21,7 @@ bool listen_read(const char *text, struct conf_listen *out, struct str *why)
                  mistake_quote(more, quote), listen_form.form);
         return false;
     }
-    if (!endpoint_read(text, &listen_form, &endpoint, why))
+    if (!host_port_read(text, &listen_form, &endpoint, why))
         return false;
 
     if (addr_parse_ip(endpoint.host[0] == '\0' ? "::" : endpoint.host, &addr) != ERR_OK) {

@@ -16,7 +16,7 @@
     .offset = offsetof(struct conf_upstream, field),                                           \
     .size = sizeof(((struct conf_upstream *)0)->field)
 
-static const struct endpoint_form upstream_form = {"HOST:PORT", "10.0.0.5:7000"};
+static const struct host_port_form upstream_form = {"HOST:PORT", "10.0.0.5:7000"};
 
 static const struct key upstream_keys[] = {
     {.name = "weight",
@@ -134,7 +134,7 @@ static bool check_name(const char *host, struct str *why)
 /* ---- reading and writing ---- */
 
 /* Writes the host in its one spelling to `out`, and with its ports as the name. */
-static bool set_host(const struct endpoint *endpoint, struct conf_upstream *out,
+static bool set_host(const struct host_port *endpoint, struct conf_upstream *out,
                      struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
@@ -168,8 +168,8 @@ static bool set_host(const struct endpoint *endpoint, struct conf_upstream *out,
 static bool read_address(const char *address, struct conf_upstream *upstream, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
-    struct endpoint endpoint;
-    if (!endpoint_read(address, &upstream_form, &endpoint, why))
+    struct host_port endpoint;
+    if (!host_port_read(address, &upstream_form, &endpoint, why))
         return false;
     if (endpoint.host[0] == '\0') {
         str_addf(why, "%s has no host; write %s, such as %s", mistake_quote(address, quote),
