@@ -18,7 +18,7 @@ struct turns {
     int64_t whole; /* what a turn costs: exactly what it is worth to all, close to TURN */
 };
 
-static struct turns sum_up(struct server *const choice[], size_t count)
+static struct turns sum_up(struct route_server *const choice[], size_t count)
 {
     int64_t lags = 0;
     int64_t shares = 0;
@@ -31,7 +31,7 @@ static struct turns sum_up(struct server *const choice[], size_t count)
 }
 
 /* True when a's next turn must come before b's to keep a's share. */
-static bool is_due_before(const struct server *a, const struct server *b,
+static bool is_due_before(const struct route_server *a, const struct route_server *b,
                           const struct turns *turns)
 {
     return (turns->whole - (a->turn_lag - turns->mean)) * b->share <
@@ -48,12 +48,12 @@ static int64_t clamp_lag(int64_t lag)
  * virtual deadline first), which spreads turns more evenly than taking who is owed most. All is
  * relative to those who stand for choice, so it holds when their number or shares change; one
  * that was away is owed what it was owed then, a turn or two at most. */
-static struct server *take_turn(struct server *const choice[], size_t count)
+static struct route_server *take_turn(struct route_server *const choice[], size_t count)
 {
     if (count == 1)
         return choice[0];
     struct turns turns = sum_up(choice, count);
-    struct server *best = NULL;
+    struct route_server *best = NULL;
     for (size_t i = 0; i < count; i++)
         if (choice[i]->turn_lag >= turns.mean &&
             (best == NULL || is_due_before(choice[i], best, &turns)))
@@ -70,7 +70,7 @@ static struct server *take_turn(struct server *const choice[], size_t count)
 /* ---- by load ---- */
 
 /* Sessions for the share, of a against b: <0, 0, >0. */
-static int compare_load(const struct server *a, const struct server *b)
+static int compare_load(const struct route_server *a, const struct route_server *b)
 {
     uint64_t load_a = (uint64_t)a->sessions * b->share;
     uint64_t load_b = (uint64_t)b->sessions * a->share;
@@ -78,11 +78,11 @@ static int compare_load(const struct server *a, const struct server *b)
 }
 
 /* The least loaded; those equally loaded take turns. */
-static struct server *take_least_loaded(struct server *choice[], size_t count)
+static struct route_server *take_least_loaded(struct route_server *choice[], size_t count)
 {
     size_t least = 0; /* choice[0..least-1] are the least loaded so far */
     for (size_t i = 0; i < count; i++) {
-        struct server *server = choice[i];
+        struct route_server *server = choice[i];
         int order = least == 0 ? 0 : compare_load(server, choice[0]);
         if (order > 0)
             continue;
@@ -95,7 +95,7 @@ static struct server *take_least_loaded(struct server *choice[], size_t count)
 
 /* ---- by chance ---- */
 
-static size_t draw(struct route *route, struct server *const choice[], size_t count)
+static size_t draw(struct route *route, struct route_server *const choice[], size_t count)
 {
     uint64_t shares = 0;
     for (size_t i = 0; i < count; i++)
@@ -107,14 +107,15 @@ static size_t draw(struct route *route, struct server *const choice[], size_t co
     return i;
 }
 
-static struct server *take_random2(struct route *route, struct server *choice[], size_t count)
+static struct route_server *take_random2(struct route *route, struct route_server *choice[],
+                                         size_t count)
 {
     size_t index = draw(route, choice, count);
-    struct server *first = choice[index];
+    struct route_server *first = choice[index];
     if (count == 1)
         return first;
     choice[index] = choice[count - 1];
-    struct server *second = choice[draw(route, choice, count - 1)];
+    struct route_server *second = choice[draw(route, choice, count - 1)];
     return compare_load(second, first) < 0 ? second : first;
 }
 
@@ -123,12 +124,12 @@ static struct server *take_random2(struct route *route, struct server *choice[],
 /* Weighted rendezvous: each server draws a lot from a distribution in which it wins with the
  * probability of its share, the lots being fixed by client and server. When a server goes, the
  * others' lots stay. -ln(x) >= 1 - x spares most servers the logarithm. */
-static struct server *take_by_hash(struct server *const choice[], size_t count,
-                                   const struct addr *client)
+static struct route_server *take_by_hash(struct route_server *const choice[], size_t count,
+                                         const struct addr *client)
 {
     assert(client != NULL);
     uint64_t client_hash = mix_bytes(client->family, client->ip, sizeof client->ip);
-    struct server *best = NULL;
+    struct route_server *best = NULL;
     double best_lot = INFINITY;
     for (size_t i = 0; i < count; i++) {
         uint64_t bits = mix(client_hash ^ choice[i]->hash) >> 11;
@@ -147,7 +148,7 @@ static struct server *take_by_hash(struct server *const choice[], size_t count,
 
 /* ---- by order ---- */
 
-static struct server *take_first(struct server *const choice[], size_t count)
+static struct route_server *take_first(struct route_server *const choice[], size_t count)
 {
     size_t same = 1;
     while (same < count && choice[same]->upstream == choice[0]->upstream)
@@ -155,9 +156,10 @@ static struct server *take_first(struct server *const choice[], size_t count)
     return take_turn(choice, same);
 }
 
-struct server *balance_choose(struct route *route, size_t count, const struct addr *client)
+struct route_server *balance_choose(struct route *route, size_t count,
+                                    const struct addr *client)
 {
-    struct server **choice = route->choice;
+    struct route_server **choice = route->choice;
     switch (route->conf->balance) {
     case CONF_ROUND_ROBIN: return take_turn(choice, count);
     case CONF_LEAST_SESSIONS: return take_least_loaded(choice, count);

@@ -22,7 +22,7 @@ void changes_add(struct route *route, const struct change *change, const char *c
         route->changes_dropped++;
     }
     size_t last = (route->changes_first + route->changes_count++) % route->changes_size;
-    const struct server *server = change->server;
+    const struct route_server *server = change->server;
     struct route_change *out = &route->changes[last];
     *out = (struct route_change){
         .upstream = route_index(route, change->upstream),

@@ -2,7 +2,7 @@
 #include "base/str.h"
 #include "route/route_private.h"
 
-static bool take_check_of(struct upstream *upstream, uint64_t now_ms, struct server **out,
+static bool take_check_of(struct upstream *upstream, uint64_t now_ms, struct route_server **out,
                           uint64_t *next_ms)
 {
     if (upstream->admin == ROUTE_DISABLED || upstream->conf->removed)
@@ -19,7 +19,7 @@ static bool take_check_of(struct upstream *upstream, uint64_t now_ms, struct ser
     return false;
 }
 
-static void describe_check(const struct route *route, const struct server *server,
+static void describe_check(const struct route *route, const struct route_server *server,
                            struct route_check *out)
 {
     *out = (struct route_check){
@@ -39,7 +39,7 @@ bool route_take_check(struct route *route, uint64_t now_ms, struct route_check *
     *next_ms = UINT64_MAX;
     for (size_t i = 0; i < route->upstream_count; i++) {
         size_t index = (route->check_next + i) % route->upstream_count;
-        struct server *server;
+        struct route_server *server;
         if (!take_check_of(&route->upstreams[index], route->now_ms, &server, next_ms))
             continue;
         route->check_next = index + 1;
@@ -75,7 +75,7 @@ void route_check_done(struct route *route, const struct route_check *check,
                       const struct health_result *result, uint64_t now_ms)
 {
     route_see_time(route, now_ms);
-    struct server *server = route_server_at(route, check->upstream, check->server);
+    struct route_server *server = route_server_at(route, check->upstream, check->server);
     if (server == NULL || server->generation != check->generation)
         return;
 

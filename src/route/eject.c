@@ -5,7 +5,7 @@
 #include "route/route_private.h"
 
 /* The client has a failure in the ring that is young enough to count. */
-static bool is_counted(const struct server *server, const struct conf_eject *eject,
+static bool is_counted(const struct route_server *server, const struct conf_eject *eject,
                        const struct addr *client, uint64_t now_ms)
 {
     size_t count = server->failure_count < eject->count ? server->failure_count : eject->count;
@@ -17,7 +17,7 @@ static bool is_counted(const struct server *server, const struct conf_eject *eje
 }
 
 /* Counts a failure. True: the last `count` of them came within the time. */
-static bool failed_too_often(struct server *server, const struct conf_eject *eject,
+static bool failed_too_often(struct route_server *server, const struct conf_eject *eject,
                              const struct addr *client, uint64_t now_ms)
 {
     if (is_counted(server, eject, client, now_ms))
@@ -34,7 +34,7 @@ void route_note_failure(struct route *route, size_t upstream, size_t server,
                         const struct addr *client, uint64_t now_ms)
 {
     route_see_time(route, now_ms);
-    struct server *failed = route_server_at(route, upstream, server);
+    struct route_server *failed = route_server_at(route, upstream, server);
     assert(failed != NULL && failed->sessions > 0);
     const struct conf_eject *eject = &route->conf->eject;
     /* What gets no sessions anyway need not be ejected. */

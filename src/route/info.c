@@ -4,7 +4,7 @@
 #include "base/str.h"
 #include "route/route_private.h"
 
-static void describe_server(const struct server *server, struct route_server_info *out)
+static void describe_server(const struct route_server *server, struct route_server_info *out)
 {
     *out = (struct route_server_info){
         .addr = server->addr,
@@ -32,7 +32,7 @@ static void describe_servers(const struct upstream *upstream, bool gone,
 {
     size_t most = out->server_count + (gone ? ROUTE_GONE_SHOWN_MAX : ROUTE_SERVERS_MAX);
     for (size_t slot = 0; slot < upstream->slot_count; slot++) {
-        const struct server *server = upstream->servers[slot];
+        const struct route_server *server = upstream->servers[slot];
         if (server == NULL || server->gone != gone)
             continue;
         if (out->server_count == most) {

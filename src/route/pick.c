@@ -6,13 +6,13 @@
 
 /* ---- what a session has tried ---- */
 
-static bool was_tried(const struct route_tried *tried, const struct server *server)
+static bool was_tried(const struct route_tried *tried, const struct route_server *server)
 {
     uint32_t bit = server->number % ROUTE_TRIED_MAX;
     return (tried->bits[bit / 64] >> bit % 64 & 1) != 0;
 }
 
-static void set_tried(struct route_tried *tried, const struct server *server)
+static void set_tried(struct route_tried *tried, const struct route_server *server)
 {
     uint32_t bit = server->number % ROUTE_TRIED_MAX;
     tried->bits[bit / 64] |= (uint64_t)1 << bit % 64;
@@ -26,7 +26,7 @@ static size_t gather(struct route *route, const struct route_tried *tried)
 {
     size_t count = 0;
     for (size_t i = 0; i < route->ready_count; i++) {
-        struct server *server = route->ready[i];
+        struct route_server *server = route->ready[i];
         if (upstream_is_full(server->upstream))
             continue;
         if (tried == NULL || !was_tried(tried, server))
@@ -35,7 +35,7 @@ static size_t gather(struct route *route, const struct route_tried *tried)
     return count;
 }
 
-static void take_place(struct route *route, struct server *server)
+static void take_place(struct route *route, struct route_server *server)
 {
     struct upstream *upstream = server->upstream;
     server->sessions++;
@@ -63,7 +63,7 @@ enum route_outcome route_pick(struct route *route, struct route_cursor *cursor,
     if (count == 0)
         return ROUTE_ALL_FULL;
 
-    struct server *server = balance_choose(route, count, client);
+    struct route_server *server = balance_choose(route, count, client);
     take_place(route, server);
     *out = (struct route_target){
         .upstream = route_index(route, server->upstream),
@@ -82,7 +82,7 @@ void route_note_connect(struct route *route, size_t upstream, size_t server, enu
                         uint64_t now_ms)
 {
     route_see_time(route, now_ms);
-    struct server *tried = route_server_at(route, upstream, server);
+    struct route_server *tried = route_server_at(route, upstream, server);
     assert(tried != NULL && tried->sessions > 0);
     if (err == ERR_OK) {
         tried->connect_failures = 0;
@@ -95,7 +95,7 @@ void route_note_connect(struct route *route, size_t upstream, size_t server, enu
 
 void route_give(struct route *route, size_t upstream, size_t server)
 {
-    struct server *left = route_server_at(route, upstream, server);
+    struct route_server *left = route_server_at(route, upstream, server);
     assert(left != NULL && left->sessions > 0);
     left->sessions--;
     left->upstream->sessions--;

@@ -1,7 +1,7 @@
 /* ready.c - the servers that new sessions may go to, their shares, and how many may be ejected. */
 #include "route/route_private.h"
 
-static bool is_up(const struct server *server)
+static bool is_up(const struct route_server *server)
 {
     return server->state == ROUTE_UP && upstream_is_open(server->upstream);
 }
@@ -22,7 +22,7 @@ static size_t count_up(const struct route *route, bool backup)
 struct share {
     size_t most;
     size_t ejected;
-    struct server *next; /* the one whose ejection ends first; NULL: none is ejected */
+    struct route_server *next; /* the one whose ejection ends first; NULL: none is ejected */
 };
 
 static struct share look_at_share(const struct route *route)
@@ -76,7 +76,7 @@ static void end_ejections(struct route *route)
         state_lift_ejection(route, server, "no other server is left");
 }
 
-uint32_t ready_percent(const struct route *route, const struct server *server)
+uint32_t ready_percent(const struct route *route, const struct route_server *server)
 {
     if (!server->ramps)
         return 100;
@@ -86,7 +86,7 @@ uint32_t ready_percent(const struct route *route, const struct server *server)
 }
 
 /* Puts a server that is up into the list. */
-static void add_ready(struct route *route, struct server *server)
+static void add_ready(struct route *route, struct route_server *server)
 {
     uint32_t percent = ready_percent(route, server);
     server->ramps = percent < 100;

@@ -15,7 +15,7 @@ struct route_plan {
     size_t *order;                 /* owned, likewise */
     /* Where the number of failures that eject a server is another one: memory for the servers
      * that stay, of the size that they need then. Owned, as its elements; else NULL. */
-    struct server **servers;
+    struct route_server **servers;
     size_t server_count;
 };
 
@@ -26,11 +26,11 @@ static bool prepare_servers(struct route_plan *plan, const struct route *route)
     if (plan->conf->eject.count == route->conf->eject.count)
         return true;
     size_t count = servers_count(route);
-    plan->servers = calloc(count + 1, sizeof(struct server *));
+    plan->servers = calloc(count + 1, sizeof(struct route_server *));
     if (plan->servers == NULL)
         return false;
     for (; plan->server_count < count; plan->server_count++) {
-        struct server *server = calloc(1, servers_size(plan->conf));
+        struct route_server *server = calloc(1, servers_size(plan->conf));
         if (server == NULL)
             return false;
         plan->servers[plan->server_count] = server;
@@ -72,9 +72,9 @@ void route_plan_free(struct route_plan *plan)
 
 static void move_server(struct route_plan *plan, struct upstream *owner, size_t slot)
 {
-    struct server *server = owner->servers[slot];
+    struct route_server *server = owner->servers[slot];
     if (plan->servers != NULL) {
-        struct server *moved = plan->servers[--plan->server_count];
+        struct route_server *moved = plan->servers[--plan->server_count];
         *moved = *server; /* without its failures, which count anew */
         moved->failure_count = 0;
         free(server);
@@ -136,7 +136,7 @@ static bool same_health(const struct conf_route *a, const struct conf_route *b)
     return value_equal(key_find(KEY_ROUTE, "health"), a, b);
 }
 
-static void change_server(struct route *route, struct server *server, bool checks_change)
+static void change_server(struct route *route, struct route_server *server, bool checks_change)
 {
     const struct conf_route *conf = route->conf;
     server->health.conf = &conf->health;

@@ -83,7 +83,7 @@ void route_see_time(struct route *route, uint64_t now_ms)
         route->now_ms = now_ms;
 }
 
-struct server *route_server_at(const struct route *route, size_t upstream, size_t server)
+struct route_server *route_server_at(const struct route *route, size_t upstream, size_t server)
 {
     assert(upstream < route->upstream_count);
     const struct upstream *owner = &route->upstreams[upstream];

@@ -26,7 +26,7 @@ struct failure {
 };
 
 /* One address of an upstream. */
-struct server {
+struct route_server {
     /* what picks look at */
     struct upstream *upstream; /* not owned */
     uint64_t hash;             /* of its address and its upstream's name */
@@ -71,7 +71,7 @@ struct upstream {
     uint64_t since_ms;
     uint64_t full_since_ms;
 
-    struct server **servers; /* owned, as its servers; a slot may be NULL */
+    struct route_server **servers; /* owned, as its servers; a slot may be NULL */
     size_t slot_count;
 };
 
@@ -86,10 +86,10 @@ struct route {
     size_t check_next; /* the upstream that is asked first for a check */
 
     /* The servers that new sessions may go to, if there is a place, in file order. */
-    struct server **ready; /* owned */
+    struct route_server **ready; /* owned */
     size_t ready_count;
-    size_t ready_size;      /* room in `ready`, `choice` and `shown`: for all servers */
-    struct server **choice; /* owned; room for a pick to work in */
+    size_t ready_size;            /* room in `ready`, `choice` and `shown`: for all servers */
+    struct route_server **choice; /* owned; room for a pick to work in */
     struct route_server_info *shown; /* owned; of the upstream that was looked at last */
     size_t up_count;                 /* servers that are up and open, backups included */
 
@@ -106,7 +106,7 @@ struct route {
 void route_see_time(struct route *route, uint64_t now_ms);
 
 /* The server of a target or a check; NULL when its slot is free. */
-struct server *route_server_at(const struct route *route, size_t upstream, size_t server);
+struct route_server *route_server_at(const struct route *route, size_t upstream, size_t server);
 void route_note_opening(struct route *route);
 
 static inline size_t route_index(const struct route *route, const struct upstream *upstream)
@@ -117,7 +117,7 @@ static inline size_t route_index(const struct route *route, const struct upstrea
 /* Calls for each server of an upstream that is not gone. */
 #define FOR_EACH_SERVER(server, upstream)                                                      \
     for (size_t slot_ = 0; slot_ < (upstream)->slot_count; slot_++)                            \
-        for (struct server *server = (upstream)->servers[slot_];                               \
+        for (struct route_server *server = (upstream)->servers[slot_];                         \
              server != NULL && !server->gone; server = NULL)
 
 static inline bool upstream_is_full(const struct upstream *upstream)
@@ -154,22 +154,22 @@ void admin_begin_again(struct route *route, struct upstream *upstream, const cha
 
 /* Derives the state of a server, and with it its upstream's. A change is told with `cause`. A
  * server that comes back begins its slow start. */
-void state_update_server(struct route *route, struct server *server, const char *cause);
+void state_update_server(struct route *route, struct route_server *server, const char *cause);
 
 /* Derives the state of an upstream; without a `cause` (NULL) a change is not told. */
 void state_update_upstream(struct route *route, struct upstream *upstream, const char *cause);
 
 /* The server has been away: from now on it gets its share bit by bit, if so configured. */
-void state_begin_ramp(const struct route *route, struct server *server);
+void state_begin_ramp(const struct route *route, struct route_server *server);
 
 /* Ends an ejection. False: there was none. */
-bool state_lift_ejection(struct route *route, struct server *server, const char *cause);
+bool state_lift_ejection(struct route *route, struct route_server *server, const char *cause);
 
 /* Forgets the check that runs, if any: its result comes for an earlier generation. */
-void state_forget_check(struct route *route, struct server *server);
+void state_forget_check(struct route *route, struct route_server *server);
 
 /* The health of a server that is new, or new again after a time without checks. */
-void state_begin_health(struct route *route, struct server *server);
+void state_begin_health(struct route *route, struct route_server *server);
 
 /* ---- ready.c ---- */
 
@@ -181,13 +181,13 @@ void ready_refresh(struct route *route);
 bool ready_may_eject(const struct route *route);
 
 /* How much of its weight counts, 1..100. */
-uint32_t ready_percent(const struct route *route, const struct server *server);
+uint32_t ready_percent(const struct route *route, const struct route_server *server);
 
 /* ---- changes.c ---- */
 
 struct change {
     const struct upstream *upstream;
-    const struct server *server; /* NULL: of the upstream */
+    const struct route_server *server; /* NULL: of the upstream */
     bool up_before, up;
     enum route_state from, to;
     uint64_t lasted_ms;
@@ -199,6 +199,7 @@ void changes_add(struct route *route, const struct change *change, const char *c
 
 /* The server that route->conf->balance takes out of route->choice[0..count-1], which are in file
  * order; count >= 1. Reorders them. */
-struct server *balance_choose(struct route *route, size_t count, const struct addr *client);
+struct route_server *balance_choose(struct route *route, size_t count,
+                                    const struct addr *client);
 
 #endif

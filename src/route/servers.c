@@ -8,17 +8,17 @@
 
 /* What an answer for a name asks for, and the memory for it. */
 struct plan {
-    struct addr fresh[ROUTE_SERVERS_MAX];      /* that no server in use has */
-    struct server *servers[ROUTE_SERVERS_MAX]; /* for them: new, or gone before */
+    struct addr fresh[ROUTE_SERVERS_MAX];            /* that no server in use has */
+    struct route_server *servers[ROUTE_SERVERS_MAX]; /* for them: new, or gone before */
     size_t fresh_count;
     size_t leaving; /* servers in use that the answer does not have */
 };
 
-static struct server *find_server(const struct upstream *upstream, const struct addr *addr,
-                                  bool gone)
+static struct route_server *find_server(const struct upstream *upstream,
+                                        const struct addr *addr, bool gone)
 {
     for (size_t i = 0; i < upstream->slot_count; i++) {
-        struct server *server = upstream->servers[i];
+        struct route_server *server = upstream->servers[i];
         if (server != NULL && server->gone == gone && addr_equal(&server->addr, addr))
             return server;
     }
@@ -45,7 +45,7 @@ static size_t mark_wanted(const struct upstream *upstream, const struct addr *ad
     size_t wanted = 0;
     for (size_t i = 0; i < count; i++) {
         struct addr addr = with_port(&addrs[i], upstream);
-        struct server *server = find_server(upstream, &addr, false);
+        struct route_server *server = find_server(upstream, &addr, false);
         if (server == NULL || server->wanted)
             continue;
         server->wanted = true;
@@ -89,13 +89,13 @@ size_t servers_count(const struct route *route)
 
 size_t servers_size(const struct conf_route *conf)
 {
-    return sizeof(struct server) + conf->eject.count * sizeof(struct failure);
+    return sizeof(struct route_server) + conf->eject.count * sizeof(struct failure);
 }
 
 /* Makes room for `more` servers in an array of pointers. */
-static bool grow(struct server ***array, size_t size)
+static bool grow(struct route_server ***array, size_t size)
 {
-    struct server **grown = realloc(*array, size * sizeof **array);
+    struct route_server **grown = realloc(*array, size * sizeof **array);
     if (grown == NULL)
         return false;
     *array = grown;
@@ -172,7 +172,7 @@ static uint32_t free_number(const struct route *route)
     return (uint32_t)servers_count(route);
 }
 
-static void enter(struct route *route, struct upstream *upstream, struct server *server,
+static void enter(struct route *route, struct upstream *upstream, struct route_server *server,
                   const struct addr *addr)
 {
     size_t slot = 0;
@@ -190,7 +190,7 @@ static void enter(struct route *route, struct upstream *upstream, struct server 
 }
 
 /* A new server, or one that had gone, begins. */
-static void begin(struct route *route, struct server *server, bool first_answer)
+static void begin(struct route *route, struct route_server *server, bool first_answer)
 {
     server->gone = false;
     server->connect_failures = 0;
@@ -203,7 +203,7 @@ static void begin(struct route *route, struct server *server, bool first_answer)
         state_update_server(route, server, "the name has this address now");
 }
 
-static void retire(struct route *route, struct server *server)
+static void retire(struct route *route, struct route_server *server)
 {
     server->gone = true;
     server->ready = false;

@@ -2,7 +2,7 @@
 #include "route/mix.h"
 #include "route/route_private.h"
 
-static enum route_state derive_server(const struct server *server)
+static enum route_state derive_server(const struct route_server *server)
 {
     if (server->gone)
         return ROUTE_GONE;
@@ -62,7 +62,7 @@ void state_update_upstream(struct route *route, struct upstream *upstream, const
     changes_add(route, &change, cause);
 }
 
-void state_update_server(struct route *route, struct server *server, const char *cause)
+void state_update_server(struct route *route, struct route_server *server, const char *cause)
 {
     enum route_state from = server->state;
     enum route_state to = derive_server(server);
@@ -87,13 +87,13 @@ void state_update_server(struct route *route, struct server *server, const char 
     state_update_upstream(route, server->upstream, NULL);
 }
 
-void state_begin_ramp(const struct route *route, struct server *server)
+void state_begin_ramp(const struct route *route, struct route_server *server)
 {
     server->ramps = server->upstream->conf->slow_start_ms != 0;
     server->ramp_from_ms = route->now_ms;
 }
 
-bool state_lift_ejection(struct route *route, struct server *server, const char *cause)
+bool state_lift_ejection(struct route *route, struct route_server *server, const char *cause)
 {
     if (server->ejected_until_ms == 0)
         return false;
@@ -102,13 +102,13 @@ bool state_lift_ejection(struct route *route, struct server *server, const char 
     return true;
 }
 
-void state_forget_check(struct route *route, struct server *server)
+void state_forget_check(struct route *route, struct route_server *server)
 {
     server->generation = ++route->last_generation;
     server->health.running = false;
 }
 
-void state_begin_health(struct route *route, struct server *server)
+void state_begin_health(struct route *route, struct route_server *server)
 {
     state_forget_check(route, server);
     health_init(&server->health, &route->conf->health, mix_next(&route->random), route->now_ms);
