@@ -115,7 +115,7 @@ bool host_port_read(const char *text, const struct host_port_form *form, struct 
     return true;
 }
 
-void endpoint_add_ports(char *text, size_t size, unsigned port, unsigned port_count)
+void host_port_add_ports(char *text, size_t size, unsigned port, unsigned port_count)
 {
     size_t len = strlen(text);
     if (port_count == 1)

@@ -32,6 +32,6 @@ bool host_port_read(const char *text, const struct host_port_form *form, struct 
                     struct str *why);
 
 /* Adds ":PORT" or ":FIRST-LAST" to an address. */
-void endpoint_add_ports(char *text, size_t size, unsigned port, unsigned port_count);
+void host_port_add_ports(char *text, size_t size, unsigned port, unsigned port_count);
 
 #endif

@@ -13,7 +13,7 @@ bool listen_read(const char *text, struct conf_listen *out, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     const char *more;
-    struct host_port endpoint;
+    struct host_port host_port;
     struct addr addr;
 
     if (text[words_first(text, &more)] != '\0' && strchr(text, ',') == NULL) {
@@ -21,20 +21,20 @@ bool listen_read(const char *text, struct conf_listen *out, struct str *why)
                  mistake_quote(more, quote), listen_form.form);
         return false;
     }
-    if (!host_port_read(text, &listen_form, &endpoint, why))
+    if (!host_port_read(text, &listen_form, &host_port, why))
         return false;
 
-    if (addr_parse_ip(endpoint.host[0] == '\0' ? "::" : endpoint.host, &addr) != ERR_OK) {
+    if (addr_parse_ip(host_port.host[0] == '\0' ? "::" : host_port.host, &addr) != ERR_OK) {
         str_addf(why,
                  "%s is not an IP address; write one of this machine with its port, such as "
                  "%s",
-                 mistake_quote(endpoint.host, quote), listen_form.example);
+                 mistake_quote(host_port.host, quote), listen_form.example);
         return false;
     }
     addr_normalise(&addr);
-    addr.port = endpoint.port;
+    addr.port = host_port.port;
     out->addr = addr;
-    out->port_count = endpoint.port_count;
+    out->port_count = host_port.port_count;
     out->dual_stack = addr.family == ADDR_IPV6 && addr_is_any(&addr);
     out->line = 0;
     str_format(out->written, sizeof out->written, "%s",
@@ -56,7 +56,7 @@ const char *listen_for_file(const struct conf_listen *listen, char text[LISTEN_T
     const char *host = listen->dual_stack ? "*" : addr_format_ip(&listen->addr, ip);
     bool needs_brackets = !listen->dual_stack && listen->addr.family == ADDR_IPV6;
     str_format(text, LISTEN_TEXT_MAX, needs_brackets ? "[%s]" : "%s", host);
-    endpoint_add_ports(text, LISTEN_TEXT_MAX, listen->addr.port, listen->port_count);
+    host_port_add_ports(text, LISTEN_TEXT_MAX, listen->addr.port, listen->port_count);
     return text;
 }
 

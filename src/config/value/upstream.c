@@ -134,51 +134,51 @@ static bool check_name(const char *host, struct str *why)
 /* ---- reading and writing ---- */
 
 /* Writes the host in its one spelling to `out`, and with its ports as the name. */
-static bool set_host(const struct host_port *endpoint, struct conf_upstream *out,
+static bool set_host(const struct host_port *host_port, struct conf_upstream *out,
                      struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
     struct addr addr;
 
-    if (addr_parse_ip(endpoint->host, &addr) == ERR_OK) {
+    if (addr_parse_ip(host_port->host, &addr) == ERR_OK) {
         char ip[ADDR_TEXT_MAX];
         addr_normalise(&addr);
         if (addr_is_any(&addr)) {
             str_addf(why,
                      "%s is no address to connect to; this machine's own is 127.0.0.1 or [::1]",
-                     mistake_quote(endpoint->host, quote));
+                     mistake_quote(host_port->host, quote));
             return false;
         }
         addr_format_ip(&addr, ip);
         str_format(out->host, sizeof out->host, "%s", ip);
         str_format(out->name, sizeof out->name, addr.family == ADDR_IPV6 ? "[%s]" : "%s", ip);
     } else {
-        if (!check_name(endpoint->host, why))
+        if (!check_name(host_port->host, why))
             return false;
-        str_format(out->host, sizeof out->host, "%s", endpoint->host);
+        str_format(out->host, sizeof out->host, "%s", host_port->host);
         for (char *c = out->host; *c != '\0'; ++c) /* names have no case (RFC 4343) */
             if (*c >= 'A' && *c <= 'Z')
                 *c = (char)(*c - 'A' + 'a');
         str_format(out->name, sizeof out->name, "%s", out->host);
     }
-    endpoint_add_ports(out->name, sizeof out->name, endpoint->port, endpoint->port_count);
+    host_port_add_ports(out->name, sizeof out->name, host_port->port, host_port->port_count);
     return true;
 }
 
 static bool read_address(const char *address, struct conf_upstream *upstream, struct str *why)
 {
     char quote[MISTAKE_QUOTE_MAX];
-    struct host_port endpoint;
-    if (!host_port_read(address, &upstream_form, &endpoint, why))
+    struct host_port host_port;
+    if (!host_port_read(address, &upstream_form, &host_port, why))
         return false;
-    if (endpoint.host[0] == '\0') {
+    if (host_port.host[0] == '\0') {
         str_addf(why, "%s has no host; write %s, such as %s", mistake_quote(address, quote),
                  upstream_form.form, upstream_form.example);
         return false;
     }
-    upstream->port = endpoint.port;
-    upstream->port_count = endpoint.port_count;
-    return set_host(&endpoint, upstream, why);
+    upstream->port = host_port.port;
+    upstream->port_count = host_port.port_count;
+    return set_host(&host_port, upstream, why);
 }
 
 bool upstream_read(const char *text, struct conf_upstream *out, struct str *why)
