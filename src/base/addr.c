@@ -161,54 +161,67 @@ static bool parse_group(const char **text, uint8_t group[2])
     return digits != 0;
 }
 
+/* The bytes of an IPv6 address as read so far. */
+struct ipv6_text {
+    uint8_t bytes[16];
+    size_t len;
+    bool has_gap;
+    size_t gap; /* bytes before "::" */
+};
+
+/* The colon after a group, and the one that makes it a gap. False: none may be there. */
+static bool parse_colon(const char **text, struct ipv6_text *ip)
+{
+    if (*(*text)++ != ':' || **text == '\0')
+        return false;
+    if (**text != ':')
+        return true;
+    if (ip->has_gap)
+        return false;
+    ip->has_gap = true;
+    ip->gap = ip->len;
+    (*text)++;
+    return true;
+}
+
+static bool parse_groups(const char *text, struct ipv6_text *ip)
+{
+    while (*text != '\0') {
+        if (ip->len == sizeof ip->bytes)
+            return false;
+        if (ip->len + 4 <= sizeof ip->bytes && parse_ipv4(text, ip->bytes + ip->len)) {
+            ip->len += 4;
+            return true;
+        }
+        if (!parse_group(&text, ip->bytes + ip->len))
+            return false;
+        ip->len += 2;
+        if (*text != '\0' && !parse_colon(&text, ip))
+            return false;
+    }
+    return true;
+}
+
 /* RFC 4291 section 2.2: eight groups, or fewer with one "::" in place of at least one, the
  * last two perhaps as IPv4. */
-static bool parse_ipv6(const char *text, uint8_t ip[16])
+static bool parse_ipv6(const char *text, uint8_t out[16])
 {
-    uint8_t bytes[16] = {0};
-    size_t len = 0;
-    bool has_gap = false;
-    size_t gap = 0; /* bytes before "::" */
-
+    struct ipv6_text ip = {.len = 0};
     if (text[0] == ':') {
         if (text[1] != ':')
             return false;
         text += 2;
-        has_gap = true;
+        ip.has_gap = true;
     }
-    while (*text != '\0') {
-        if (len == sizeof bytes)
-            return false;
-        if (len + 4 <= sizeof bytes && parse_ipv4(text, bytes + len)) {
-            len += 4;
-            break;
-        }
-        if (!parse_group(&text, bytes + len))
-            return false;
-        len += 2;
-        if (*text == '\0')
-            break;
-        if (*text++ != ':')
-            return false;
-        if (*text == ':') {
-            if (has_gap)
-                return false;
-            has_gap = true;
-            gap = len;
-            text++;
-        } else if (*text == '\0') {
-            return false; /* one colon at the end */
-        }
-    }
-
-    if (has_gap == (len == sizeof bytes))
+    if (!parse_groups(text, &ip))
+        return false;
+    if (ip.has_gap == (ip.len == sizeof ip.bytes))
         return false; /* too short, or "::" in place of nothing */
-    if (!has_gap)
-        gap = len;
-    size_t tail = len - gap;
-    memset(ip, 0, sizeof bytes);
-    memcpy(ip, bytes, gap);
-    memcpy(ip + sizeof bytes - tail, bytes + gap, tail);
+    size_t head = ip.has_gap ? ip.gap : ip.len;
+    size_t tail = ip.len - head;
+    memset(out, 0, sizeof ip.bytes);
+    memcpy(out, ip.bytes, head);
+    memcpy(out + sizeof ip.bytes - tail, ip.bytes + head, tail);
     return true;
 }
 

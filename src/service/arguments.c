@@ -186,26 +186,50 @@ static bool read_option(int argc, char *const argv[], int *at, struct arguments 
 static const char *const version_words[] = {"--version", "-V", "-v", NULL};
 static const char *const help_words[] = {"--help", "-h", "-?", "/?", "?", NULL};
 
+/* Reads the verb, which may be left out. *at is then behind it. */
+static bool read_verb(int argc, char *const argv[], int *at, struct arguments *out,
+                      struct str *why)
+{
+    const char *word = *at < argc ? argv[*at] : NULL;
+    if (word == NULL)
+        return true;
+    if (is_one_of(word, version_words)) {
+        out->verb = VERB_VERSION;
+    } else if (is_one_of(word, help_words)) {
+        out->verb = VERB_HELP;
+    } else if (word[0] == '-') {
+        return true;
+    } else if (!arguments_find_verb(word, &out->verb)) {
+        if (is_console_command(word)) {
+            out->verb = VERB_CONSOLE;
+            return true; /* it is a word of the command */
+        }
+        complain_verb(word, why);
+        return false;
+    }
+    ++*at;
+    return true;
+}
+
+/* What the words behind the options are for: a command of the console, or the file. */
+static void place_rest(bool verb_left_out, struct arguments *out)
+{
+    bool is_command = out->rest_count > 0 && is_console_command(out->rest[0]);
+    if (out->verb == VERB_RUN && verb_left_out && is_command)
+        out->verb = VERB_CONSOLE; /* pairport -c FILE show routes */
+    bool takes_file = out->verb == VERB_CHECK || (out->verb == VERB_RUN && !is_command);
+    if (takes_file && out->rest_count == 1 && out->config == NULL && !out->help) {
+        out->config = out->rest[0];
+        out->rest_count = 0;
+    }
+}
+
 bool arguments_parse(int argc, char *const argv[], struct arguments *out, struct str *why)
 {
     *out = (struct arguments){.verb = VERB_RUN};
     int at = 1;
-    if (at < argc && is_one_of(argv[at], version_words)) {
-        out->verb = VERB_VERSION;
-        at++;
-    } else if (at < argc && is_one_of(argv[at], help_words)) {
-        out->verb = VERB_HELP;
-        at++;
-    } else if (at < argc && argv[at][0] != '-' && !arguments_find_verb(argv[at], &out->verb) &&
-               is_console_command(argv[at])) {
-        out->verb = VERB_CONSOLE;
-    } else if (at < argc && argv[at][0] != '-') {
-        if (!arguments_find_verb(argv[at], &out->verb)) {
-            complain_verb(argv[at], why);
-            return false;
-        }
-        at++;
-    }
+    if (!read_verb(argc, argv, &at, out, why))
+        return false;
     for (; at < argc && argv[at][0] == '-'; at++) {
         if (strcmp(argv[at], "--") == 0) {
             at++;
@@ -216,16 +240,7 @@ bool arguments_parse(int argc, char *const argv[], struct arguments *out, struct
     }
     out->rest_count = argc - at;
     out->rest = argv + at;
-    if (out->verb == VERB_RUN && argc > 1 && argv[1][0] == '-' && out->rest_count > 0 &&
-        is_console_command(out->rest[0]))
-        out->verb = VERB_CONSOLE; /* pairport -c FILE show routes */
-    bool takes_file =
-        out->verb == VERB_CHECK ||
-        (out->verb == VERB_RUN && out->rest_count > 0 && !is_console_command(out->rest[0]));
-    if (takes_file && out->rest_count == 1 && out->config == NULL && !out->help) {
-        out->config = out->rest[0];
-        out->rest_count = 0;
-    }
+    place_rest(argc > 1 && argv[1][0] == '-', out);
     if (out->rest_count > 0 && !verbs[out->verb].takes_rest && !out->help) {
         str_addf(why, "'%s' does not take '%s'; usage: %s", verbs[out->verb].word, argv[at],
                  verbs[out->verb].usage);

@@ -285,6 +285,29 @@ static void run(void *arg)
     port_leave(echo->port);
 }
 
+static void init_accepts(struct echo *echo)
+{
+    for (unsigned i = 0; i < ACCEPTS; i++) {
+        struct accept *accept = &echo->accepts[i];
+        accept->op.kind = OP_ACCEPT;
+        accept->op.sock = echo->listener;
+        accept->op.owner = accept;
+        accept->op.buf = accept->scratch;
+        accept->op.len = sizeof accept->scratch;
+    }
+}
+
+static enum err start_thread(struct echo *echo)
+{
+    enum err err = os_thread_start(&echo->thread, "echo", run, echo);
+    if (err != ERR_OK)
+        return err;
+    err = wait_started(echo);
+    if (err != ERR_OK)
+        os_thread_join(echo->thread);
+    return err;
+}
+
 static enum err start(struct echo **out, const struct addr *listen, struct addr *bound,
                       bool discard)
 {
@@ -312,22 +335,10 @@ static enum err start(struct echo **out, const struct addr *listen, struct addr 
     err = port_attach(echo->port, echo->listener);
     if (err != ERR_OK)
         goto close_port;
-    for (unsigned i = 0; i < ACCEPTS; i++) {
-        struct accept *accept = &echo->accepts[i];
-        accept->op.kind = OP_ACCEPT;
-        accept->op.sock = echo->listener;
-        accept->op.owner = accept;
-        accept->op.buf = accept->scratch;
-        accept->op.len = sizeof accept->scratch;
-    }
-    err = os_thread_start(&echo->thread, "echo", run, echo);
+    init_accepts(echo);
+    err = start_thread(echo);
     if (err != ERR_OK)
         goto close_attached;
-    err = wait_started(echo);
-    if (err != ERR_OK) {
-        os_thread_join(echo->thread);
-        goto close_attached;
-    }
     if (bound != NULL)
         *bound = real;
     *out = echo;

@@ -229,6 +229,20 @@ static const char *find_foreign(const char *name)
     return NULL;
 }
 
+/* Says of an unknown key which ones there are, `names`. */
+static void list_keys(struct parse *parse, const char *quote, const char *const *names)
+{
+    struct mistakes *mistakes = parse->draft->mistakes;
+    struct str list;
+    str_init(&list);
+    words_add(names, "and", &list);
+    if (list.failed)
+        mistakes->failed = true;
+    mistakes_add(mistakes, parse->lines.number, "%s: unknown key %s; keys are %s", parse->label,
+                 quote, list.data);
+    str_free(&list);
+}
+
 static void explain_key(struct parse *parse, const char *name)
 {
     struct mistakes *mistakes = parse->draft->mistakes;
@@ -244,37 +258,22 @@ static void explain_key(struct parse *parse, const char *name)
     names[count] = NULL;
 
     const struct key *elsewhere = find_anywhere(name);
-    if (elsewhere != NULL) {
+    const char *near = str_nearest(name, names);
+    const char *ours = find_foreign(name);
+    if (elsewhere != NULL)
         mistakes_add(mistakes, line, "%s: %s is a key of %s; move it there", parse->label,
                      quote, key_section_word(elsewhere->section));
-        return;
-    }
-    const char *near = str_nearest(name, names);
-    if (near != NULL) {
+    else if (near != NULL)
         mistakes_add(mistakes, line, "%s: unknown key %s; did you mean '%s'?", parse->label,
                      quote, near);
-        return;
-    }
-
-    const char *ours = find_foreign(name);
-    if (ours != NULL) {
+    else if (ours != NULL)
         mistakes_add(mistakes, line, "%s: unknown key %s; %s", parse->label, quote, ours);
-        return;
-    }
-    if (count > KEYS_LISTED) {
+    else if (count > KEYS_LISTED)
         mistakes_add(mistakes, line,
                      "%s: unknown key %s; conf/pairport.ini has all keys with their meaning",
                      parse->label, quote);
-        return;
-    }
-    struct str list;
-    str_init(&list);
-    words_add(names, "and", &list);
-    if (list.failed)
-        mistakes->failed = true;
-    mistakes_add(mistakes, line, "%s: unknown key %s; keys are %s", parse->label, quote,
-                 list.data);
-    str_free(&list);
+    else
+        list_keys(parse, quote, names);
 }
 
 /* Adds an address to the last route, which is the one that is being read. */

@@ -42,9 +42,9 @@ static void explain(const char *text, const struct host_port_form *form, struct 
     mistake_quote(text, quote);
     const char *bracket = strchr(text, ']');
 
-    if (strcspn(text, ":") > ENDPOINT_HOST_LONGEST)
+    if (strcspn(text, ":") > HOST_LONGEST)
         str_addf(why, "%s is too long; a host name has at most %d characters", quote,
-                 ENDPOINT_HOST_LONGEST);
+                 HOST_LONGEST);
     else if (strpbrk(text, "[]") == NULL && count_char(text, ':') > 1)
         str_addf(why,
                  "%s is an IPv6 address without brackets; write [ADDRESS]:PORT, such as "

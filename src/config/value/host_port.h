@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "config/conf.h"
 
-#define ENDPOINT_HOST_LONGEST 253 /* RFC 1035 section 2.3.4, as text */
+#define HOST_LONGEST 253 /* RFC 1035 section 2.3.4, as text */
 
 /* What belongs where an address is expected. */
 struct host_port_form {

@@ -97,9 +97,9 @@ static bool check_name(const char *host, struct str *why)
     char quote[MISTAKE_QUOTE_MAX];
     mistake_quote(host, quote);
 
-    if (strlen(host) > ENDPOINT_HOST_LONGEST) {
+    if (strlen(host) > HOST_LONGEST) {
         str_addf(why, "%s is too long; a host name has at most %d characters", quote,
-                 ENDPOINT_HOST_LONGEST);
+                 HOST_LONGEST);
         return false;
     }
     if (!check_characters(host, why))

@@ -1,7 +1,5 @@
 #include "control/show/config_json.h"
 
-#include <string.h>
-
 #include "base/addr_net.h"
 #include "config/value/bytes.h"
 #include "config/value/keys.h"
@@ -12,8 +10,11 @@
 
 /* ---- what has more than one value ---- */
 
-static json_t *listens_as_json(struct json_build *build, const struct conf_route *route)
+static json_t *listens_as_json(struct json_build *build, const struct key *key,
+                               const void *owner)
 {
+    (void)key;
+    const struct conf_route *route = owner;
     json_t *array = json_build_array(build);
     for (size_t i = 0; i < route->listen_count; i++) {
         const struct conf_listen *conf = &route->listens[i];
@@ -26,8 +27,11 @@ static json_t *listens_as_json(struct json_build *build, const struct conf_route
     return array;
 }
 
-static json_t *upstreams_as_json(struct json_build *build, const struct conf_route *route)
+static json_t *upstreams_as_json(struct json_build *build, const struct key *key,
+                                 const void *owner)
 {
+    (void)key;
+    const struct conf_route *route = owner;
     json_t *array = json_build_array(build);
     for (size_t i = 0; i < route->upstream_count; i++) {
         const struct conf_upstream *conf = &route->upstreams[i];
@@ -61,8 +65,10 @@ static void put_bytes(struct json_build *build, json_t *object, const char *name
     str_free(&text);
 }
 
-static json_t *health_as_json(struct json_build *build, const struct conf_health *conf)
+static json_t *health_as_json(struct json_build *build, const struct key *key,
+                              const void *owner)
 {
+    const struct conf_health *conf = value_field_const(key, owner);
     if (!conf->on)
         return json_null();
     json_t *health = json_build_object(build);
@@ -81,8 +87,9 @@ static json_t *health_as_json(struct json_build *build, const struct conf_health
     return health;
 }
 
-static json_t *eject_as_json(struct json_build *build, const struct conf_eject *conf)
+static json_t *eject_as_json(struct json_build *build, const struct key *key, const void *owner)
 {
+    const struct conf_eject *conf = value_field_const(key, owner);
     if (conf->count == 0)
         return json_null();
     json_t *eject = json_build_object(build);
@@ -92,8 +99,11 @@ static json_t *eject_as_json(struct json_build *build, const struct conf_eject *
     return eject;
 }
 
-static json_t *sources_as_json(struct json_build *build, const struct conf_route *route)
+static json_t *sources_as_json(struct json_build *build, const struct key *key,
+                               const void *owner)
 {
+    (void)key;
+    const struct conf_route *route = owner;
     json_t *array = json_build_array(build);
     for (size_t i = 0; i < route->source_count; i++) {
         char text[ADDR_TEXT_MAX];
@@ -112,10 +122,28 @@ static json_t *nets_as_json(struct json_build *build, const struct addr_net *net
     return array;
 }
 
-/* Files by their names, networks only if they stand in no file. */
-static json_t *access_as_json(struct json_build *build, const struct conf_route *route,
-                              bool allow)
+static json_t *trusts_as_json(struct json_build *build, const struct key *key,
+                              const void *owner)
 {
+    (void)key;
+    const struct conf_route *route = owner;
+    return nets_as_json(build, route->trusts, route->trust_count);
+}
+
+static json_t *exempts_as_json(struct json_build *build, const struct key *key,
+                               const void *owner)
+{
+    (void)key;
+    const struct conf_route *route = owner;
+    return nets_as_json(build, route->exempts, route->exempt_count);
+}
+
+/* Files by their names, networks only if they stand in no file. */
+static json_t *access_as_json(struct json_build *build, const struct key *key,
+                              const void *owner)
+{
+    const struct conf_route *route = owner;
+    bool allow = value_is_allow(key);
     json_t *array = json_build_array(build);
     for (size_t i = 0; i < route->access_file_count; i++) {
         char name[CONF_PATH_MAX + 1];
@@ -134,8 +162,10 @@ static json_t *access_as_json(struct json_build *build, const struct conf_route 
 
 /* ---- rates; null for `off` ---- */
 
-static json_t *ban_after_as_json(struct json_build *build, const struct conf_eject *conf)
+static json_t *ban_after_as_json(struct json_build *build, const struct key *key,
+                                 const void *owner)
 {
+    const struct conf_eject *conf = value_field_const(key, owner);
     if (conf->count == 0)
         return json_null();
     json_t *ban = json_build_object(build);
@@ -145,8 +175,9 @@ static json_t *ban_after_as_json(struct json_build *build, const struct conf_eje
     return ban;
 }
 
-static json_t *rate_as_json(struct json_build *build, const struct conf_rate *conf)
+static json_t *rate_as_json(struct json_build *build, const struct key *key, const void *owner)
 {
+    const struct conf_rate *conf = value_field_const(key, owner);
     if (conf->count == 0)
         return json_null();
     json_t *rate = json_build_object(build);
@@ -156,8 +187,9 @@ static json_t *rate_as_json(struct json_build *build, const struct conf_rate *co
     return rate;
 }
 
-static json_t *pace_as_json(struct json_build *build, const struct conf_pace *conf)
+static json_t *pace_as_json(struct json_build *build, const struct key *key, const void *owner)
 {
+    const struct conf_pace *conf = value_field_const(key, owner);
     if (conf->bytes_per_s == 0)
         return json_null();
     json_t *pace = json_build_object(build);
@@ -166,8 +198,10 @@ static json_t *pace_as_json(struct json_build *build, const struct conf_pace *co
     return pace;
 }
 
-static json_t *min_rate_as_json(struct json_build *build, const struct conf_min_rate *conf)
+static json_t *min_rate_as_json(struct json_build *build, const struct key *key,
+                                const void *owner)
 {
+    const struct conf_min_rate *conf = value_field_const(key, owner);
     if (conf->bytes_per_s == 0)
         return json_null();
     json_t *rate = json_build_object(build);
@@ -176,139 +210,123 @@ static json_t *min_rate_as_json(struct json_build *build, const struct conf_min_
     return rate;
 }
 
-/* ---- keys ---- */
-
-/* The field of a key. The table names the type behind each offset; memcpy() reads it without
- * assuming that the compiler sees the same. */
-static void read_field(const struct key *key, const void *owner, void *value, size_t size)
-{
-    memcpy(value, value_field_const(key, owner), size);
-}
+/* ---- one number or word ---- */
 
 static uint64_t read_number(const struct key *key, const void *owner)
 {
     return number_get(key, value_field_const(key, owner));
 }
 
+static json_t *number_as_json(struct json_build *build, const struct key *key,
+                              const void *owner)
+{
+    (void)build;
+    uint64_t number = read_number(key, owner);
+    return number > INT64_MAX ? json_null() : json_integer((json_int_t)number);
+}
+
+static json_t *bool_as_json(struct json_build *build, const struct key *key, const void *owner)
+{
+    (void)build;
+    const bool *value = value_field_const(key, owner);
+    return json_boolean(*value);
+}
+
+static json_t *workers_as_json(struct json_build *build, const struct key *key,
+                               const void *owner)
+{
+    (void)build;
+    const unsigned *value = value_field_const(key, owner);
+    return *value == 0 ? json_string("auto") : json_integer((json_int_t)*value);
+}
+
 /* The value as the file has it. */
-static void put_written(struct json_build *build, json_t *section, const struct key *key,
-                        const void *owner)
+static json_t *text_as_json(struct json_build *build, const struct key *key, const void *owner)
 {
     struct str text;
     str_init(&text);
     value_write(key, owner, &text);
     build->failed = build->failed || text.failed;
-    json_build_text(build, section, key->name, text.data);
+    json_t *json = json_string(text.data);
     str_free(&text);
+    return json;
 }
+
+/* ---- keys that have another name, or two ---- */
 
 static void put_with_unit(struct json_build *build, json_t *section, const struct key *key,
-                          const char *unit, uint64_t value)
+                          const void *owner)
 {
+    const char *unit = key->type == KEY_DURATION ? "ms"
+                       : key->type == KEY_SIZE   ? "bytes"
+                                                 : "percent";
     char name[64];
     str_format(name, sizeof name, "%s_%s", key->name, unit);
-    json_build_u64(build, section, name, value);
-}
-
-static void put_workers(struct json_build *build, json_t *section, const struct key *key,
-                        const void *owner)
-{
-    unsigned value;
-    read_field(key, owner, &value, sizeof value);
-    if (value == 0)
-        json_build_text(build, section, key->name, "auto");
-    else
-        json_build_u64(build, section, key->name, value);
+    json_build_u64(build, section, name, read_number(key, owner));
 }
 
 static void put_when_down(struct json_build *build, json_t *section, const struct key *key,
-                          const struct conf_route *route)
+                          const void *owner)
 {
+    const struct conf_route *route = owner;
     json_build_text(build, section, key->name,
                     route->when_down == CONF_HOLD ? "hold" : "refuse");
     json_build_u64(build, section, "hold_ms", route->hold_ms);
 }
 
 static void put_refuse(struct json_build *build, json_t *section, const struct key *key,
-                       const struct conf_route *route)
+                       const void *owner)
 {
     static const char *const words[] = {[CONF_REFUSE_RESET] = "reset",
                                         [CONF_REFUSE_CLOSE] = "close",
                                         [CONF_REFUSE_TARPIT] = "tarpit"};
+    const struct conf_route *route = owner;
     json_build_text(build, section, key->name, words[route->refuse]);
     json_build_u64(build, section, "tarpit_ms", route->tarpit_ms);
 }
 
-/* A list of networks of a route. */
-static void put_nets(struct json_build *build, json_t *section, const struct key *key,
-                     const struct addr_net *nets, size_t count)
-{
-    json_build_put(build, section, key->name, nets_as_json(build, nets, count));
-}
+/* ---- keys ---- */
+
+/* What a type is as JSON: a value under the name of its key, or what `put` adds. A type without
+ * either is one that only options have. */
+static const struct {
+    json_t *(*as_json)(struct json_build *build, const struct key *key, const void *owner);
+    void (*put)(struct json_build *build, json_t *section, const struct key *key,
+                const void *owner);
+} types[] = {
+    [KEY_COUNT] = {.as_json = number_as_json},
+    [KEY_WORKERS] = {.as_json = workers_as_json},
+    [KEY_DURATION] = {.put = put_with_unit},
+    [KEY_SIZE] = {.put = put_with_unit},
+    [KEY_PERCENT] = {.put = put_with_unit},
+    [KEY_BOOL] = {.as_json = bool_as_json},
+    [KEY_LEVEL] = {.as_json = text_as_json},
+    [KEY_CHOICE] = {.as_json = text_as_json},
+    [KEY_TEXT] = {.as_json = text_as_json},
+    [KEY_WHEN_DOWN] = {.put = put_when_down},
+    [KEY_HEALTH] = {.as_json = health_as_json},
+    [KEY_EJECT] = {.as_json = eject_as_json},
+    [KEY_BAN_AFTER] = {.as_json = ban_after_as_json},
+    [KEY_RATE] = {.as_json = rate_as_json},
+    [KEY_PACE] = {.as_json = pace_as_json},
+    [KEY_MIN_RATE] = {.as_json = min_rate_as_json},
+    [KEY_REFUSE] = {.put = put_refuse},
+    [KEY_SOURCE] = {.as_json = sources_as_json},
+    [KEY_TRUST] = {.as_json = trusts_as_json},
+    [KEY_EXEMPT] = {.as_json = exempts_as_json},
+    [KEY_ACCESS] = {.as_json = access_as_json},
+    [KEY_BYTES] = {.as_json = NULL},
+    [KEY_LISTEN] = {.as_json = listens_as_json},
+    [KEY_UPSTREAM] = {.as_json = upstreams_as_json},
+};
 
 static void put_key(struct json_build *build, json_t *section, const struct key *key,
                     const void *owner)
 {
-    const struct conf_route *route = owner; /* for keys that only routes have */
-    bool value;
-    switch (key->type) {
-    case KEY_COUNT: json_build_u64(build, section, key->name, read_number(key, owner)); break;
-    case KEY_WORKERS: put_workers(build, section, key, owner); break;
-    case KEY_DURATION: put_with_unit(build, section, key, "ms", read_number(key, owner)); break;
-    case KEY_SIZE: put_with_unit(build, section, key, "bytes", read_number(key, owner)); break;
-    case KEY_PERCENT:
-        put_with_unit(build, section, key, "percent", read_number(key, owner));
-        break;
-    case KEY_BOOL:
-        read_field(key, owner, &value, sizeof value);
-        json_build_bool(build, section, key->name, value);
-        break;
-    case KEY_LEVEL:
-    case KEY_CHOICE:
-    case KEY_TEXT: put_written(build, section, key, owner); break;
-    case KEY_BYTES: break; /* only options have them, see health_as_json() */
-    case KEY_WHEN_DOWN: put_when_down(build, section, key, owner); break;
-    case KEY_HEALTH:
-        json_build_put(build, section, key->name,
-                       health_as_json(build, value_field_const(key, owner)));
-        break;
-    case KEY_EJECT:
-        json_build_put(build, section, key->name,
-                       eject_as_json(build, value_field_const(key, owner)));
-        break;
-    case KEY_SOURCE:
-        json_build_put(build, section, key->name, sources_as_json(build, owner));
-        break;
-    case KEY_BAN_AFTER:
-        json_build_put(build, section, key->name,
-                       ban_after_as_json(build, value_field_const(key, owner)));
-        break;
-    case KEY_RATE:
-        json_build_put(build, section, key->name,
-                       rate_as_json(build, value_field_const(key, owner)));
-        break;
-    case KEY_PACE:
-        json_build_put(build, section, key->name,
-                       pace_as_json(build, value_field_const(key, owner)));
-        break;
-    case KEY_MIN_RATE:
-        json_build_put(build, section, key->name,
-                       min_rate_as_json(build, value_field_const(key, owner)));
-        break;
-    case KEY_REFUSE: put_refuse(build, section, key, owner); break;
-    case KEY_TRUST: put_nets(build, section, key, route->trusts, route->trust_count); break;
-    case KEY_EXEMPT: put_nets(build, section, key, route->exempts, route->exempt_count); break;
-    case KEY_ACCESS:
-        json_build_put(build, section, key->name,
-                       access_as_json(build, owner, value_is_allow(key)));
-        break;
-    case KEY_LISTEN:
-        json_build_put(build, section, key->name, listens_as_json(build, owner));
-        break;
-    case KEY_UPSTREAM:
-        json_build_put(build, section, key->name, upstreams_as_json(build, owner));
-        break;
-    }
+    if (types[key->type].put != NULL)
+        types[key->type].put(build, section, key, owner);
+    else if (types[key->type].as_json != NULL)
+        json_build_put(build, section, key->name, types[key->type].as_json(build, key, owner));
 }
 
 static json_t *section_as_json(struct json_build *build, enum key_section which,

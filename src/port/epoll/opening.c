@@ -114,6 +114,55 @@ static enum err accept_error(int code)
     }
 }
 
+/* Accepts a client of `op`. Returns what errno says, 0 for none. */
+static int accept_one(const struct op *op, int *fd, struct sockaddr_storage *from,
+                      socklen_t *len)
+{
+    do {
+        *len = sizeof *from;
+        *fd =
+            accept4((int)op->sock, (struct sockaddr *)from, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (*fd < 0 && errno == EINTR);
+    if (*fd < 0)
+        return errno;
+    if (sock_is_above_ceiling(*fd)) {
+        /* There was one descriptor, but not for a client. */
+        close(*fd);
+        return EMFILE;
+    }
+    return 0;
+}
+
+/* Nothing was there to accept. Puts the ACCEPT back, unless it was cancelled or an edge came
+ * meanwhile. True: try again. Unlocks the record. */
+static bool put_back(struct port *port, struct worker *worker, struct record *record,
+                     struct op *op, uint32_t cancels)
+{
+    bool cancelled = record_cancels(record) != cancels;
+    bool again = !cancelled && record->flags & READABLE;
+    if (again)
+        (void)record_take_readable(record);
+    else if (!cancelled)
+        queue_push_front(&record->accepts, op);
+    os_mutex_unlock(&record->lock);
+    if (cancelled)
+        worker_finish(port, worker, op, ERR_CANCELLED, 0);
+    return again;
+}
+
+/* The ACCEPT that follows one that ended with `err`; NULL: there is none. With the lock of the
+ * record. */
+static struct op *next_accept(struct record *record, enum err err)
+{
+    /* There may be more clients. After a lack of something there is one: it is still in the
+     * backlog, and the next ACCEPT that is submitted tries at once. */
+    record->flags |= READABLE;
+    if ((err != ERR_OK && err != ERR_ABORTED) || record->accepts.head == NULL)
+        return NULL;
+    (void)record_take_readable(record);
+    return queue_pop(&record->accepts);
+}
+
 void accept_run(struct port *port, struct worker *worker, struct record *record, struct op *op,
                 uint32_t cancels)
 {
@@ -124,51 +173,28 @@ void accept_run(struct port *port, struct worker *worker, struct record *record,
             return;
         }
         struct sockaddr_storage from;
-        socklen_t len = sizeof from;
-        int fd = accept4((int)op->sock, (struct sockaddr *)&from, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
-        int code = fd < 0 ? errno : 0;
-        if (code == EINTR)
-            continue;
-        if (fd >= 0 && sock_is_above_ceiling(fd)) {
-            /* There was one descriptor, but not for a client. */
-            close(fd);
-            code = EMFILE;
-        }
-
+        socklen_t len;
+        int fd;
+        int code = accept_one(op, &fd, &from, &len);
         os_mutex_lock(&record->lock);
-        if (!would_block(code)) {
-            enum err err = accept_error(code);
-            struct op *done = op;
-            op = NULL;
-            /* There may be more. After a lack of something there is: the client is still in
-             * the backlog, and the next ACCEPT that is submitted tries at once. */
-            record->flags |= READABLE;
-            if ((err == ERR_OK || err == ERR_ABORTED) && record->accepts.head != NULL) {
-                op = queue_pop(&record->accepts);
-                (void)record_take_readable(record);
-                cancels = record_cancels(record);
-            }
-            os_mutex_unlock(&record->lock);
-            taken++;
-            if (err == ERR_OK) {
-                done->accepted = fd;
-                if (bsd_to_addr(&from, len, &done->addr) != ERR_OK)
-                    done->addr = (struct addr){0}; /* no address is known, a client is */
-            }
-            worker_finish(port, worker, done, err, code);
-        } else if (record_cancels(record) != cancels) {
-            os_mutex_unlock(&record->lock);
-            worker_finish(port, worker, op, ERR_CANCELLED, 0);
-            return;
-        } else if (record->flags & READABLE) { /* an edge came meanwhile */
-            (void)record_take_readable(record);
-            os_mutex_unlock(&record->lock);
-        } else {
-            queue_push_front(&record->accepts, op);
-            os_mutex_unlock(&record->lock);
-            return;
+        if (would_block(code)) {
+            if (!put_back(port, worker, record, op, cancels))
+                return;
+            continue;
         }
+        enum err err = accept_error(code);
+        struct op *done = op;
+        op = next_accept(record, err);
+        if (op != NULL)
+            cancels = record_cancels(record);
+        os_mutex_unlock(&record->lock);
+        taken++;
+        if (err == ERR_OK) {
+            done->accepted = fd;
+            if (bsd_to_addr(&from, len, &done->addr) != ERR_OK)
+                done->addr = (struct addr){0}; /* no address is known, a client is */
+        }
+        worker_finish(port, worker, done, err, code);
     }
 }
 
