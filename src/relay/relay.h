@@ -24,6 +24,7 @@
 #include "policy/bucket.h"
 #include "policy/quota.h"
 #include "port/port.h"
+#include "relay/accept/listener_socket.h"
 #include "relay/core/buffers.h"
 #include "relay/core/lifecycle.h"
 #include "relay/core/quiesce.h"
@@ -111,7 +112,7 @@ struct relay {
     unsigned worker_count;
 
     struct server_inherit *inherit; /* not owned; NULL but while the server starts */
-    _Atomic uint32_t listening;     /* listeners whose socket is open */
+    struct listening listening;     /* listeners whose socket is open */
 
     uint64_t started_ms;
     _Atomic uint64_t next_id; /* of sessions; the first is 1 */

@@ -14,8 +14,7 @@
 #include "relay/server_operate.h"
 #include "relay/session/pending.h"
 
-#define SECOND_MS         1000
-#define HAND_OVER_LOOK_MS 2 /* between two looks whether the listeners are closed */
+#define SECOND_MS 1000
 
 static void each_listener(struct worker *worker,
                           void (*act)(struct listener *listener, struct worker *worker))
@@ -200,12 +199,7 @@ bool run_hand_over(struct relay *relay, uint32_t timeout_ms)
     atomic_store(&life->handing_over, true);
     if (!atomic_load(&life->stopping)) /* only one hands over, but it may be stopping already */
         run_stop(relay, false);
-    while (atomic_load(&relay->listening) > 0) {
-        if (os_mono_ms() >= until)
-            return false;
-        os_sleep_ms(HAND_OVER_LOOK_MS);
-    }
-    return true;
+    return listening_await_none(relay, until); /* the worker that closes a socket wakes it */
 }
 
 void run_on_wake(struct worker *worker, struct op *op)

@@ -9,6 +9,7 @@
 #include "config/value/listen.h"
 #include "os/holder.h"
 #include "relay/accept/listener.h"
+#include "relay/accept/listener_socket.h"
 #include "relay_fixture.h"
 
 /* ---- its socket ---- */
@@ -53,6 +54,40 @@ static void a_listener_that_can_not_be_opened_leaves_nothing(void **state)
     assert_null(listener);
     assert_int_equal(fake_sock_open_count(), 1);
     assert_int_equal(atomic_load(&fix->relay.lifecycle.refs), parts);
+}
+
+struct waiter {
+    struct listener *listener;
+    bool closed;
+};
+
+static void await_closed(void *arg)
+{
+    struct waiter *waiter = arg;
+    waiter->closed = listener_await_closed(waiter->listener, os_mono_ms() + 60000);
+}
+
+/* Both orders come up: the thread waits already, or the socket is closed when it looks. The clock
+ * does not move, so without being woken the thread waits for ever. */
+static void who_waits_for_a_socket_to_close_is_woken(void **state)
+{
+    struct fixture *fix = *state;
+    for (int i = 0; i < 100; i++) {
+        struct conf_listen conf = {.addr = {.family = ADDR_IPV4, .port = 7001},
+                                   .port_count = 1};
+        struct waiter waiter = {.closed = false};
+        struct os_thread *thread;
+        assert_int_equal(listener_open(&waiter.listener, fix->relay.routes[0], &conf, 0),
+                         ERR_OK);
+        assert_false(listener_await_closed(waiter.listener, os_mono_ms()));
+        assert_int_equal(os_thread_start(&thread, "waiter", await_closed, &waiter), ERR_OK);
+        listener_stop(waiter.listener, fix->worker);
+        os_thread_join(thread);
+        assert_true(waiter.closed);
+        listener_free(waiter.listener);
+    }
+    assert_false(listening_await_none(&fix->relay, os_mono_ms()));
+    assert_int_equal(fix->relay.listening.open, 1);
 }
 
 static void a_port_that_is_denied_says_what_it_wants(void **state)
@@ -194,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LISTENER_TEST(a_listener_asks_for_what_its_route_says),
         LISTENER_TEST(a_listener_that_can_not_be_opened_leaves_nothing),
+        LISTENER_TEST(who_waits_for_a_socket_to_close_is_woken),
         cmocka_unit_test(a_port_that_is_denied_says_what_it_wants),
         cmocka_unit_test(a_failure_names_the_address_as_it_is_written),
         LISTENER_TEST(without_ipv6_a_listener_for_all_addresses_is_one_for_ipv4),

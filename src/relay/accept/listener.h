@@ -52,6 +52,7 @@ struct listener {
     struct addr bound;    /* where its socket is: `addr`, or 0.0.0.0 where there is no IPv6 */
     uint16_t port_offset; /* in the range of its line; likewise */
     sock_t sock;          /* SOCK_NONE once closed */
+    bool open;            /* it has a socket, for those who wait; under listening.lock */
     bool nodelay;         /* of the socket, and of those accepted there */
     unsigned in_flight;
     bool stopping;

@@ -60,6 +60,17 @@ static enum err open_without_ipv6(struct listener *listener, const struct beside
     return open_at(listener, &all, false, beside);
 }
 
+static void note_open(struct listener *listener, bool open)
+{
+    struct listening *listening = &listener->relay->listening;
+    os_mutex_lock(&listening->lock);
+    listener->open = open;
+    listening->open += open ? 1 : -1;
+    if (!open)
+        os_cond_wake_all(&listening->changed);
+    os_mutex_unlock(&listening->lock);
+}
+
 static enum err open_socket(struct listener *listener, const struct beside *beside)
 {
     listener->sock = SOCK_NONE;
@@ -71,7 +82,7 @@ static enum err open_socket(struct listener *listener, const struct beside *besi
     listener->nodelay = listener->route->conf->nodelay;
     sock_set_nodelay(listener->sock, listener->nodelay);
     loop_listens(&listener->relay->loops, listener->addr.port);
-    atomic_fetch_add(&listener->relay->listening, 1);
+    note_open(listener, true);
     return ERR_OK;
 }
 
@@ -99,5 +110,39 @@ void listener_socket_close(struct listener *listener)
 {
     port_close_socket(listener->relay->port, listener->sock, SOCK_CLOSE_NORMAL);
     listener->sock = SOCK_NONE;
-    atomic_fetch_sub(&listener->relay->listening, 1);
+    note_open(listener, false);
+}
+
+/* ---- waiting for sockets to close ---- */
+
+/* With the lock held. False: the time is over. */
+static bool wait_until(struct listening *listening, uint64_t until_ms)
+{
+    uint64_t now_ms = os_mono_ms();
+    if (now_ms >= until_ms)
+        return false;
+    os_cond_wait(&listening->changed, &listening->lock, (uint32_t)(until_ms - now_ms));
+    return true;
+}
+
+bool listener_await_closed(struct listener *listener, uint64_t until_ms)
+{
+    struct listening *listening = &listener->relay->listening;
+    os_mutex_lock(&listening->lock);
+    while (listener->open && wait_until(listening, until_ms))
+        continue;
+    bool closed = !listener->open;
+    os_mutex_unlock(&listening->lock);
+    return closed;
+}
+
+bool listening_await_none(struct relay *relay, uint64_t until_ms)
+{
+    struct listening *listening = &relay->listening;
+    os_mutex_lock(&listening->lock);
+    while (listening->open > 0 && wait_until(listening, until_ms))
+        continue;
+    bool none = listening->open == 0;
+    os_mutex_unlock(&listening->lock);
+    return none;
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "relay/accept/listener.h"
+#include "relay/accept/listener_socket.h"
 #include "relay/core/schedule.h"
 #include "relay/core/sessions.h"
 #include "relay/core/worker.h"
@@ -13,7 +14,6 @@
 #include "relay/reload/route_parts.h"
 #include "relay/session/pending.h"
 
-#define LOOK_MS     1     /* at what is still closing */
 #define PATIENCE_MS 10000 /* until it is said that something does not close */
 
 /* ---- routes ---- */
@@ -153,20 +153,17 @@ static void kill_sessions(struct relay *relay)
     }
 }
 
-/* So that the next reload, or another program, can listen there at once. */
+/* So that the next reload, or another program, can listen there at once. The worker that closes
+ * the socket of a listener wakes this. */
 static void await_closed(const struct relay *relay)
 {
     const struct reloaded *reloaded = &relay->reloaded;
     uint64_t until = os_mono_ms() + PATIENCE_MS;
-    for (size_t i = 0; i < reloaded->retired_count; i++) {
-        while (!listener_is_closed(reloaded->retired[i])) {
-            if (os_mono_ms() >= until) {
-                log_warning("reload: a port that is no longer listened on is still closing");
-                return;
-            }
-            os_sleep_ms(LOOK_MS);
+    for (size_t i = 0; i < reloaded->retired_count; i++)
+        if (!listener_await_closed(reloaded->retired[i], until)) {
+            log_warning("reload: a port that is no longer listened on is still closing");
+            return;
         }
-    }
 }
 
 /* ---- ports whose place can't be taken while they listen ---- */
@@ -184,17 +181,6 @@ static bool is_in_the_way(const struct port_choices *ports, const struct listene
             listener_overlaps(listener, ports->each[i].listen, ports->each[i].offset))
             return true;
     return false;
-}
-
-static bool await_close(struct listener *listener)
-{
-    uint64_t until = os_mono_ms() + PATIENCE_MS;
-    while (!listener_is_closed(listener)) {
-        if (os_mono_ms() >= until)
-            return false;
-        os_sleep_ms(LOOK_MS);
-    }
-    return true;
 }
 
 static enum err open_blocked(struct port_choice *choice, struct str *why)
@@ -230,7 +216,7 @@ static enum err close_early(struct reload *reload, struct closed_early *closed, 
     for (size_t i = 0; i < closed->count; i++)
         listener_stop(closed->each[i], &reload->relay->workers[0]);
     for (size_t i = 0; i < closed->count; i++)
-        if (!await_close(closed->each[i]))
+        if (!listener_await_closed(closed->each[i], os_mono_ms() + PATIENCE_MS))
             err = ERR_TIMEDOUT;
     if (err != ERR_OK)
         str_add(why, "a port that is no longer listened on does not close\n");
