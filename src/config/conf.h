@@ -151,7 +151,7 @@ struct conf_route {
     uint32_t keepalive_interval_ms;
     bool nodelay;
     uint32_t buffer_bytes; /* room of one READ */
-    uint32_t backlog;
+    uint32_t backlog;      /* 0: as large as the system allows */
 
     enum conf_balance balance;
     enum conf_when_down when_down; /* no upstream can take the client */

@@ -17,4 +17,8 @@ uint64_t os_memory_limit(void);
  * system does not tell (Linux: ListenDrops and ListenOverflows of /proc/net/netstat). */
 bool os_backlog_drops(uint64_t *drops, uint64_t *overflows);
 
+/* The largest backlog that the system gives a listening socket, whatever listen(2) asks for; 0:
+ * unknown (Linux: net.core.somaxconn; Windows has no such number). */
+uint32_t os_backlog_limit(void);
+
 #endif

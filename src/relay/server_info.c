@@ -63,6 +63,7 @@ void server_get_info(struct server *server, struct server_info *out)
     out->backlog_drops_total = backlog.drops;
     out->backlog_overflows_total = backlog.overflows;
     out->backlog_drops_per_s = backlog.drops_per_s;
+    out->backlog_limit = os_backlog_limit();
     out->buffers_used = buffers_used(relay);
     out->buffer_bytes = buffers_memory(&relay->buffers);
     port_get_stats(relay->port, &out->port);

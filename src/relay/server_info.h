@@ -44,6 +44,7 @@ struct server_info {
     uint64_t backlog_drops_total; /* connects that the machine has dropped since the start */
     uint64_t backlog_overflows_total; /* of these, because a backlog was full */
     uint64_t backlog_drops_per_s;     /* in the last second */
+    uint32_t backlog_limit;           /* the system's, of each listener; 0: unknown */
     uint64_t cpu_us;                  /* of the whole process since its start */
     uint64_t buffers_used;            /* relay buffers that hold bytes, or wait for them */
     uint64_t buffer_bytes;            /* memory held by relay buffers, free ones included */

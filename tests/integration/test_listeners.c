@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "os/limits.h"
 #include "os/os.h"
 #include "relay_run.h"
 #include "session.h"
@@ -250,6 +251,41 @@ static void clients_that_reset_in_the_backlog_do_not_keep_others_out(void **stat
     relay_end(relay);
 }
 
+/* All players of a server come back at once, while the relay gets no processor. */
+static void a_crowd_finds_room_in_the_backlog(void **state)
+{
+    enum { CROWD = 2000 };
+    static sock_t clients[CROWD];
+    uint64_t drops, overflows, overflows_after;
+    if (!os_backlog_drops(&drops, &overflows)) {
+        print_message("not shown: this system does not count what a backlog has no room for\n");
+        skip();
+    }
+    uint32_t count = os_backlog_limit() < CROWD ? os_backlog_limit() : CROWD;
+    struct addr upstream = net_loopback(ADDR_IPV4, 0);
+    sock_t listener;
+    assert_int_equal(net_listen(&upstream, CROWD, &listener, &upstream), ERR_OK);
+    struct relay_run *relay = relay_start_to(state, &upstream);
+    assert_true(process_freeze(relay->process));
+    assert_true(os_backlog_drops(&drops, &overflows));
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(net_connect_begin(&relay->addr, &clients[i]), ERR_OK);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(net_connect_finish(clients[i], NET_PATIENCE_MS), ERR_OK);
+    assert_true(os_backlog_drops(&drops, &overflows_after));
+    assert_int_equal(overflows_after, overflows);
+    assert_true(process_thaw(relay->process));
+    for (uint32_t i = 0; i < count; i++) {
+        sock_t server;
+        assert_int_equal(net_accept(listener, NET_PATIENCE_MS, &server), ERR_OK);
+        net_close(server);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        net_close(clients[i]);
+    net_close(listener);
+    relay_end(relay);
+}
+
 static void clients_that_say_nothing_are_taken_too(void **state)
 {
     enum { SILENT = 100 };
@@ -421,6 +457,7 @@ int main(void)
                                   relay_teardown),
         cmocka_unit_test_teardown(clients_that_reset_at_once_do_not_keep_others_out,
                                   relay_teardown),
+        cmocka_unit_test_teardown(a_crowd_finds_room_in_the_backlog, relay_teardown),
         cmocka_unit_test_teardown(clients_that_reset_in_the_backlog_do_not_keep_others_out,
                                   relay_teardown),
         cmocka_unit_test_teardown(clients_that_say_nothing_are_taken_too, relay_teardown),

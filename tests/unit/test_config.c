@@ -45,7 +45,7 @@ static void a_minimal_file_gets_every_default(void **state)
     assert_int_equal(route->keepalive_interval_ms, 10000);
     assert_true(route->nodelay);
     assert_int_equal(route->buffer_bytes, 524288);
-    assert_int_equal(route->backlog, 1024);
+    assert_int_equal(route->backlog, 0);
     assert_int_equal(route->balance, CONF_ROUND_ROBIN);
     assert_int_equal(route->when_down, CONF_REFUSE);
     assert_int_equal(route->queue_max, 1000);
@@ -154,7 +154,7 @@ static void defaults_hold_for_every_route_wherever_they_stand(void **state)
 static void a_route_overrides_the_defaults_before_and_behind_it(void **state)
 {
     (void)state;
-    static const char own[] = "idle_timeout=7s\nbacklog=1024\n";
+    static const char own[] = "idle_timeout=7s\nbacklog=auto\n";
     static const char defaults[] = "[defaults]\nidle_timeout=1h\nbacklog=5\nnodelay=no\n";
     char text[1024];
 
@@ -163,7 +163,7 @@ static void a_route_overrides_the_defaults_before_and_behind_it(void **state)
                    before ? "" : defaults);
         struct conf *conf = load_good(text);
         assert_int_equal(conf->routes[0].idle_timeout_ms, 7000);
-        assert_int_equal(conf->routes[0].backlog, 1024); /* the preset, but said here */
+        assert_int_equal(conf->routes[0].backlog, 0); /* the preset, but said here */
         assert_false(conf->routes[0].nodelay);
         conf_free(conf);
     }

@@ -323,9 +323,10 @@ static void of_a_file_that_is_no_list_the_first_lines_are_told(void **state)
                  AT ":%d: 'x%d' is not an address or network; write such as 10.0.0.0/8 or "
                     "2001:db8::5\n",
                  i, i);
-    str_add(&expected, "t.ini:4: [route r] allow: 49980 more lines of " ONE
-                       " are wrong; mend these first\n"
-                       "t.ini:5: [route r] backlog: 'x' is not a number; write 1 to 65535\n");
+    str_add(&expected,
+            "t.ini:4: [route r] allow: 49980 more lines of " ONE
+            " are wrong; mend these first\n"
+            "t.ini:5: [route r] backlog: 'x' is not a number; write auto, or 1 to 65535\n");
     assert_refused(ALLOW "backlog = x\n", expected.data);
     str_free(&text);
     str_free(&expected);

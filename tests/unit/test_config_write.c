@@ -93,7 +93,7 @@ static void a_configuration_is_written_with_every_key(void **state)
                                   "keepalive_interval = 10s\n"
                                   "nodelay = yes\n"
                                   "buffer_size = 512KB\n"
-                                  "backlog = 1024\n"
+                                  "backlog = auto\n"
                                   "\n"
                                   "[route a]\n"
                                   "listen = *:2\n"
@@ -143,7 +143,7 @@ static void a_configuration_is_written_with_every_key(void **state)
                                   "keepalive_interval = 10s\n"
                                   "nodelay = yes\n"
                                   "buffer_size = 5000B\n"
-                                  "backlog = 1024\n");
+                                  "backlog = auto\n");
     str_free(&out);
     conf_free(conf);
 }

@@ -157,9 +157,10 @@ static void info_shows_the_program(void **state)
     server->info.backlog_drops_total = 12;
     server->info.backlog_overflows_total = 7;
     server->info.backlog_drops_per_s = 3;
+    server->info.backlog_limit = 4096;
     assert_has("show info",
                "backlog      12 connects dropped by this machine, 3 a second now, 7 "
-               "because a backlog was full\n");
+               "because a backlog was full (somaxconn: 4096)\n");
     assert_has("show info", "buffers      2 in use, 96.0 KB held\n");
     assert_has("show info", "processor    1.2s used, busy 0.0 %\n");
     assert_has("show info", "standstills  none\n");

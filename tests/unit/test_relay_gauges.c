@@ -140,8 +140,10 @@ static void each_says_what_runs_out_and_what_helps(void **state)
 static struct gauge_backlog note_drops(struct gauges *gauges, uint64_t drops,
                                        uint64_t overflows, uint64_t now_ms)
 {
-    const struct gauge_readings readings = {
-        .backlog_known = true, .backlog_drops = drops, .backlog_overflows = overflows};
+    const struct gauge_readings readings = {.backlog_known = true,
+                                            .backlog_drops = drops,
+                                            .backlog_overflows = overflows,
+                                            .backlog_limit = 4096};
     struct gauge_backlog backlog;
     gauges_note(gauges, &readings, now_ms);
     gauges_get_backlog(gauges, &backlog);
@@ -166,6 +168,7 @@ static void drops_are_counted_from_the_start_on(void **state)
     assert_int_equal(seen.overflows, 3);
     fixture_expect_log("warning backlog: 3 connects to this machine were dropped because a "
                        "backlog was full");
+    fixture_expect_log("raise net.core.somaxconn, which is 4096");
     fixture_gather_log();
     seen = note_drops(&gauges, 1020, 913, 4000);
     seen = note_drops(&gauges, 1020, 913, 5000);

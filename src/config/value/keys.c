@@ -264,8 +264,9 @@ const struct key keys[] = {
     {KEY_ROUTE, "buffer_size", KEY_SIZE, "512KB", NULL, 4 * KB, 1 * MB, true,
      OF_ROUTE(buffer_bytes),
      "Largest buffer of the relay for one direction of a session whose reader is slow."},
-    {KEY_ROUTE, "backlog", KEY_COUNT, "1024", NULL, 1, 65535, false, OF_ROUTE(backlog),
-     "Connections that the system may hold until the relay accepts them."},
+    {KEY_ROUTE, "backlog", KEY_COUNT, "auto", "auto", 1, 65535, false, OF_ROUTE(backlog),
+     "Connections that the system may hold until the relay accepts them. auto: as many as the "
+     "system allows (net.core.somaxconn on Linux)."},
 };
 
 const size_t key_count = sizeof keys / sizeof keys[0];

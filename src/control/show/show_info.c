@@ -107,9 +107,10 @@ static void add_backlog(const struct server_info *info, struct grid *grid)
     else
         grid_cell(grid,
                   "%" PRIu64 " connects dropped by this machine, %" PRIu64
-                  " a second now, %" PRIu64 " because a backlog was full",
+                  " a second now, %" PRIu64 " because a backlog was full (somaxconn: %" PRIu32
+                  ")",
                   info->backlog_drops_total, info->backlog_drops_per_s,
-                  info->backlog_overflows_total);
+                  info->backlog_overflows_total, info->backlog_limit);
 }
 
 static void add_standstills(const struct server_info *info, struct grid *grid)
@@ -237,6 +238,8 @@ static void info_as_json(const struct console *console, const struct server_info
                    info->backlog_known ? info->backlog_overflows_total : UINT64_MAX);
     json_build_u64(&build, root, "backlog_drops_per_s",
                    info->backlog_known ? info->backlog_drops_per_s : UINT64_MAX);
+    json_build_u64(&build, root, "backlog_max",
+                   info->backlog_limit == 0 ? UINT64_MAX : info->backlog_limit);
     json_build_u64(&build, root, "buffers_in_use", info->buffers_used);
     json_build_u64(&build, root, "buffer_memory_bytes", info->buffer_bytes);
     json_build_u64(&build, root, "cpu_us_total", info->cpu_us);

@@ -84,3 +84,13 @@ bool os_backlog_drops(uint64_t *drops, uint64_t *overflows)
     *overflows = full;
     return true;
 }
+
+uint32_t os_backlog_limit(void)
+{
+    char text[32];
+    uint64_t value;
+    if (!read_text("/proc/sys/net/core/somaxconn", text, sizeof text))
+        return 0;
+    text[strcspn(text, "\n")] = '\0';
+    return str_parse_u64(text, &value) == ERR_OK && value <= UINT32_MAX ? (uint32_t)value : 0;
+}

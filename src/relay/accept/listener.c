@@ -271,7 +271,7 @@ enum err listener_open_beside(struct listener **out, struct relay_route *route,
 
 enum err listener_listen(struct listener *listener)
 {
-    return beside_listen(listener->sock, (int)listener->route->conf->backlog);
+    return beside_listen(listener->sock, listener_backlog(listener));
 }
 
 enum err listener_reopen(struct listener *listener)

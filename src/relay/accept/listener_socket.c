@@ -7,9 +7,12 @@
 #include "relay/accept/listener.h"
 #include "relay/relay.h"
 
-static int backlog_of(const struct listener *listener)
+#define BACKLOG_MOST 65535 /* the system takes what it allows of it */
+
+int listener_backlog(const struct listener *listener)
 {
-    return (int)listener->route->conf->backlog;
+    uint32_t backlog = listener->route->conf->backlog;
+    return backlog == 0 ? BACKLOG_MOST : (int)backlog;
 }
 
 /* The sockets that a new one is bound beside. */
@@ -18,11 +21,11 @@ struct beside {
     size_t count;
 };
 
-/* One of the relay's inherit, which other processes may hold and use, too; else a new one. */
+/* An inherited socket, which other processes may hold and use, too; else a new one. */
 static enum err get_socket(struct listener *listener, const struct addr *addr, bool dual_stack,
                            const struct beside *beside, sock_t *out)
 {
-    int backlog = backlog_of(listener);
+    int backlog = listener_backlog(listener);
     if (beside != NULL)
         return beside_bind(addr, dual_stack, beside->others, beside->count, out);
     *out = adopt_find(listener->relay->inherit, addr, dual_stack);

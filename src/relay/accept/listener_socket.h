@@ -36,6 +36,9 @@ enum err listener_socket_bind(struct listener *listener, const sock_t others[],
  * are those of IPv4 then. Some systems refuse the family, some the address. */
 bool listener_lacks_ipv6(bool dual_stack, enum err err);
 
+/* What its route's `backlog` says for listen(2); `auto` is the largest number. */
+int listener_backlog(const struct listener *listener);
+
 /* Closes it, and wakes those who wait for that. Needs: it has one, and no ACCEPT in flight. */
 void listener_socket_close(struct listener *listener);
 

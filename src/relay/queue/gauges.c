@@ -105,11 +105,11 @@ static void note_backlog(struct gauges *gauges, const struct gauge_readings *rea
     atomic_store(&gauges->backlog_known, true);
     if (overflows <= gauges->told_overflows || now_ms < gauges->backlog_next_ms)
         return;
-    log_warning("backlog: %" PRIu64
-                " connects to this machine were dropped because a backlog was "
-                "full; if its clients are this relay's, raise 'backlog' (and the system's "
-                "somaxconn) or give it more processors",
-                overflows - gauges->told_overflows);
+    log_warning(
+        "backlog: %" PRIu64 " connects to this machine were dropped because a backlog was "
+        "full; if its clients are this relay's, raise net.core.somaxconn, which is %" PRIu32
+        ", and 'backlog' if it is set, or give it more processors",
+        overflows - gauges->told_overflows, readings->backlog_limit);
     gauges->told_overflows = overflows;
     gauges->backlog_next_ms = now_ms + GAUGE_QUIET_MS;
 }
@@ -146,6 +146,7 @@ static void read_system(struct gauges *gauges, struct gauge_readings *out, uint6
     if (now_ms >= gauges->limits_ms) {
         gauges->descriptors.limit = os_descriptor_limit();
         gauges->memory.limit = os_memory_limit();
+        gauges->backlog_limit = os_backlog_limit();
         gauges->limits_ms = now_ms + LIMITS_MS;
     }
     if (now_ms >= gauges->descriptors_ms) {
@@ -157,6 +158,7 @@ static void read_system(struct gauges *gauges, struct gauge_readings *out, uint6
     out->each[GAUGE_DESCRIPTORS] = gauges->descriptors;
     out->each[GAUGE_MEMORY] = gauges->memory;
     out->backlog_known = os_backlog_drops(&out->backlog_drops, &out->backlog_overflows);
+    out->backlog_limit = gauges->backlog_limit;
 }
 
 static struct gauge_use quota_use(const struct quota *quota)

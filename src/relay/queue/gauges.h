@@ -46,6 +46,7 @@ struct gauge_readings {
     struct gauge_use each[GAUGE_KINDS];
     bool backlog_known;
     uint64_t backlog_drops, backlog_overflows; /* see os_backlog_drops() */
+    uint32_t backlog_limit;                    /* see os_backlog_limit() */
     uint64_t clients_lost; /* that found no place in the table, or lost theirs too soon */
 };
 
@@ -54,6 +55,7 @@ struct gauges { /* zero-initialised is ready */
     bool begun;                         /* the system was looked at before */
     uint64_t descriptors_ms, limits_ms; /* when they are to be looked at again */
     struct gauge_use descriptors, memory;
+    uint32_t backlog_limit;
     uint64_t base_drops, base_overflows; /* at the start */
     uint64_t told_overflows;             /* since the start, as the log has it */
     uint64_t backlog_next_ms;            /* when the log may tell again */
