@@ -32,7 +32,9 @@ static enum err init_routes(struct relay *relay)
             break;
         relay->routes[i]->index = i;
         relay->route_count++;
-        err = route_parts_begin(relay->routes[i]);
+        err = stat_reserve(relay->stat, route_parts_scopes(relay->routes[i]));
+        if (err == ERR_OK)
+            route_parts_begin(relay->routes[i]);
     }
     if (err != ERR_OK)
         free_routes(relay);

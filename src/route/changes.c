@@ -40,6 +40,21 @@ void changes_add(struct route *route, const struct change *change, const char *c
     str_format(out->cause, sizeof out->cause, "%s", cause);
 }
 
+void changes_forget(struct route *route, size_t upstream)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < route->changes_count; i++) {
+        size_t from = (route->changes_first + i) % route->changes_size;
+        size_t to = (route->changes_first + kept) % route->changes_size;
+        if (route->changes[from].upstream == upstream)
+            continue;
+        if (to != from)
+            route->changes[to] = route->changes[from];
+        kept++;
+    }
+    route->changes_count = kept;
+}
+
 bool route_take_change(struct route *route, struct route_change *out, uint64_t *dropped)
 {
     if (route->changes_count == 0)

@@ -96,8 +96,10 @@ static void fill_slot(struct route *route, struct route_plan *plan, size_t index
     const struct conf_upstream *conf = &plan->conf->upstreams[index];
     struct upstream *to = &plan->upstreams[index];
     if (!slots_stay(route->conf, plan->conf, index)) {
-        if (index < route->upstream_count)
+        if (index < route->upstream_count) {
             drop_servers(&route->upstreams[index]);
+            changes_forget(route, index);
+        }
         *to = upstream_as_configured(conf, route->now_ms);
         return;
     }

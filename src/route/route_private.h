@@ -195,6 +195,9 @@ struct change {
 const char *state_word(enum route_state state);
 void changes_add(struct route *route, const struct change *change, const char *cause);
 
+/* Those of an upstream whose slot another one gets are not told any more. */
+void changes_forget(struct route *route, size_t upstream);
+
 /* ---- balance.c ---- */
 
 /* The server that route->conf->balance takes out of route->choice[0..count-1], which are in file

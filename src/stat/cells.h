@@ -36,14 +36,23 @@ struct stat_scope {
     struct histogram length_ms;
     _Atomic uint64_t samples[STAT_SAMPLES][RATED]; /* a ring, in step with stat.sample_ms */
     void *memory;                                  /* what is freed with the scope */
-    struct stat_cell cells[];                      /* one for each worker */
+    struct stat_scope *next_spare;
+    struct stat_cell cells[]; /* one for each worker */
 };
 
 struct stat {
     unsigned workers;
     struct stat_scope **scopes; /* owned, as what is in it; NULL where a number is free */
     size_t scope_count;         /* numbers there are */
-    struct stat_scope *gone;    /* owned: the sum of the routes that have gone */
+    size_t scope_room;          /* numbers that `scopes` has room for */
+
+    /* for scopes that begin later; scope_room or `larger` has numbers for all of them */
+    struct stat_scope *spares; /* owned, a list */
+    size_t spare_count;
+    struct stat_scope **larger; /* owned: takes the place of `scopes`; NULL: none is needed */
+    size_t larger_room;
+
+    struct stat_scope *gone; /* owned: the sum of the routes that have gone */
 
     _Atomic uint64_t sample_ms[STAT_SAMPLES];
     _Atomic uint64_t sample_count; /* ever taken; the latest is number sample_count - 1 */

@@ -1,12 +1,13 @@
 /* Counting and adding up; see stat.h. */
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stat/cells.h"
 
 /* Aligned and zeroed; calloc() promises no cache lines, aligned_alloc() is not everywhere. */
-static struct stat_scope *open_scope(unsigned workers, enum stat_kind kind)
+static struct stat_scope *open_scope(unsigned workers)
 {
     size_t align = _Alignof(struct stat_scope);
     void *memory =
@@ -15,7 +16,6 @@ static struct stat_scope *open_scope(unsigned workers, enum stat_kind kind)
         return NULL;
     struct stat_scope *scope =
         (struct stat_scope *)(((uintptr_t)memory + align - 1) & ~(uintptr_t)(align - 1));
-    scope->kind = kind;
     scope->memory = memory;
     return scope;
 }
@@ -32,11 +32,12 @@ enum err stat_open(struct stat **out, unsigned workers)
     if (stat == NULL)
         return ERR_NOMEM;
     stat->workers = workers;
-    stat->gone = open_scope(workers, STAT_ROUTE);
+    stat->gone = open_scope(workers);
     if (stat->gone == NULL) {
         free(stat);
         return ERR_NOMEM;
     }
+    stat->gone->kind = STAT_ROUTE;
     *out = stat;
     return ERR_OK;
 }
@@ -45,6 +46,7 @@ void stat_close(struct stat *stat)
 {
     if (stat == NULL)
         return;
+    (void)stat_reserve(stat, 0);
     for (size_t i = 0; i < stat->scope_count; i++)
         close_scope(stat->scopes[i]);
     close_scope(stat->gone);
@@ -52,29 +54,75 @@ void stat_close(struct stat *stat)
     free(stat);
 }
 
-/* A number that is free; SIZE_MAX: no memory for another one. */
+/* ---- scopes come ---- */
+
+static struct stat_scope *take_spare(struct stat *stat)
+{
+    struct stat_scope *spare = stat->spares;
+    stat->spares = spare->next_spare;
+    stat->spare_count--;
+    return spare;
+}
+
+/* Workers look at `scopes` meanwhile, so it stays where it is. */
+static bool reserve_numbers(struct stat *stat, size_t count)
+{
+    size_t room = stat->scope_count + count;
+    if (room <= stat->scope_room || (stat->larger != NULL && room <= stat->larger_room))
+        return true;
+    struct stat_scope **larger = calloc(room, sizeof(struct stat_scope *));
+    if (larger == NULL)
+        return false;
+    free(stat->larger);
+    stat->larger = larger;
+    stat->larger_room = room;
+    return true;
+}
+
+enum err stat_reserve(struct stat *stat, size_t count)
+{
+    while (stat->spare_count > count)
+        close_scope(take_spare(stat));
+    if (count == 0) {
+        free(stat->larger);
+        stat->larger = NULL;
+    } else if (!reserve_numbers(stat, count)) {
+        return ERR_NOMEM;
+    }
+    while (stat->spare_count < count) {
+        struct stat_scope *spare = open_scope(stat->workers);
+        if (spare == NULL)
+            return ERR_NOMEM;
+        spare->next_spare = stat->spares;
+        stat->spares = spare;
+        stat->spare_count++;
+    }
+    return ERR_OK;
+}
+
 static size_t free_number(struct stat *stat)
 {
     for (size_t i = 0; i < stat->scope_count; i++)
         if (stat->scopes[i] == NULL)
             return i;
-    struct stat_scope **grown =
-        realloc(stat->scopes, (stat->scope_count + 1) * sizeof(struct stat_scope *));
-    if (grown == NULL)
-        return SIZE_MAX;
-    grown[stat->scope_count] = NULL;
-    stat->scopes = grown;
+    if (stat->scope_count == stat->scope_room) {
+        if (stat->scope_count > 0)
+            memcpy(stat->larger, stat->scopes, stat->scope_count * sizeof *stat->scopes);
+        free(stat->scopes);
+        stat->scopes = stat->larger;
+        stat->scope_room = stat->larger_room;
+        stat->larger = NULL;
+    }
     return stat->scope_count++;
 }
 
 enum err stat_begin_scope(struct stat *stat, enum stat_kind kind, size_t *scope)
 {
+    if (stat->spare_count == 0 && stat_reserve(stat, 1) != ERR_OK)
+        return ERR_NOMEM;
     size_t number = free_number(stat);
-    if (number == SIZE_MAX)
-        return ERR_NOMEM;
-    stat->scopes[number] = open_scope(stat->workers, kind);
-    if (stat->scopes[number] == NULL)
-        return ERR_NOMEM;
+    stat->scopes[number] = take_spare(stat);
+    stat->scopes[number]->kind = kind;
     *scope = number;
     return ERR_OK;
 }

@@ -7,7 +7,8 @@
  *
  * Threads: stat_add() only for the caller's own worker number; stat_open(), stat_close() and
  * stat_sample() by the server; stat_begin_scope() and stat_end_scope() while nobody else uses
- * the statistics; everything else from any thread, never stopping a worker.
+ * the statistics; stat_reserve() by the thread that calls those two; everything else from any
+ * thread, never stopping a worker.
  */
 #ifndef PAIRPORT_STAT_STAT_H
 #define PAIRPORT_STAT_STAT_H
@@ -43,6 +44,11 @@ void stat_close(struct stat *stat);
  * *scope and everything else as they were. */
 enum stat_kind { STAT_ROUTE, STAT_UPSTREAM };
 enum err stat_begin_scope(struct stat *stat, enum stat_kind kind, size_t *scope);
+
+/* Memory for so many scopes that begin later, and no more: stat_begin_scope() can't fail for
+ * these. 0 gives back what was reserved and not used. Others may use the statistics meanwhile.
+ * ERR_NOMEM: for fewer. */
+enum err stat_reserve(struct stat *stat, size_t count);
 
 /* The scope is not used any more, its number may be given again. What a route has counted stays
  * a part of the whole. */

@@ -19,14 +19,24 @@
 
 static int memory_left = -1; /* so many more calls succeed before one fails; negative: all do */
 
+static unsigned allocations; /* so far */
+
+void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 
 static bool fails(void)
 {
+    allocations++;
     return memory_left >= 0 && memory_left-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
@@ -86,6 +96,20 @@ static void know_addresses(struct fixture *fix)
     }
 }
 
+/* The workers stand still during the second step, so nothing is allocated there. */
+static enum err carry_out(struct reload *reload, struct str *why)
+{
+    enum err err = reload_complete(reload, why);
+    if (err != ERR_OK) {
+        reload_abandon(reload);
+        return err;
+    }
+    unsigned before = allocations;
+    reload_apply(reload);
+    assert_int_equal(allocations, before);
+    return ERR_OK;
+}
+
 /* Takes over `conf`, whatever comes of it. */
 static enum err try_reload(struct fixture *fix, struct conf *conf)
 {
@@ -95,8 +119,7 @@ static enum err try_reload(struct fixture *fix, struct conf *conf)
     assert_true(conf_count < CONFS_MAX);
     confs[conf_count++] = conf;
     enum err err = reload_prepare(&reload, &fix->relay, conf, &why);
-    if (err == ERR_OK)
-        err = reload_apply(reload, &why);
+    err = err == ERR_OK ? carry_out(reload, &why) : err;
     assert_true(err == ERR_OK || why.len > 0);
     str_free(&why);
     if (err != ERR_OK)
@@ -522,8 +545,7 @@ static void without_memory_nothing_changes(void **state)
         confs[conf_count++] = conf;
         memory_left = calls;
         enum err err = reload_prepare(&reload, &fix->relay, conf, &why);
-        if (err == ERR_OK)
-            err = reload_apply(reload, &why);
+        err = err == ERR_OK ? carry_out(reload, &why) : err;
         memory_left = -1;
         str_free(&why);
         if (err == ERR_OK)

@@ -381,6 +381,28 @@ static void a_pick_allocates_nothing(void **state)
     assert_int_equal(calls, before);
 }
 
+/* The index is another upstream's now. */
+static void what_was_not_told_of_an_upstream_goes_with_its_slot(void **state)
+{
+    (void)state;
+    static struct conf_upstream others[2];
+    static struct conf_route other;
+    struct route_plan *plan;
+    rig_begin(CONF_ROUND_ROBIN, 2);
+    rig_open(1);
+    rig_set_addrs(0, 2, (const size_t[]){0, 1});
+    rig_set_addrs(1, 2, (const size_t[]){0, 1});
+    rig_set_addrs(0, 2, (const size_t[]){0, 2});
+    memcpy(others, rig.upstreams, sizeof others);
+    other = rig.conf;
+    other.upstreams = others;
+    str_format(others[0].name, sizeof others[0].name, "another:7000");
+    assert_int_equal(route_prepare(&plan, rig.route, &other), ERR_OK);
+    route_reconfigure(rig.route, plan, rig.now_ms);
+    rig_change(1, "NEW", "UP", "the name has this address now");
+    rig_no_change();
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, rig_close)
 
 int main(void)
@@ -401,6 +423,7 @@ int main(void)
         TEST(without_memory_no_route_is_opened_and_nothing_is_lost),
         TEST(without_memory_the_addresses_stay_as_they_were),
         TEST(a_pick_allocates_nothing),
+        TEST(what_was_not_told_of_an_upstream_goes_with_its_slot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

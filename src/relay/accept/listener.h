@@ -10,7 +10,7 @@
  * Windows every one holds a socket.
  *
  * One whose address overlaps with that of a listener which it replaces is bound beside it and
- * listens while the relay is quiesced for the reload (os/beside.h); the other one lingers: for a
+ * listens just before the relay is quiesced for the reload (os/beside.h); the other one lingers: for a
  * moment it serves those who had begun to connect to it, and leaves all others to its successor.
  *
  * Threads: workers; listener_open() and listener_free() by the server. listener_stop() from any

@@ -32,14 +32,13 @@ void quiesce_leave(struct relay *relay)
 
 /* Visitors leave soon, and one that is there may come again meanwhile: it would wait for ever
  * if it had to wait for this. */
-static void close_doors(struct quiesce *quiesce)
+void quiesce_keep_out(struct relay *relay)
 {
+    struct quiesce *quiesce = &relay->quiesce;
     os_mutex_lock(&quiesce->lock);
     while (quiesce->visitors > 0)
         os_cond_wait(&quiesce->changed, &quiesce->lock, UINT32_MAX);
     quiesce->closed = true;
-    quiesce->parked = 0;
-    quiesce->number++;
     os_mutex_unlock(&quiesce->lock);
 }
 
@@ -48,7 +47,11 @@ bool quiesce_begin(struct relay *relay)
     struct quiesce *quiesce = &relay->quiesce;
     if (!lifecycle_try_ref(relay))
         return false;
-    close_doors(quiesce);
+    os_mutex_lock(&quiesce->lock);
+    quiesce->parks = true;
+    quiesce->parked = 0;
+    quiesce->number++;
+    os_mutex_unlock(&quiesce->lock);
     port_post(relay->port, &quiesce->message);
     os_mutex_lock(&quiesce->lock);
     while (quiesce->parked < relay->worker_count)
@@ -61,10 +64,12 @@ void quiesce_end(struct relay *relay)
 {
     struct quiesce *quiesce = &relay->quiesce;
     os_mutex_lock(&quiesce->lock);
-    quiesce->closed = false;
+    bool began = quiesce->parks;
+    quiesce->closed = quiesce->parks = false;
     os_cond_wake_all(&quiesce->changed);
     os_mutex_unlock(&quiesce->lock);
-    lifecycle_unref(relay);
+    if (began)
+        lifecycle_unref(relay);
 }
 
 void quiesce_park(struct worker *worker)
@@ -80,7 +85,7 @@ void quiesce_park(struct worker *worker)
         port_post(relay->port, &quiesce->message);
         port_step_aside(relay->port); /* so that the next one wakes up for it at once */
     }
-    while (quiesce->closed && quiesce->number == number)
+    while (quiesce->parks && quiesce->number == number)
         os_cond_wait(&quiesce->changed, &quiesce->lock, UINT32_MAX);
     os_mutex_unlock(&quiesce->lock);
 }

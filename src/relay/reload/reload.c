@@ -46,9 +46,19 @@ static enum err find_routes(struct reload *reload)
 
 /* ---- before the relay is quiesced ---- */
 
+static void undo_plans(struct reload *reload)
+{
+    for (size_t i = 0; i < reload->planned; i++)
+        if (!reload->is_new[i])
+            upstreams_plan_free(reload->routes[i], &reload->plans[i]);
+    (void)stat_reserve(reload->relay->stat, 0);
+}
+
 void reload_free(struct reload *reload, bool undo)
 {
     port_choices_free(&reload->ports, undo);
+    if (undo)
+        undo_plans(reload);
     for (size_t i = 0; undo && reload->is_new != NULL && reload->routes != NULL &&
                        i < reload->conf->route_count;
          i++)
@@ -252,22 +262,25 @@ static void open_again(struct relay *relay, const struct closed_early *closed)
     have_it_done(relay);
 }
 
+/* False: the relay ends, and `reload` is as it was. */
+static bool apply_quiesced(struct relay *relay, struct reload *reload)
+{
+    if (!quiesce_begin(relay) || atomic_load(&relay->lifecycle.stopping))
+        return false;
+    reload_apply(reload);
+    return true;
+}
+
 /* Consumes `reload`. */
 static enum err change(struct relay *relay, struct reload *reload, struct str *why)
 {
-    enum err err = ERR_OK;
-    if (!quiesce_begin(relay)) {
-        reload_abandon(reload);
-        return ERR_CLOSED;
-    }
-    bool stopping = atomic_load(&relay->lifecycle.stopping);
-    if (!stopping)
-        err = reload_apply(reload, why);
+    quiesce_keep_out(relay);
+    enum err err = reload_complete(reload, why);
+    if (err == ERR_OK && !apply_quiesced(relay, reload))
+        err = ERR_CLOSED;
     quiesce_end(relay);
-    if (stopping) {
+    if (err != ERR_OK)
         reload_abandon(reload);
-        return ERR_CLOSED;
-    }
     return err;
 }
 

@@ -3,7 +3,8 @@
  * A route is its name. One that both configurations have keeps its sessions, its counters and its
  * listeners; a port that moves from one route to another keeps its listener, too. New ports are
  * bound before anything else happens, so that one that can't be leaves everything as it was.
- * Then, while the relay is quiesced, everything changes at once. A route that is no longer there
+ * Everything that takes memory or can fail is made before. Then, while the relay is quiesced,
+ * everything changes at once. A route that is no longer there
  * stops to listen; it is freed at a later reload when its last session is over, and until then
  * comes back to life when a configuration has its name again.
  *
@@ -56,15 +57,20 @@ bool reload_uses(const struct relay *relay, const struct conf *conf);
 /* The message came out. By a worker. */
 void reload_on_wake(struct worker *worker);
 
-/* ---- the two halves of reload_run(), for tests without threads ---- */
+/* ---- the steps of reload_run(), for tests without threads ---- */
 
 struct reload; /* opaque */
 
-/* All that can fail but memory: opens what is to listen. ERR_CLOSED is not among its errors. */
+/* What may take its time: opens what is to listen, looks up names. ERR_CLOSED is not among its
+ * errors. */
 enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *conf,
                         struct str *why);
-/* While the relay is quiesced. Consumes `reload`. */
-enum err reload_apply(struct reload *reload, struct str *why);
+/* The rest that can fail: slots and memory for what is to change. From here on until
+ * reload_apply() nobody from outside may look at the relay; the workers go on. */
+enum err reload_complete(struct reload *reload, struct str *why);
+/* While the relay is quiesced, after reload_complete(). Consumes `reload`. */
+void reload_apply(struct reload *reload);
+/* Consumes `reload`, which was not applied: nothing of it is left. */
 void reload_abandon(struct reload *reload);
 
 #endif

@@ -1,4 +1,4 @@
-/* A reload while the relay is quiesced: everything changes at once, or nothing; see reload.h. */
+/* A reload when its ports are open: what it takes, then everything changes at once; see reload.h. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -13,13 +13,17 @@
 #include "relay/reload/route_parts.h"
 #include "relay/session/proxy_header.h"
 
-/* ---- while the relay is quiesced: what can fail ---- */
+/* ---- what can fail, while the workers go on ---- */
 
+/* It stays so: no session is given an upstream that was removed. */
 static bool slot_is_free(void *ctx, size_t slot)
 {
-    const struct relay_route *route = ctx;
-    return route_slot_is_free(route->upstreams.route, slot) &&
-           atomic_load(&route->upstreams.each[slot]->quota.used) == 0;
+    struct relay_route *route = ctx;
+    os_mutex_lock(&route->upstreams.lock);
+    bool is_free = route_slot_is_free(route->upstreams.route, slot) &&
+                   atomic_load(&route->upstreams.each[slot]->quota.used) == 0;
+    os_mutex_unlock(&route->upstreams.lock);
+    return is_free;
 }
 
 static enum err plan_route(struct reload *reload, size_t index)
@@ -30,7 +34,7 @@ static enum err plan_route(struct reload *reload, size_t index)
     if (reload->listeners[index] == NULL)
         return ERR_NOMEM;
     if (reload->is_new[index])
-        return route_parts_begin(route);
+        return ERR_OK;
     enum err err = slots_arrange(conf, route->conf, slot_is_free, route);
     return err == ERR_OK ? upstreams_prepare(route, conf, &reload->plans[index]) : err;
 }
@@ -65,14 +69,25 @@ static enum err plan_all(struct reload *reload, struct str *why)
     return err;
 }
 
-static void undo_plans(struct reload *reload)
+/* What is new needs places in the statistics. */
+static enum err reserve_scopes(const struct reload *reload)
 {
-    for (size_t i = 0; i < reload->planned; i++)
-        if (!reload->is_new[i])
-            upstreams_plan_free(reload->routes[i], &reload->plans[i]);
+    size_t count = 0;
+    for (size_t i = 0; i < reload->conf->route_count; i++)
+        count += reload->is_new[i] ? route_parts_scopes(reload->routes[i])
+                                   : reload->plans[i].new_count;
+    return count == 0 ? ERR_OK : stat_reserve(reload->relay->stat, count);
 }
 
-/* ---- while the relay is quiesced: what can't ---- */
+enum err reload_complete(struct reload *reload, struct str *why)
+{
+    enum err err = plan_all(reload, why);
+    if (err == ERR_OK)
+        err = reserve_scopes(reload);
+    return err == ERR_OK ? port_choices_listen(&reload->ports, why) : err;
+}
+
+/* ---- what can't, while the relay is quiesced ---- */
 
 static bool same_keys(const struct conf_route *a, const struct conf_route *b)
 {
@@ -118,7 +133,9 @@ static void apply_routes(struct reload *reload)
 {
     uint64_t now_ms = os_mono_ms();
     for (size_t i = 0; i < reload->conf->route_count; i++)
-        if (!reload->is_new[i])
+        if (reload->is_new[i])
+            route_parts_begin(reload->routes[i]);
+        else
             apply_route(reload, i, now_ms);
 }
 
@@ -242,17 +259,9 @@ static void take_routes(struct reload *reload)
     reload->all = NULL;
 }
 
-enum err reload_apply(struct reload *reload, struct str *why)
+void reload_apply(struct reload *reload)
 {
     struct relay *relay = reload->relay;
-    enum err err = plan_all(reload, why);
-    if (err == ERR_OK)
-        err = port_choices_listen(&reload->ports, why);
-    if (err != ERR_OK) {
-        undo_plans(reload);
-        reload_free(reload, true);
-        return err;
-    }
     apply_routes(reload);
     apply_relay(relay, reload->conf);
     port_choices_linger(&reload->ports);
@@ -262,5 +271,4 @@ enum err reload_apply(struct reload *reload, struct str *why)
     if (relay->resolver != NULL)
         resolver_reload(relay->resolver);
     reload_free(reload, false);
-    return ERR_OK;
 }

@@ -50,10 +50,11 @@ enum err port_choices_make(struct port_choices *choices, struct relay *relay,
  * at once. `relay` may be NULL: none is. As above; leaves nothing. Within server_hold(). */
 enum err port_choices_try(struct relay *relay, const struct conf *conf, struct str *why);
 
-/* While the relay is quiesced: those that are `bound` listen, beside the ones they replace. */
+/* Those that are `bound` listen, beside the ones they replace. Who connects there waits until the
+ * reload is over. */
 enum err port_choices_listen(struct port_choices *choices, struct str *why);
 
-/* Then: those that are replaced linger, and serve the route of their successor. */
+/* While the relay is quiesced: those that are replaced linger, and serve the route of their successor. */
 void port_choices_linger(struct port_choices *choices);
 
 /* Closes what was opened, if `undo`, and frees the lists. */

@@ -21,11 +21,11 @@ struct reload {
     struct guard_rules *rules;   /* for those that the relay has; of new ones empty */
     struct port_choices ports;
 
-    /* what is needed while the relay is quiesced */
+    /* what reload_complete() makes: needed while the relay is quiesced */
     struct upstreams_plan *plans;   /* one for each route; of new ones empty */
     struct listener ***listeners;   /* one list for each route */
     struct relay_route **all;       /* room for those of `conf` and all that the relay has */
-    size_t planned;                 /* routes that have a plan, or have begun */
+    size_t planned;                 /* routes that have a plan, or are new */
     struct listener **opened;       /* room for all that was opened */
     struct listener **more_retired; /* room for all that there are then */
 };

@@ -1,5 +1,6 @@
 #include "relay/reload/route_parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "relay/accept/listener.h"
@@ -47,7 +48,8 @@ enum err route_parts_open(struct relay_route **out, struct relay *relay,
     size_t ports = route_parts_ports(conf);
     route->listeners = calloc(ports, sizeof(struct listener *));
     route->listener_count = route->listeners == NULL ? 0 : ports;
-    if (route->listeners == NULL || guard_route_open(route) != ERR_OK) {
+    if (route->listeners == NULL || guard_route_open(route) != ERR_OK ||
+        upstreams_open(route) != ERR_OK) {
         route_parts_close(route);
         return ERR_NOMEM;
     }
@@ -55,8 +57,15 @@ enum err route_parts_open(struct relay_route **out, struct relay *relay,
     return ERR_OK;
 }
 
-enum err route_parts_begin(struct relay_route *route)
+size_t route_parts_scopes(const struct relay_route *route)
+{
+    return 1 + route->upstreams.count;
+}
+
+void route_parts_begin(struct relay_route *route)
 {
     enum err err = stat_begin_scope(route->relay->stat, STAT_ROUTE, &route->scope);
-    return err == ERR_OK ? upstreams_open(route) : err;
+    assert(err == ERR_OK);
+    (void)err;
+    upstreams_begin(route);
 }

@@ -16,12 +16,13 @@ struct relay_route;
 /* How many ports the route listens on. Any thread. */
 size_t route_parts_ports(const struct conf_route *conf);
 
-/* A route without addresses and listeners, that nobody knows yet. Without statistics and
- * upstreams: route_parts_begin() makes them, with nobody else using the statistics. ERR_NOMEM
- * leaves nothing, and what the first made. */
+/* A route without addresses and listeners, that nobody knows yet. ERR_NOMEM leaves nothing. */
 enum err route_parts_open(struct relay_route **out, struct relay *relay,
                           const struct conf_route *conf);
-enum err route_parts_begin(struct relay_route *route);
+/* It and its upstreams get their places in the statistics, which nobody else uses meanwhile.
+ * Needs: stat_reserve() for route_parts_scopes() of them. */
+size_t route_parts_scopes(const struct relay_route *route);
+void route_parts_begin(struct relay_route *route);
 /* Needs: nobody points to it, its listeners are stopped. NULL is fine. */
 void route_parts_close(struct relay_route *route);
 

@@ -163,16 +163,15 @@ void upstreams_source_ended(struct relay_route *route, size_t upstream, unsigned
 
 /* ---- open and close ---- */
 
-enum err upstream_open(struct relay_upstream **out, struct relay *relay, size_t source_count)
+enum err upstream_open(struct relay_upstream **out, size_t source_count)
 {
     struct relay_upstream *upstream = calloc(1, sizeof *upstream);
     if (upstream == NULL)
         return ERR_NOMEM;
+    upstream->scope = SIZE_MAX;
     upstream->quota.limit = UINT32_MAX;
     upstream->sources = calloc(source_count, sizeof *upstream->sources);
-    if (upstream->sources == NULL ||
-        stat_begin_scope(relay->stat, STAT_UPSTREAM, &upstream->scope) != ERR_OK) {
-        free(upstream->sources);
+    if (upstream->sources == NULL) {
         free(upstream);
         return ERR_NOMEM;
     }
@@ -182,7 +181,8 @@ enum err upstream_open(struct relay_upstream **out, struct relay *relay, size_t 
 
 void upstream_close(struct relay_upstream *upstream, struct relay *relay)
 {
-    stat_end_scope(relay->stat, upstream->scope);
+    if (upstream->scope != SIZE_MAX)
+        stat_end_scope(relay->stat, upstream->scope);
     free(upstream->sources);
     free(upstream);
 }
@@ -196,8 +196,7 @@ enum err upstreams_open(struct relay_route *route)
     if (upstreams->each == NULL)
         return ERR_NOMEM;
     for (; upstreams->count < conf->upstream_count; upstreams->count++) {
-        enum err err =
-            upstream_open(&upstreams->each[upstreams->count], route->relay, source_count);
+        enum err err = upstream_open(&upstreams->each[upstreams->count], source_count);
         if (err != ERR_OK)
             goto undo;
     }
@@ -206,6 +205,19 @@ enum err upstreams_open(struct relay_route *route)
 undo:
     upstreams_close(route);
     return ERR_NOMEM;
+}
+
+void upstreams_begin(struct relay_route *route)
+{
+    struct upstreams *upstreams = &route->upstreams;
+    for (size_t i = 0; i < upstreams->count; i++) {
+        if (upstreams->each[i]->scope != SIZE_MAX)
+            continue;
+        enum err err =
+            stat_begin_scope(route->relay->stat, STAT_UPSTREAM, &upstreams->each[i]->scope);
+        assert(err == ERR_OK);
+        (void)err;
+    }
 }
 
 void upstreams_close(struct relay_route *route)

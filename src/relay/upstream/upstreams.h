@@ -35,7 +35,7 @@ struct source_use {
 };
 
 struct relay_upstream {
-    size_t scope;                 /* in the statistics */
+    size_t scope;                 /* in the statistics; SIZE_MAX: it has none yet */
     struct quota quota;           /* sessions connected to it; without a limit */
     struct log_limit connect_log; /* failed connects */
     struct drain drain;           /* see server_drain_upstream() */
@@ -52,25 +52,33 @@ struct upstreams {
 };
 
 /* An upstream of its own, with room for so many sources. ERR_NOMEM leaves nothing. */
-enum err upstream_open(struct relay_upstream **out, struct relay *relay, size_t source_count);
+enum err upstream_open(struct relay_upstream **out, size_t source_count);
 void upstream_close(struct relay_upstream *upstream, struct relay *relay);
 
-/* By the owner, before the workers start and after they ended, or while the relay is quiesced.
- * ERR_NOMEM leaves nothing. */
+/* Of a route that nobody else knows. ERR_NOMEM leaves nothing. */
 enum err upstreams_open(struct relay_route *route);
+
+/* They get their places in the statistics. Needs: stat_reserve() for all of them. Before the
+ * workers start, or while the relay is quiesced. */
+void upstreams_begin(struct relay_route *route);
+
+/* After the workers ended, while the relay is quiesced, or without upstreams_begin(). */
 void upstreams_close(struct relay_route *route);
 
 /* What another configuration needs of memory, before anything of it is carried out. */
 struct upstreams_plan {
     struct route_plan *route;
     struct relay_upstream **each; /* for every slot: the one there is, or a new one */
+    size_t new_count;             /* of these: each needs a place in the statistics */
     struct source_use **sources;  /* for every slot, where the sources are others; else NULL */
     size_t count;                 /* slots that are filled */
 };
 
-/* The upstreams of a route become those of `conf`, whose slots were arranged, see slots.h. All
- * three while the relay is quiesced. ERR_NOMEM leaves nothing; carrying it out can't fail, and
- * makes `conf` the route's. */
+/* The upstreams of a route become those of `conf`, whose slots were arranged, see slots.h.
+ * Prepared by the thread that reloads, while no other one from outside looks at the relay: then no
+ * server comes until it is carried out. ERR_NOMEM leaves nothing. Carried out while the relay is
+ * quiesced; it can't fail, needs stat_reserve() for those that are new, and makes `conf` the
+ * route's. */
 enum err upstreams_prepare(struct relay_route *route, const struct conf_route *conf,
                            struct upstreams_plan *plan);
 void upstreams_reconfigure(struct relay_route *route, const struct conf_route *conf,

@@ -22,8 +22,10 @@ static enum err prepare_slot(struct relay_route *route, const struct conf_route 
                              size_t slot, struct upstreams_plan *plan)
 {
     size_t source_count = upstreams_source_count(conf);
-    if (!slots_stay(route->conf, conf, slot))
-        return upstream_open(&plan->each[slot], route->relay, source_count);
+    if (!slots_stay(route->conf, conf, slot)) {
+        plan->new_count++;
+        return upstream_open(&plan->each[slot], source_count);
+    }
     if (plan->sources != NULL) {
         plan->sources[slot] = calloc(source_count, sizeof *plan->sources[slot]);
         if (plan->sources[slot] == NULL)
@@ -37,7 +39,9 @@ enum err upstreams_prepare(struct relay_route *route, const struct conf_route *c
                            struct upstreams_plan *plan)
 {
     *plan = (struct upstreams_plan){.count = 0};
+    os_mutex_lock(&route->upstreams.lock); /* the workers go on */
     enum err err = route_prepare(&plan->route, route->upstreams.route, conf);
+    os_mutex_unlock(&route->upstreams.lock);
     if (err != ERR_OK)
         return err;
     plan->each = calloc(conf->upstream_count, sizeof(struct relay_upstream *));
@@ -120,6 +124,7 @@ void upstreams_reconfigure(struct relay_route *route, const struct conf_route *c
     free(upstreams->each);
     upstreams->each = plan->each;
     upstreams->count = plan->count;
+    upstreams_begin(route);
     if (plan->sources != NULL) {
         struct recount recount = {route, conf};
         take_sources(route, plan);
