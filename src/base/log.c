@@ -160,6 +160,15 @@ size_t log_format_time(uint64_t wall_us, char *text, size_t size)
                       in_day / 1000 % 60, in_day % 1000);
 }
 
+/* How many bytes stand for themselves in a line. */
+static size_t count_plain(const char *bytes, size_t len)
+{
+    size_t count = 0;
+    while (count < len && bytes[count] >= ' ' && bytes[count] <= '~')
+        count++;
+    return count;
+}
+
 /* Appends the message, which may hold any bytes: what is no well-formed printable text stands
  * as \xNN, so that no peer can forge or hide a line. A message that would make the line longer
  * than `max` is cut between two characters and ends in "...". */
@@ -171,6 +180,14 @@ static void add_message(struct line *line, const char *message, size_t len, bool
     size_t cut = line->len; /* where the dots can begin */
 
     for (size_t at = 0; at < len;) {
+        size_t plain = count_plain(message + at, len - at);
+        if (plain > 0 && line->len + plain + dots_len <= max) {
+            memcpy(line->text + line->len, message + at, plain);
+            line->len += plain;
+            cut = line->len;
+            at += plain;
+            continue;
+        }
         char piece[STR_ESCAPED_MAX];
         size_t piece_len;
         size_t step = str_escape_next(message + at, len - at, piece, &piece_len);
@@ -204,7 +221,8 @@ static void write_line(const struct log_output *output, enum log_level level,
         wanted = (int)str_format(message, sizeof message, "a message that has no text");
     bool is_cut = (size_t)wanted >= sizeof message;
 
-    struct line line = {.len = 0};
+    struct line line;
+    line.len = 0;
     if (output->now_us != NULL) {
         line.len = log_format_time(output->now_us(), line.text, sizeof line.text);
         line.text[line.len++] = ' ';

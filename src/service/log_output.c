@@ -22,6 +22,7 @@
 #define RETRY_LAST_MS  1000 /* until it is this */
 #define OPEN_WAIT_MS   5000 /* for the first opening of the file */
 #define REOPEN_WAIT_MS 2000
+#define GATHER_MS      10 /* from one write to the next, at least, while lines flow */
 
 static struct {
     struct os_mutex lock; /* guards all below, unless a comment says otherwise */
@@ -36,6 +37,8 @@ static struct {
     bool open_untold;         /* who asked does not wait any more: the thread tells */
     log_output_write *divert;
     void *divert_ctx;
+    bool waiting;   /* the thread waits for a first line, and has to be woken for it */
+    bool hurry;     /* what is there is to be written now, not GATHER_MS after the last write */
     bool writing;   /* the thread has lines that are not in `filling` any more */
     bool diverting; /* the thread is in `divert` */
     uint64_t lost;  /* lines lost since that was last logged */
@@ -159,9 +162,22 @@ static void drain(size_t len)
     }
 }
 
+/* Lets lines gather, so that many that come together are one write, and cost one wake of the
+ * thread. With the lock held. */
+static void gather(uint64_t last_write_ms)
+{
+    while (!output.hurry && !output.stopping && !is_open_wanted()) {
+        uint64_t passed = os_mono_ms() - last_write_ms;
+        if (passed >= GATHER_MS)
+            return;
+        os_cond_wait(&output.changed, &output.lock, (uint32_t)(GATHER_MS - passed));
+    }
+}
+
 static void run(void *arg)
 {
     (void)arg;
+    uint64_t last_write_ms = 0;
     os_mutex_lock(&output.lock);
     for (;;) {
         if (output.filled == 0 && is_open_wanted()) {
@@ -171,9 +187,13 @@ static void run(void *arg)
         if (output.filled == 0 && output.stopping)
             break;
         if (output.filled == 0) {
+            output.waiting = true;
             os_cond_wait(&output.changed, &output.lock, UINT32_MAX);
+            output.waiting = false;
             continue;
         }
+        gather(last_write_ms);
+        output.hurry = false;
         char *drained = output.filling;
         size_t len = output.filled;
         output.filling = output.draining;
@@ -182,6 +202,7 @@ static void run(void *arg)
         output.writing = true;
         drain(len);
         output.writing = false;
+        last_write_ms = os_mono_ms();
         os_cond_wake_all(&output.changed);
         uint64_t lost = output.lost;
         output.lost = 0;
@@ -200,10 +221,16 @@ static void run(void *arg)
 
 /* ---- lines come ---- */
 
+/* Has the thread write now. With the lock held. */
+static void hurry(void)
+{
+    output.hurry = true;
+    os_cond_wake_all(&output.changed);
+}
+
 static void put_line(void *ctx, enum log_level level, const char *line, size_t len)
 {
     (void)ctx;
-    (void)level;
     os_mutex_lock(&output.lock);
     if (!output.running) {
         if (write_bytes(output.file, line, len) < len)
@@ -213,9 +240,11 @@ static void put_line(void *ctx, enum log_level level, const char *line, size_t l
         log_note_lost();
     } else {
         memcpy(output.filling + output.filled, line, len);
-        if (output.filled == 0)
-            os_cond_wake_all(&output.changed);
         output.filled += len;
+        if (level <= LOG_WARNING || output.filled > QUEUE_BYTES / 2)
+            hurry();
+        else if (output.waiting)
+            os_cond_wake_all(&output.changed);
     }
     os_mutex_unlock(&output.lock);
 }
@@ -304,6 +333,7 @@ bool log_output_flush(uint32_t timeout_ms)
 {
     uint64_t deadline = os_mono_ms() + timeout_ms;
     os_mutex_lock(&output.lock);
+    hurry();
     while (output.running && (output.filled > 0 || output.writing) && wait_change(deadline))
         continue;
     bool flushed = output.filled == 0 && !output.writing;

@@ -1,11 +1,16 @@
 /* log_output.h - where log lines go: stderr, a file, or above the prompt.
  *
- * Lines are put into a queue of bounded size and written by a thread of its own, so that a full
- * disk, a pipe nobody reads or a terminal that stands still never holds a worker. The same thread
- * opens and closes the file, so that a file system that does not answer (NFS) holds nobody either:
- * who asks for it waits for a bounded time. What cannot be written is tried again; lines that find
- * the queue full are lost, counted, and the count is logged as soon as writing goes on. Before
- * log_output_start() and after log_output_stop() lines are written at once by whoever logs.
+ * Lines are put into a queue of bounded size and written by a thread of its own, so a full disk, a
+ * pipe that nobody reads or a terminal that stands still never holds a worker. The first line is
+ * written at once. Lines that follow within 10 ms are written together, so a line costs its worker
+ * no system call; a warning or an error makes the thread write at once. A process that is killed
+ * loses at most the lines of the last 10 ms.
+ *
+ * The same thread opens and closes the file, so that a file system that does not answer (NFS)
+ * holds nobody either: who asks for it waits for a bounded time. What cannot be written is tried
+ * again; lines that find the queue full are lost, counted, and the count is logged as soon as
+ * writing goes on. Before log_output_start() and after log_output_stop() lines are written at once
+ * by whoever logs.
  *
  * Threads: log_output_start() and _stop() by one owner, log_output_reopen() and _divert() by
  * any thread between the two. There is one log, so there is one output.

@@ -244,6 +244,55 @@ static void diverted_lines_go_to_the_function(void **state)
     str_free(&elsewhere.text);
 }
 
+static void count_writes(void *ctx, const char *lines, size_t len)
+{
+    (void)lines, (void)len;
+    atomic_fetch_add((_Atomic unsigned *)ctx, 1);
+}
+
+/* Lines that flow are written together, so that not each of them wakes the thread. */
+static void lines_that_flow_are_few_writes(void **state)
+{
+    (void)state;
+    static _Atomic unsigned writes;
+    atomic_store(&writes, 0);
+    assert_int_equal(log_output_start(""), ERR_OK);
+    assert_true(log_output_divert(count_writes, &writes, 0));
+    uint64_t start = os_mono_ms();
+    for (int i = 0; i < 100; i++) {
+        log_notice("line %d", i);
+        os_sleep_ms(1);
+    }
+    uint64_t passed_ms = os_mono_ms() - start;
+    assert_true(log_output_flush(PATIENCE_MS));
+    /* One at once, one for each 10 ms, one for the flush. */
+    assert_in_range(atomic_load(&writes), 1, passed_ms / 10 + 2);
+    log_output_divert(NULL, NULL, 0);
+}
+
+/* Neither a flush nor another line is needed for what has been logged to be written. */
+static void a_line_is_written_without_another_one(void **state)
+{
+    (void)state;
+    static const struct {
+        enum log_level level;
+        const char *text;
+    } lines[] = {{LOG_NOTICE, "first"}, {LOG_NOTICE, "soon after"}, {LOG_WARNING, "a warning"},
+                 {LOG_NOTICE, "again"}, {LOG_ERROR, "an error"},    {LOG_NOTICE, "last"}};
+    assert_int_equal(log_output_start(path), ERR_OK);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        log_write(lines[i].level, "%s", lines[i].text);
+        uint64_t start = os_mono_ms();
+        for (bool there = false; !there;) {
+            assert_true(os_mono_ms() - start < PATIENCE_MS);
+            char *text = test_read_file(path);
+            there = text != NULL && strstr(text, lines[i].text) != NULL;
+            free(text);
+        }
+    }
+    assert_true(log_output_stop(PATIENCE_MS));
+}
+
 static void a_file_is_not_diverted(void **state)
 {
     (void)state;
@@ -360,6 +409,8 @@ int main(void)
         TEST(lines_of_a_full_disk_are_counted),
         TEST(a_disk_that_does_not_answer_holds_nobody_and_is_used_when_it_does),
         TEST(diverted_lines_go_to_the_function),
+        TEST(lines_that_flow_are_few_writes),
+        TEST(a_line_is_written_without_another_one),
         TEST(a_file_is_not_diverted),
         TEST(an_output_that_stands_still_holds_nobody_and_loses_with_a_number),
         TEST(lines_of_many_threads_stay_whole_and_in_order),
