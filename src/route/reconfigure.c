@@ -9,6 +9,12 @@
 #include "route/mix.h"
 #include "route/route_private.h"
 
+/* Room for the servers of an upstream. */
+struct room {
+    struct route_server **servers; /* owned; NULL: what it has is enough */
+    size_t count;
+};
+
 struct route_plan {
     const struct conf_route *conf; /* not owned */
     struct upstream *upstreams;    /* owned, conf->upstream_count of them, to be filled */
@@ -17,6 +23,14 @@ struct route_plan {
      * that stay, of the size that they need then. Owned, as its elements; else NULL. */
     struct route_server **servers;
     size_t server_count;
+
+    /* For addresses that come with the plan; all owned, NULL where there are none. */
+    struct room *rooms; /* conf->upstream_count of them */
+    struct route_server **spares;
+    size_t spare_count;
+    struct route_server **ready, **choice; /* as in struct route, with room for all */
+    struct route_server_info *shown;
+    size_t ready_size;
 };
 
 /* ---- what needs memory ---- */
@@ -56,10 +70,71 @@ enum err route_prepare(struct route_plan **out, const struct route *route,
     return ERR_OK;
 }
 
+static bool make_room(struct route_plan *plan, const struct route *route, size_t index,
+                      size_t more)
+{
+    struct room *room = &plan->rooms[index];
+    if (more == 0)
+        return true;
+    if (slots_stay(route->conf, plan->conf, index))
+        room->count = route->upstreams[index].slot_count;
+    room->count += more;
+    room->servers = calloc(room->count, sizeof(struct route_server *));
+    return room->servers != NULL;
+}
+
+static bool make_lists(struct route_plan *plan, const struct route *route, size_t more)
+{
+    plan->ready_size = servers_count(route) + more;
+    plan->ready = calloc(plan->ready_size, sizeof(struct route_server *));
+    plan->choice = calloc(plan->ready_size, sizeof(struct route_server *));
+    plan->shown = calloc(plan->ready_size, sizeof *plan->shown);
+    return plan->ready != NULL && plan->choice != NULL && plan->shown != NULL;
+}
+
+static bool make_spares(struct route_plan *plan, size_t count)
+{
+    plan->spares = calloc(count, sizeof(struct route_server *));
+    if (plan->spares == NULL)
+        return false;
+    for (; plan->spare_count < count; plan->spare_count++) {
+        plan->spares[plan->spare_count] = calloc(1, servers_size(plan->conf));
+        if (plan->spares[plan->spare_count] == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* What was made until memory ran out goes with the plan. */
+enum err route_plan_addrs(struct route_plan *plan, const struct route *route,
+                          const size_t counts[])
+{
+    size_t all = 0;
+    assert(plan->rooms == NULL);
+    for (size_t i = 0; i < plan->conf->upstream_count; i++)
+        all += counts[i];
+    if (all == 0)
+        return ERR_OK;
+    plan->rooms = calloc(plan->conf->upstream_count, sizeof *plan->rooms);
+    if (plan->rooms == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < plan->conf->upstream_count; i++)
+        if (!make_room(plan, route, i, counts[i]))
+            return ERR_NOMEM;
+    return make_lists(plan, route, all) && make_spares(plan, all) ? ERR_OK : ERR_NOMEM;
+}
+
 void route_plan_free(struct route_plan *plan)
 {
     if (plan == NULL)
         return;
+    for (size_t i = 0; plan->rooms != NULL && i < plan->conf->upstream_count; i++)
+        free(plan->rooms[i].servers);
+    free(plan->rooms);
+    servers_free_spares(plan->spares, plan->spare_count);
+    free(plan->ready);
+    free(plan->choice);
+    free(plan->shown);
     while (plan->server_count > 0)
         free(plan->servers[--plan->server_count]);
     free(plan->servers);
@@ -91,6 +166,46 @@ static void drop_servers(struct upstream *upstream)
     free(upstream->servers);
 }
 
+static void take_room(struct route_plan *plan, struct upstream *upstream, size_t index)
+{
+    struct room *room = plan->rooms == NULL ? NULL : &plan->rooms[index];
+    if (room == NULL || room->servers == NULL)
+        return;
+    for (size_t slot = 0; slot < upstream->slot_count; slot++)
+        room->servers[slot] = upstream->servers[slot];
+    free(upstream->servers);
+    upstream->servers = room->servers;
+    upstream->slot_count = room->count;
+    room->servers = NULL;
+}
+
+static void swap_lists(struct route_server ***a, struct route_server ***b)
+{
+    struct route_server **kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+/* What is in route->ready is collected anew at the end. */
+static void take_spares(struct route *route, struct route_plan *plan)
+{
+    servers_free_spares(route->spares, route->spare_count); /* maybe of another size */
+    route->spares = plan->spares;
+    route->spare_count = plan->spare_count;
+    plan->spares = NULL;
+    plan->spare_count = 0;
+    if (plan->ready_size <= route->ready_size)
+        return;
+    struct route_server_info *shown = route->shown;
+    for (size_t i = 0; i < route->ready_count; i++)
+        plan->ready[i] = route->ready[i];
+    swap_lists(&route->ready, &plan->ready);
+    swap_lists(&route->choice, &plan->choice);
+    route->shown = plan->shown;
+    plan->shown = shown;
+    route->ready_size = plan->ready_size;
+}
+
 static void fill_slot(struct route *route, struct route_plan *plan, size_t index)
 {
     const struct conf_upstream *conf = &plan->conf->upstreams[index];
@@ -101,9 +216,11 @@ static void fill_slot(struct route *route, struct route_plan *plan, size_t index
             changes_forget(route, index);
         }
         *to = upstream_as_configured(conf, route->now_ms);
+        take_room(plan, to, index);
         return;
     }
     *to = route->upstreams[index];
+    take_room(plan, to, index);
     for (size_t slot = 0; slot < to->slot_count; slot++)
         if (to->servers[slot] != NULL)
             move_server(plan, to, slot);
@@ -168,6 +285,7 @@ void route_reconfigure(struct route *route, struct route_plan *plan, uint64_t no
     route_see_time(route, now_ms);
     for (size_t i = 0; i < conf->upstream_count; i++)
         fill_slot(route, plan, i);
+    take_spares(route, plan);
     free(route->upstreams);
     free(route->order);
     route->upstreams = plan->upstreams;

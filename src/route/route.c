@@ -71,6 +71,7 @@ void route_close(struct route *route)
     free(route->upstreams);
     free(route->order);
     free(route->changes);
+    servers_free_spares(route->spares, route->spare_count);
     free(route->ready);
     free(route->choice);
     free(route->shown);

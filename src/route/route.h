@@ -78,9 +78,13 @@ void route_close(struct route *route); /* NULL is fine; no place is taken any mo
  * without addresses. */
 struct route_plan; /* opaque */
 
-/* ERR_NOMEM leaves nothing. Between this and the end of the plan the route does not change. */
+/* ERR_NOMEM leaves nothing. Between this and the end of the plan no server comes. */
 enum err route_prepare(struct route_plan **out, const struct route *route,
                        const struct conf_route *conf);
+/* Memory for the first addresses that upstreams get when the plan is carried out: so many for each
+ * of `conf`. route_set_addrs() then can't fail for these. Once a plan, likewise. */
+enum err route_plan_addrs(struct route_plan *plan, const struct route *route,
+                          const size_t counts[]);
 /* Carries the plan out and frees it. `conf` must outlive the route, or its next plan. */
 void route_reconfigure(struct route *route, struct route_plan *plan, uint64_t now_ms);
 void route_plan_free(struct route_plan *plan); /* NULL is fine */

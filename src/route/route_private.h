@@ -91,7 +91,10 @@ struct route {
     size_t ready_size;            /* room in `ready`, `choice` and `shown`: for all servers */
     struct route_server **choice; /* owned; room for a pick to work in */
     struct route_server_info *shown; /* owned; of the upstream that was looked at last */
-    size_t up_count;                 /* servers that are up and open, backups included */
+    struct route_server *
+        *spares; /* owned: zeroed memory for servers, servers_size(conf) each */
+    size_t spare_count;
+    size_t up_count; /* servers that are up and open, backups included */
 
     struct route_change *changes; /* owned, a ring */
     size_t changes_size, changes_first, changes_count;
@@ -144,6 +147,9 @@ size_t servers_count(const struct route *route);
 
 /* The bytes of a server of a route with this configuration. */
 size_t servers_size(const struct conf_route *conf);
+
+/* Frees an array of them; NULL is fine. */
+void servers_free_spares(struct route_server **spares, size_t count);
 
 /* ---- admin.c ---- */
 

@@ -92,6 +92,20 @@ size_t servers_size(const struct conf_route *conf)
     return sizeof(struct route_server) + conf->eject.count * sizeof(struct failure);
 }
 
+void servers_free_spares(struct route_server **spares, size_t count)
+{
+    while (count > 0)
+        free(spares[--count]);
+    free(spares);
+}
+
+static struct route_server *new_server(struct route *route)
+{
+    if (route->spare_count > 0)
+        return route->spares[--route->spare_count];
+    return calloc(1, servers_size(route->conf));
+}
+
 /* Makes room for `more` servers in an array of pointers. */
 static bool grow(struct route_server ***array, size_t size)
 {
@@ -147,7 +161,7 @@ static bool find_memory(struct route *route, struct upstream *upstream, struct p
     for (size_t i = 0; i < plan->fresh_count; i++) {
         plan->servers[i] = find_server(upstream, &plan->fresh[i], true);
         if (plan->servers[i] == NULL)
-            plan->servers[i] = calloc(1, servers_size(route->conf));
+            plan->servers[i] = new_server(route);
         if (plan->servers[i] == NULL) {
             free_new(plan);
             return false;

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "os/dns.h"
+#include "relay/core/quiesce.h"
+#include "relay/reload/reload.h"
 #include "relay_fixture.h"
 
 #define INTERVAL_MS 30000
@@ -50,6 +52,41 @@ static void pass(uint64_t ms)
 {
     atomic_fetch_add(&now_ms, ms);
     settle();
+}
+
+/* ---- memory that the test's thread asks for ---- */
+
+static _Atomic unsigned allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static void count_allocation(void)
+{
+    if (os_thread_id() == test_thread)
+        atomic_fetch_add(&allocations, 1);
+}
+
+void *__wrap_malloc(size_t size)
+{
+    count_allocation();
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    count_allocation();
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    count_allocation();
+    return __real_realloc(memory, size);
 }
 
 /* ---- the resolver ---- */
@@ -477,12 +514,73 @@ static void what_is_not_known_before_a_reload_is_asked_for_after_it(void **state
     expect_server(fix, "10.0.0.3:9000");
 }
 
+static struct conf *load(const char *text)
+{
+    struct str messages;
+    struct conf *conf = NULL;
+    str_init(&messages);
+    assert_int_equal(conf_load_text("t.ini", text, strlen(text), &conf, &messages), ERR_OK);
+    str_free(&messages);
+    return conf;
+}
+
+/* As reload_run() does it, but without workers. */
+static void reload(struct fixture *fix, struct conf *conf)
+{
+    struct reload *reload;
+    struct str why;
+    str_init(&why);
+    assert_int_equal(reload_prepare(&reload, &fix->relay, conf, &why), ERR_OK);
+    quiesce_keep_out(&fix->relay);
+    assert_int_equal(reload_complete(reload, &why), ERR_OK);
+    atomic_store(&allocations, 0);
+    reload_apply(reload);
+    assert_int_equal(atomic_load(&allocations), 0);
+    quiesce_end(&fix->relay);
+    str_free(&why);
+    port_post(fix->relay.port, &fix->relay.reloaded.message);
+    fixture_pump(fix);
+    fixture_cancelled(fix);
+}
+
+/* New names and addresses, of new routes and of those there are; one that comes back; and so many
+ * failures to remember that each server needs another size. */
+static void a_reload_allocates_nothing_for_addresses_while_the_workers_stand_still(void **state)
+{
+    static const char *const texts[] = {
+        "[route game]\nlisten = 127.0.0.1:7000\nupstream = game.test:9000\n"
+        "upstream = other.test:9000\nupstream = 10.0.0.8:9000\neject = 7 in 10s for 30s\n"
+        "[route more]\nlisten = 127.0.0.1:7001\nupstream = 10.0.0.9:9000\n"
+        "upstream = third.test:9000\n",
+        "[route game]\nlisten = 127.0.0.1:7000\nupstream = 10.0.0.8:9000\n"
+        "[route more]\nlisten = 127.0.0.1:7001\nupstream = fourth.test:9000\n",
+        "[route game]\nlisten = 127.0.0.1:7000\nupstream = game.test:9000\n"
+        "upstream = other.test:9000\nupstream = fifth.test:9000\neject = 3 in 10s for 30s\n",
+    };
+    struct fixture *fix = start(state);
+    struct conf *confs[3];
+    struct dns_answer answer = answer_of("10.0.1.1 10.0.1.2 10.0.1.3 fd00::1", 60000);
+    tell(answer);
+    for (size_t i = 0; i < 3; i++) {
+        confs[i] = load(texts[i]);
+        reload(fix, confs[i]);
+    }
+    for (size_t i = 0; i < fix->relay.routes[0]->conf->upstream_count; i++)
+        if (!fix->relay.routes[0]->conf->upstreams[i].removed)
+            expect_addrs(fix, i, "10.0.1.1 10.0.1.2 10.0.1.3 fd00::1");
+    tear_down(state);
+    for (size_t i = 0; i < 3; i++)
+        conf_free(confs[i]);
+}
+
 int main(void)
 {
     os_init();
     const struct CMUnitTest tests[] = {
         test(a_name_that_a_reload_brings_is_known_before_it),
         test(what_is_not_known_before_a_reload_is_asked_for_after_it),
+        cmocka_unit_test_setup(
+            a_reload_allocates_nothing_for_addresses_while_the_workers_stand_still, set_up),
         test(names_and_addresses_are_there_when_it_has_started),
         test(a_name_is_asked_for_again_after_each_interval),
         test(with_interval_off_a_name_is_asked_for_at_the_start_or_when_hurried),

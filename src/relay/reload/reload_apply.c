@@ -33,8 +33,9 @@ static enum err plan_route(struct reload *reload, size_t index)
     reload->listeners[index] = calloc(route_parts_ports(conf), sizeof(struct listener *));
     if (reload->listeners[index] == NULL)
         return ERR_NOMEM;
+    struct resolver *resolver = reload->relay->resolver; /* there is none in tests */
     if (reload->is_new[index])
-        return ERR_OK;
+        return resolver == NULL ? ERR_OK : resolver_begin_route(resolver, route);
     enum err err = slots_arrange(conf, route->conf, slot_is_free, route);
     return err == ERR_OK ? upstreams_prepare(route, conf, &reload->plans[index]) : err;
 }

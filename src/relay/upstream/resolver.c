@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "config/slots.h"
 #include "os/os.h"
 #include "relay/relay.h"
 #include "relay/upstream/prefetch.h"
@@ -27,7 +28,8 @@ struct resolver {
         *names; /* owned; they change while the relay is quiesced, and with the lock */
     size_t name_count;
     struct upstream_name *spare; /* owned: room for other names; NULL: none */
-    struct prefetch known;       /* of the reload that goes on: what was asked in advance */
+    struct prefetch
+        known; /* of the reload that goes on: answers to what was asked in advance */
     uint64_t last_id;
 
     struct os_mutex lock; /* guards what follows and what changes in the names */
@@ -361,6 +363,10 @@ enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
     dns_wake(resolver->dns);
     await_prefetched(resolver, patience_ms);
     bool missing = !prefetch_is_done(&resolver->prefetch);
+    prefetch_close(&resolver->known); /* of a reload that was given up */
+    resolver->known = resolver->prefetch;
+    resolver->prefetch = (struct prefetch){.names = NULL};
+    resolver->prefetch_number++; /* later answers are not for it */
     os_mutex_unlock(&resolver->lock);
     if (missing)
         log_warning("reload: names of new upstreams are still being resolved; no session goes "
@@ -368,15 +374,66 @@ enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
     return ERR_OK;
 }
 
+/* An upstream's addresses as far as they are known without asking; gives their number. */
+static size_t known_addrs(const struct resolver *resolver, const char *host,
+                          struct addr *literal, const struct addr **out)
+{
+    *out = literal;
+    if (addr_parse_ip(host, literal) == ERR_OK)
+        return 1;
+    const struct prefetch_name *known = prefetch_find(&resolver->known, host);
+    if (known == NULL)
+        return 0;
+    *out = known->addrs;
+    return known->count;
+}
+
+/* It stays, and is an address: it has had it since it came, unless there was no memory. */
+static bool has_address(struct relay_route *route, const struct conf_route *conf,
+                        size_t upstream)
+{
+    struct addr addrs[ROUTE_SERVERS_MAX];
+    if (!slots_stay(route->conf, conf, upstream))
+        return false;
+    os_mutex_lock(&route->upstreams.lock);
+    size_t count = route_get_addrs(route->upstreams.route, upstream, addrs);
+    os_mutex_unlock(&route->upstreams.lock);
+    return count > 0;
+}
+
+size_t resolver_count_addrs(struct resolver *resolver, struct relay_route *route,
+                            const struct conf_route *conf, size_t upstream)
+{
+    const struct conf_upstream *next = &conf->upstreams[upstream];
+    struct addr literal;
+    const struct addr *addrs;
+    if (resolver == NULL || next->removed)
+        return 0;
+    if (addr_parse_ip(next->host, &literal) == ERR_OK)
+        return has_address(route, conf, upstream) ? 0 : 1;
+    const struct upstream_name *name = find(resolver, route, upstream);
+    if (name != NULL && strcmp(name->host, next->host) == 0)
+        return 0; /* it goes on with what it knows */
+    return known_addrs(resolver, next->host, &literal, &addrs);
+}
+
+enum err resolver_begin_route(struct resolver *resolver, struct relay_route *route)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < route->conf->upstream_count && err == ERR_OK; i++) {
+        struct addr literal;
+        const struct addr *addrs;
+        size_t count = known_addrs(resolver, route->conf->upstreams[i].host, &literal, &addrs);
+        if (count > 0)
+            err = route_set_addrs(route->upstreams.route, i, addrs, count, os_mono_ms(), NULL);
+    }
+    return err;
+}
+
 void resolver_reload(struct resolver *resolver)
 {
     struct upstream_name *names = resolver->spare;
     size_t count = 0;
-    os_mutex_lock(&resolver->lock); /* from here on the thread has nothing to do with them */
-    resolver->known = resolver->prefetch;
-    resolver->prefetch = (struct prefetch){.names = NULL};
-    resolver->prefetch_number++;
-    os_mutex_unlock(&resolver->lock);
     enum err err = take_upstreams(resolver, names, &count);
     if (err != ERR_OK)
         log_error("reload: not every upstream has its addresses yet: %s; trying again",
@@ -444,6 +501,7 @@ void resolver_stop(struct resolver *resolver)
         dns_close(resolver->dns);
     }
     prefetch_close(&resolver->prefetch);
+    prefetch_close(&resolver->known);
     free(resolver->spare);
     free(resolver->names);
     free(resolver);

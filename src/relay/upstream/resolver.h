@@ -28,6 +28,7 @@
 #define RESOLVE_PATIENCE_MS 3000
 
 struct conf;
+struct conf_route;
 struct relay;
 struct relay_route;
 struct resolver; /* opaque */
@@ -44,6 +45,13 @@ void resolver_stop(struct resolver *resolver);
  * that reloads. ERR_NOMEM and the errors of resolver_start() change nothing. */
 enum err resolver_prepare(struct resolver *resolver, const struct conf *conf,
                           uint32_t patience_ms);
+/* How many addresses resolver_reload() will set for an upstream of the route, which gets the
+ * configuration `conf`, if it is not known to have them. NULL is fine and sets none. Between
+ * resolver_prepare() and it, by the same thread, while nobody else from outside looks. */
+size_t resolver_count_addrs(struct resolver *resolver, struct relay_route *route,
+                            const struct conf_route *conf, size_t upstream);
+/* Sets them already, for a route that nobody knows yet. ERR_NOMEM: not all. */
+enum err resolver_begin_route(struct resolver *resolver, struct relay_route *route);
 /* The relay has other upstreams; while the relay is quiesced. New addresses are known at once,
  * new names as far as they were prefetched, others are asked for soon, and those that stay keep
  * what is known of them. */

@@ -35,15 +35,33 @@ static enum err prepare_slot(struct relay_route *route, const struct conf_route 
     return ERR_OK;
 }
 
+/* The workers go on meanwhile. */
+static enum err prepare_route(struct relay_route *route, const struct conf_route *conf,
+                              struct upstreams_plan *plan)
+{
+    size_t *counts = calloc(conf->upstream_count, sizeof *counts);
+    if (counts == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < conf->upstream_count; i++)
+        counts[i] = resolver_count_addrs(route->relay->resolver, route, conf, i);
+    os_mutex_lock(&route->upstreams.lock);
+    enum err err = route_prepare(&plan->route, route->upstreams.route, conf);
+    if (err == ERR_OK)
+        err = route_plan_addrs(plan->route, route->upstreams.route, counts);
+    os_mutex_unlock(&route->upstreams.lock);
+    free(counts);
+    return err;
+}
+
 enum err upstreams_prepare(struct relay_route *route, const struct conf_route *conf,
                            struct upstreams_plan *plan)
 {
     *plan = (struct upstreams_plan){.count = 0};
-    os_mutex_lock(&route->upstreams.lock); /* the workers go on */
-    enum err err = route_prepare(&plan->route, route->upstreams.route, conf);
-    os_mutex_unlock(&route->upstreams.lock);
-    if (err != ERR_OK)
+    enum err err = prepare_route(route, conf, plan);
+    if (err != ERR_OK) {
+        upstreams_plan_free(route, plan);
         return err;
+    }
     plan->each = calloc(conf->upstream_count, sizeof(struct relay_upstream *));
     if (!same_sources(route->conf, conf))
         plan->sources = calloc(conf->upstream_count, sizeof(struct source_use *));
