@@ -30,6 +30,16 @@ static struct diff_change *add(struct making *making, enum diff_kind kind)
     return change;
 }
 
+static char *copy_name(struct making *making, const char *name)
+{
+    char *copy = malloc(strlen(name) + 1);
+    if (copy == NULL)
+        making->failed = true;
+    else
+        memcpy(copy, name, strlen(name) + 1);
+    return copy;
+}
+
 static void note_failure(struct making *making, const struct diff_change *change)
 {
     making->failed = making->failed || change->from.failed || change->to.failed;
@@ -44,7 +54,8 @@ static void compare_key(struct making *making, const struct key *key, const void
     if (change == NULL)
         return;
     change->section = key->section;
-    change->route = route;
+    if (route != NULL)
+        change->route = copy_name(making, route);
     change->key = key->name;
     change->restart = !key->reloadable;
     change->new_only = route != NULL && key->reloadable && !key_reaches_open(key);
@@ -94,7 +105,7 @@ static void compare_listens(struct making *making, const struct conf_route *befo
     struct diff_change *change = add(making, DIFF_KEY);
     if (change == NULL)
         return;
-    change->route = after->name;
+    change->route = copy_name(making, after->name);
     change->key = "listen";
     write_listens(before, &change->from);
     write_listens(after, &change->to);
@@ -118,9 +129,9 @@ static void add_upstream(struct making *making, enum diff_kind kind,
     struct diff_change *change = add(making, kind);
     if (change == NULL)
         return;
-    change->route = route->name;
+    change->route = copy_name(making, route->name);
     change->new_only = kind == DIFF_UPSTREAM_CHANGED;
-    change->upstream = after != NULL ? after->name : before->name;
+    change->upstream = copy_name(making, after != NULL ? after->name : before->name);
     if (before != NULL)
         upstream_write(before, &change->from);
     if (after != NULL)
@@ -178,7 +189,7 @@ static void compare_upstreams(struct making *making, const struct conf_route *be
     if (after->balance == CONF_FIRST && order_differs(before, after)) {
         struct diff_change *change = add(making, DIFF_UPSTREAM_ORDER);
         if (change != NULL)
-            change->route = after->name;
+            change->route = copy_name(making, after->name);
     }
 }
 
@@ -203,7 +214,7 @@ static void add_route(struct making *making, enum diff_kind kind,
     struct diff_change *change = add(making, kind);
     if (change == NULL)
         return;
-    change->route = route->name;
+    change->route = copy_name(making, route->name);
     write_addresses(route, kind == DIFF_ROUTE_ADDED ? &change->to : &change->from);
     note_failure(making, change);
 }
@@ -241,6 +252,8 @@ enum err diff_make(struct diff *out, const struct conf *before, const struct con
 void diff_free(struct diff *diff)
 {
     for (size_t i = 0; i < diff->count; i++) {
+        free(diff->changes[i].route);
+        free(diff->changes[i].upstream);
         str_free(&diff->changes[i].from);
         str_free(&diff->changes[i].to);
     }

@@ -30,9 +30,9 @@ enum diff_kind {
 struct diff_change {
     enum diff_kind kind;
     enum key_section section;
-    const char *route;    /* NULL: of [relay] or [console]; a pointer into one of the two */
-    const char *upstream; /* name; NULL: no upstream; likewise */
-    const char *key;      /* of DIFF_KEY */
+    char *route;     /* owned; NULL: of [relay] or [console] */
+    char *upstream;  /* owned: its name; NULL: no upstream */
+    const char *key; /* of DIFF_KEY */
     /* Values as written, which look the same where a file that they name is another one now; of a
      * route that is added or removed its addresses. */
     struct str from, to;
@@ -46,7 +46,7 @@ struct diff {
     size_t count;
 };
 
-/* Both must outlive the result. ERR_NOMEM leaves nothing. */
+/* The result needs neither of the two any more. ERR_NOMEM leaves nothing. */
 enum err diff_make(struct diff *out, const struct conf *before, const struct conf *after);
 void diff_free(struct diff *diff);
 

@@ -287,6 +287,10 @@ enum err server_reload(struct server *server, struct conf *conf, struct str *why
     }
     assert_int_equal(server->holds, 0);
     server->reloads++;
+    if (server->reload_says != NULL)
+        str_add(why, server->reload_says);
+    for (size_t r = 0; r < server->conf->route_count; r++)
+        str_format(server->conf->routes[r].name, CONF_NAME_MAX, "gone"); /* for all to see */
     conf_free(server->conf);
     server->conf = conf;
     for (size_t r = 0; r < conf->route_count; r++)

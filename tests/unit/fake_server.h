@@ -63,10 +63,11 @@ struct server {
     unsigned changes;              /* of upstreams, calls that changed nothing included */
     unsigned resolves;
     unsigned reloads;
-    uint64_t latest_id;     /* of its sessions */
-    enum err reload_fails;  /* not ERR_OK: a reload fails with it */
-    _Atomic unsigned holds; /* right now */
-    struct ban banned;      /* the last one; until_ms is for how long */
+    uint64_t latest_id;      /* of its sessions */
+    enum err reload_fails;   /* not ERR_OK: a reload fails with it */
+    const char *reload_says; /* what a reload that succeeds tells; NULL: nothing */
+    _Atomic unsigned holds;  /* right now */
+    struct ban banned;       /* the last one; until_ms is for how long */
     bool ban_keeps;
     unsigned ban_calls;
     unsigned stops;

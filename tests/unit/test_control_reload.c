@@ -126,6 +126,26 @@ static void a_reload_says_the_same_of_what_has_changed(void **state)
     assert_int_equal(server->conf->route_count, 2);
 }
 
+/* The answer is written when all is done: the configuration that had the route is gone then. */
+static void what_the_relay_says_of_a_reload_is_told_with_it(void **state)
+{
+    (void)state;
+    server->reload_says = "something was closed\n";
+    run(HEAD LOBBY GAME, "reload json");
+    json_t *root = json_loads(result.text.data, 0, NULL);
+    assert_non_null(root);
+    const json_t *messages = json_object_get(root, "messages");
+    assert_int_equal(json_array_size(messages), 1);
+    assert_string_equal(json_string_value(json_array_get(messages, 0)), "something was closed");
+    const json_t *change = json_array_get(json_object_get(root, "changes"), 1);
+    assert_string_equal(json_string_value(json_object_get(change, "route")), "world");
+    json_decref(root);
+    run(HEAD LOBBY, "reload");
+    assert_said(false, "something was closed\n"
+                       "route 'lobby': upstream game.example:7000 removed; 2 sessions go on\n"
+                       "1 change took effect\n");
+}
+
 /* A session that is open has its connection already. */
 static void what_only_new_sessions_see_is_said_to_be_for_them(void **state)
 {
@@ -271,6 +291,7 @@ int main(void)
         TEST(the_same_file_is_no_change),
         TEST(a_plan_says_what_would_change_and_changes_nothing),
         TEST(a_reload_says_the_same_of_what_has_changed),
+        TEST(what_the_relay_says_of_a_reload_is_told_with_it),
         TEST(what_only_new_sessions_see_is_said_to_be_for_them),
         TEST(a_restart_alone_is_no_change_to_make),
         TEST(a_bad_file_is_answered_with_its_mistakes),

@@ -103,32 +103,38 @@ static void log_failure(const struct attempt *attempt)
     log_error("reload: nothing was changed");
 }
 
-/* The names in the changes are those of the old configuration where something was removed, so
- * all is written before that goes. */
-static bool carry_out(struct attempt *attempt, bool json, struct str *out)
+/* What was done, after it: `told` is what the relay said of it. */
+static void answer(struct attempt *attempt, const char *told, bool json, struct str *out)
 {
-    struct str done;
-    str_init(&done);
     struct str logged;
     str_init(&logged);
-    write_attempt(attempt, RELOAD_DID, json, &done);
+    if (!json) {
+        str_add(out, told);
+        write_attempt(attempt, RELOAD_DID, false, out);
+    }
+    str_add(&attempt->messages, told);
+    if (json)
+        write_attempt(attempt, RELOAD_DID, true, out);
     reload_as_text(&attempt->diff, attempt->counts, attempt->console->config_path, RELOAD_DID,
                    "", &logged);
-    size_t told = attempt->messages.len;
-    bool good =
-        server_reload(attempt->console->server, attempt->conf, &attempt->messages) == ERR_OK;
-    if (good) {
-        attempt->conf = NULL;
-        if (json)
-            reload_add_messages(done.data, attempt->messages.data + told, out);
-        else
-            str_addf(out, "%s%s", attempt->messages.data + told, done.data);
-        log_lines(LOG_WARNING, attempt->messages.data);
-        log_lines(LOG_NOTICE, logged.data);
-    }
-    out->failed = out->failed || (good && done.failed);
-    str_free(&done);
+    log_lines(LOG_WARNING, attempt->messages.data);
+    log_lines(LOG_NOTICE, logged.data);
     str_free(&logged);
+}
+
+static bool carry_out(struct attempt *attempt, bool json, struct str *out)
+{
+    struct str told;
+    str_init(&told);
+    bool good = server_reload(attempt->console->server, attempt->conf, &told) == ERR_OK;
+    if (good) {
+        attempt->conf = NULL; /* the server's */
+        answer(attempt, told.data, json, out);
+    } else {
+        str_add(&attempt->messages, told.data);
+        attempt->messages.failed = attempt->messages.failed || told.failed;
+    }
+    str_free(&told);
     return good;
 }
 

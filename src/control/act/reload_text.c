@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "control/command/json_build.h"
-#include "relay/json_read.h"
 #include "relay/server_info.h"
 
 /* ---- how many sessions ---- */
@@ -239,17 +238,5 @@ void reload_as_json(const struct diff *diff, const struct reload_count *counts,
     for (size_t i = 0; tense != RELOAD_CANNOT && i < diff->count; i++)
         json_build_push(&build, array, change_as_json(&build, &diff->changes[i], &counts[i]));
     json_build_put(&build, root, "changes", array);
-    json_build_write(&build, root, out);
-}
-
-void reload_add_messages(const char *done, const char *messages, struct str *out)
-{
-    struct json_build build = {false};
-    json_t *root;
-    if (*messages == '\0' || json_read(&root, done, strlen(done), 0, NULL) != ERR_OK) {
-        str_add(out, done);
-        return;
-    }
-    push_lines(&build, json_object_get(root, "messages"), messages);
     json_build_write(&build, root, out);
 }

@@ -36,7 +36,4 @@ void reload_as_json(const struct diff *diff, const struct reload_count *counts,
                     const char *path, enum reload_tense tense, const char *messages,
                     struct str *out);
 
-/* Adds `done`, which reload_as_json() has written, with more messages in it. */
-void reload_add_messages(const char *done, const char *messages, struct str *out);
-
 #endif
