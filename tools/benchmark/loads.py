@@ -32,6 +32,7 @@ class Load:
     warm_up_s: float = 0.5  # 0: all of the run is measured, connecting too
     length: float = 1.0  # of the time that was asked for
     per_second: int = 0  # not a time but a number of connections for each asked second
+    once: bool = False  # not a time either: each connection once, all begun at the same moment
     figures: tuple = ()  # columns of the table
     budgets: tuple = ()
     spin: bool = False  # meet due times exactly, on a processor of the generator's own
@@ -40,7 +41,7 @@ class Load:
         argv = [pairload, self.mode, f"127.0.0.1:{port}", *self.args]
         argv += ["--spin"] if self.spin else []
         argv += ["--connections", self.connections, "--timeout", "20s", "--json"]
-        if self.per_second:
+        if self.once or self.per_second:
             return [*argv, "--count", self.count(seconds)]
         argv += ["--duration", f"{round(1000 * self.seconds(seconds))}ms"]
         return [*argv, "--warm-up", f"{round(1000 * self.warm_up_s)}ms"]
@@ -49,7 +50,7 @@ class Load:
         return seconds * self.length
 
     def count(self, seconds):
-        return max(1, round(self.per_second * seconds))
+        return self.connections if self.once else max(1, round(self.per_second * seconds))
 
 
 def _message(connections):
@@ -75,6 +76,7 @@ FIGURES = {
         Figure("p50_us", "p50 us", 1, 0),
         Figure("p99_us", "p99 us", 1, 0),
         Figure("p999_us", "p99.9 us", 1, 0),
+        Figure("max_us", "max us", 1, 0),
         Figure("late_p999_us", "sent late p99.9 us", 1, 0),
         Figure("cpu_us_per_mb", "CPU us/MB", 1, 1),
         Figure("cpu_us_per_message", "CPU us/message", 1, 2),
@@ -150,6 +152,17 @@ LOADS = (
         per_second=4000,
         figures=("connections_per_s", *LATENCY, "cpu_us_per_connection", "user_share"),
         budgets=(Budget("cpu_us_per_connection", ratio=0.80),),
+    ),
+    Load(
+        "storm",
+        "storm: 5,000 clients connect at the same moment; time until each has its first echo",
+        "connect",
+        5000,
+        ("--size", MESSAGE_BYTES),
+        warm_up_s=0,
+        once=True,
+        figures=("p50_us", "p99_us", "max_us", "cpu_us_per_connection"),
+        budgets=(Budget("max_us", ratio=1.0),),
     ),
     Load(
         "idle",

@@ -159,7 +159,7 @@ def figures_of(load, result, used, before_bytes, after_bytes):
         figures["refusals_per_s"] = result["turned_away_total"] / seconds
     if load.mode in ("pingpong", "paced", "connect"):
         latency = result["latency_us"]
-        figures |= {f"{p}_us": latency[p] for p in ("p50", "p99", "p999")}
+        figures |= {f"{p}_us": latency[p] for p in ("p50", "p99", "p999", "max")}
     if load.mode == "paced":
         figures["late_p999_us"] = result["lateness_us"]["p999"]
     if used is None:

@@ -9,7 +9,7 @@
 #include "port/epoll/epoll.h"
 
 /* Clients taken in a row from one listener, before others have their turn. */
-enum { CLIENTS_IN_A_ROW = 16 };
+enum { CLIENTS_IN_A_ROW = 4 };
 
 /* ---- CONNECT ---- */
 
@@ -170,6 +170,7 @@ void accept_run(struct port *port, struct worker *worker, struct record *record,
         if (taken == CLIENTS_IN_A_ROW) {
             native_of(op)->cancels = cancels;
             worker_put_off(port, worker, op);
+            reserve_call_for_clients(port);
             return;
         }
         struct sockaddr_storage from;

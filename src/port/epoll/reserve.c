@@ -19,7 +19,8 @@
  *  - No look in some time has found a leader: one more worker is needed, and serves if a
  *    processor was partly idle, or if no more than half of the processors have one.
  * A leader that finds very many events at once calls a worker, too, within half of the
- * processors. A worker that came to help goes back after a while; if the need lasts, the next
+ * processors; one that finds many clients in a backlog calls one in any case, since the system
+ * drops clients when that is full. A worker that came to help goes back after a while; if the need lasts, the next
  * look finds it again.
  *
  * Without load all sleep: a leader that waits does not stop, so no timer is set again.
@@ -268,6 +269,11 @@ void port_step_aside(struct port *port)
 {
     if (port->shared)
         call_one(port);
+}
+
+void reserve_call_for_clients(struct port *port)
+{
+    call_one(port);
 }
 
 void reserve_call(struct port *port)

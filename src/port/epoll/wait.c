@@ -93,6 +93,7 @@ static int hand_out(struct port *port, struct worker *worker, struct op *ops[], 
         worker->ready_count--;
         if (native_of(op)->put_off) {
             op_resume(port, worker, op);
+            worker->turns = ASK_AFTER_TURNS; /* accepting goes on after what else there is */
             continue;
         }
         op->in_flight = false;
