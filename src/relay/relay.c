@@ -22,25 +22,6 @@ static void free_routes(struct relay *relay)
     relay->route_count = relay->removed_count = 0;
 }
 
-static enum err init_routes(struct relay *relay)
-{
-    relay->routes = calloc(relay->conf->route_count, sizeof *relay->routes);
-    enum err err = relay->routes == NULL ? ERR_NOMEM : ERR_OK;
-    for (size_t i = 0; i < relay->conf->route_count && err == ERR_OK; i++) {
-        err = route_parts_open(&relay->routes[i], relay, &relay->conf->routes[i]);
-        if (err != ERR_OK)
-            break;
-        relay->routes[i]->index = i;
-        relay->route_count++;
-        err = stat_reserve(relay->stat, route_parts_scopes(relay->routes[i]));
-        if (err == ERR_OK)
-            route_parts_begin(relay->routes[i]);
-    }
-    if (err != ERR_OK)
-        free_routes(relay);
-    return err;
-}
-
 static void free_workers(struct relay *relay)
 {
     for (unsigned i = 0; i < relay->worker_count; i++)
@@ -131,13 +112,8 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     err = guard_open(relay);
     if (err != ERR_OK)
         goto undo_workers;
-    err = init_routes(relay);
-    if (err != ERR_OK)
-        goto undo_guard;
     return ERR_OK;
 
-undo_guard:
-    guard_close(relay);
 undo_workers:
     free_workers(relay);
 close_stat:

@@ -123,8 +123,8 @@ struct relay {
     struct gauges gauges;
 };
 
-/* Sets everything up but the listeners and the threads: port, statistics, timers, routes
- * without addresses, workers that do not run. On an error nothing is left. `conf` must outlive
+/* Sets everything up but the routes, their listeners (reload_start()) and the threads: port,
+ * statistics, timers, workers that do not run. On an error nothing is left. `conf` must outlive
  * the relay. By the owner. */
 enum err relay_open(struct relay *relay, const struct conf *conf);
 

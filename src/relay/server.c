@@ -2,12 +2,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "config/diff.h"
 #include "relay/accept/adopt.h"
-#include "relay/accept/listener.h"
 #include "relay/core/quiesce.h"
 #include "relay/core/worker.h"
 #include "relay/guard/ban_keeper.h"
@@ -17,84 +15,27 @@
 #include "relay/run.h"
 #include "relay/server_private.h"
 
-#define BIND_AGAIN_MS 100 /* between two tries of an address that is in use */
-
-/* The listeners of one line that are not open yet. Of many that fail alike the first one tells. */
-static enum err open_range(struct relay_route *route, const struct conf_listen *conf,
-                           struct listener **listeners, struct str *why)
-{
-    enum err result = ERR_OK;
-    for (uint16_t i = 0; i < conf->port_count; i++) {
-        if (listeners[i] != NULL)
-            continue;
-        enum err err = listener_open(&listeners[i], route, conf, i);
-        if (err == ERR_OK || err == result)
-            continue;
-        listener_tell_failure(why, route->conf->name, conf, i, err);
-        result = err;
-    }
-    return result;
-}
-
-static bool may_pass(enum err err)
-{
-    return err == ERR_IN_USE || err == ERR_RESERVED;
-}
-
-/* All failures in one go: the operator mends them together. The result is one that does not pass
- * by itself, if there is such a one. */
-static enum err try_listeners(struct relay *relay, struct str *why)
-{
-    enum err result = ERR_OK, err;
-    for (size_t i = 0; i < relay->route_count; i++) {
-        struct relay_route *route = relay->routes[i];
-        size_t at = 0;
-        for (size_t k = 0; k < route->conf->listen_count; k++) {
-            err = open_range(route, &route->conf->listens[k], &route->listeners[at], why);
-            at += route->conf->listens[k].port_count;
-            if (err != ERR_OK && (result == ERR_OK || may_pass(result)))
-                result = err;
-        }
-    }
-    return result;
-}
-
-static void log_waiting(const char *lines, uint32_t patience_ms)
-{
-    char human[STR_HUMAN_MAX];
-    str_human_duration(patience_ms, human);
-    while (*lines != '\0') {
-        size_t len = strcspn(lines, "\n");
-        log_warning("%.*s; trying again for %s", (int)len, lines, human);
-        lines += len + (lines[len] == '\n');
-    }
-}
-
-/* What holds an address may be ending: a relay before this one, or, where listening is exclusive,
- * its last connections. */
-static enum err open_listeners(struct relay *relay, struct str *why)
-{
-    struct server_inherit *inherit = relay->inherit;
-    uint32_t patience_ms = inherit == NULL ? 0 : inherit->bind_patience_ms;
-    enum err err = try_listeners(relay, why);
-    if (!may_pass(err) || patience_ms == 0)
-        return err;
-    log_waiting(why->data, patience_ms);
-    uint64_t until = os_mono_ms() + patience_ms;
-    do {
-        if (!inherit->wait(inherit->ctx, BIND_AGAIN_MS))
-            return ERR_CANCELLED;
-        str_clear(why);
-        err = try_listeners(relay, why);
-    } while (may_pass(err) && os_mono_ms() < until);
-    return err;
-}
-
 /* ---- the server ---- */
 
 enum err server_start(struct server **out, struct conf *conf, struct str *why)
 {
     return server_start_with(out, conf, NULL, why);
+}
+
+/* An error leaves nothing. */
+static enum err open_relay(struct relay *relay, struct conf *conf,
+                           struct server_inherit *inherit, struct str *why)
+{
+    enum err err = relay_open(relay, conf);
+    if (err != ERR_OK)
+        return err;
+    if (inherit != NULL)
+        adopt_prepare(inherit);
+    relay->inherit = inherit;
+    err = reload_start(relay, conf, why);
+    if (err != ERR_OK)
+        relay_close(relay);
+    return err;
 }
 
 enum err server_start_with(struct server **out, struct conf *conf,
@@ -104,17 +45,12 @@ enum err server_start_with(struct server **out, struct conf *conf,
     if (server != NULL)
         server->confs = calloc(1, sizeof(struct conf *));
     bool got = server != NULL && server->confs != NULL;
-    enum err err = got ? relay_open(&server->relay, conf) : ERR_NOMEM;
+    enum err err = got ? open_relay(&server->relay, conf, inherit, why) : ERR_NOMEM;
     if (err != ERR_OK) {
-        str_addf(why, "the relay can't be set up: %s\n", err_text(err));
+        if (why->len == 0)
+            str_addf(why, "the relay can't be set up: %s\n", err_text(err));
         goto free_server;
     }
-    if (inherit != NULL)
-        adopt_prepare(inherit);
-    server->relay.inherit = inherit;
-    err = open_listeners(&server->relay, why);
-    if (err != ERR_OK)
-        goto close_relay;
     err = resolver_start(&server->relay.resolver, &server->relay, RESOLVE_PATIENCE_MS);
     if (err == ERR_OK)
         err = ban_keeper_start(&server->relay.guard.keeper, &server->relay);
@@ -133,7 +69,6 @@ enum err server_start_with(struct server **out, struct conf *conf,
 stop_threads:
     ban_keeper_stop(server->relay.guard.keeper);
     resolver_stop(server->relay.resolver);
-close_relay:
     relay_close(&server->relay);
 free_server:
     if (server != NULL)

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "relay/accept/listener.h"
+#include "relay/reload/reload.h"
 #include "relay/run.h"
 
 static const struct addr client_addr = {.family = ADDR_IPV4, .port = 40000, .ip = {1, 2, 3, 4}};
@@ -136,6 +137,15 @@ void fixture_know_addresses(struct fixture *fix)
     }
 }
 
+static void start_routes(struct fixture *fix)
+{
+    struct str why;
+    str_init(&why);
+    assert_int_equal(reload_start(&fix->relay, &fix->conf, &why), ERR_OK);
+    assert_int_equal(why.len, 0);
+    str_free(&why);
+}
+
 static int setup_unresolved(void **state, bool reads_into_buffers)
 {
     log_set_output(&(struct log_output){no_time, no_time, swallow, NULL});
@@ -146,15 +156,14 @@ static int setup_unresolved(void **state, bool reads_into_buffers)
     fake_port_read_into_buffers(reads_into_buffers);
     fill_conf(fix);
     assert_int_equal(relay_open(&fix->relay, &fix->conf), ERR_OK);
+    start_routes(fix);
     assert_int_equal(port_enter(fix->relay.port), ERR_OK);
     fix->worker = &fix->relay.workers[0];
     fix->worker->now_ms = fix->relay.started_ms;
     atomic_store(&fix->relay.lifecycle.running, true);
 
-    struct relay_route *route = fix->relay.routes[0];
-    assert_int_equal(listener_open(&route->listeners[0], route, &fix->listen_conf, 0), ERR_OK);
     fix->listener = fake_sock_latest();
-    listener_start(route->listeners[0], fix->worker);
+    listener_start(fix->relay.routes[0]->listeners[0], fix->worker);
     *state = fix;
     return 0;
 }

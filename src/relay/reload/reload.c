@@ -88,7 +88,6 @@ enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *c
                         struct str *why)
 {
     struct reload *reload = calloc(1, sizeof *reload);
-    size_t told = why->len;
     if (reload == NULL)
         return ERR_NOMEM;
     reload->relay = relay;
@@ -103,13 +102,25 @@ enum err reload_prepare(struct reload **out, struct relay *relay, struct conf *c
     if (err == ERR_OK)
         err = port_choices_make(&reload->ports, relay, conf, reload->routes, why);
     if (err != ERR_OK) {
-        if (why->len == told)
-            str_addf(why, "the reload can't be prepared: %s\n", err_text(err));
         reload_abandon(reload);
         return err;
     }
     *out = reload;
     return ERR_OK;
+}
+
+enum err reload_start(struct relay *relay, struct conf *conf, struct str *why)
+{
+    struct reload *reload;
+    enum err err = reload_prepare(&reload, relay, conf, why);
+    if (err != ERR_OK)
+        return err;
+    err = reload_complete(reload, why);
+    if (err == ERR_OK)
+        reload_apply(reload);
+    else
+        reload_abandon(reload);
+    return err;
 }
 
 /* ---- after it ---- */
@@ -288,7 +299,10 @@ static enum err run_kept(struct relay *relay, struct conf *conf, struct str *why
 {
     struct reload *reload;
     struct closed_early closed = {.count = 0};
+    size_t told = why->len;
     enum err err = reload_prepare(&reload, relay, conf, why);
+    if (err != ERR_OK && why->len == told)
+        str_addf(why, "the reload can't be prepared: %s\n", err_text(err));
     if (err != ERR_OK)
         return err;
     err = close_early(reload, &closed, why);

@@ -8,6 +8,8 @@
  * stops to listen; it is freed at a later reload when its last session is over, and until then
  * comes back to life when a configuration has its name again.
  *
+ * A start is a reload of a relay that has no routes yet; nobody has to be quiesced for it.
+ *
  * Threads: as each function says.
  */
 #ifndef PAIRPORT_RELAY_RELOAD_RELOAD_H
@@ -41,6 +43,12 @@ struct reloaded {
 
 void reload_init(struct relay *relay);
 void reload_close(struct relay *relay); /* with nothing in flight */
+
+/* A start is a reload from nothing: the relay, which was opened with `conf`, gets its routes, and
+ * its listeners listen. Waits for addresses that are in use as relay->inherit says; ERR_CANCELLED:
+ * it was told not to. On an error `why` holds one line a failure, or nothing when memory ran out,
+ * and the relay has no routes. By the owner, before the workers start. */
+enum err reload_start(struct relay *relay, struct conf *conf, struct str *why);
 
 /* Has the relay go on with `conf`, whose upstreams get into the order of their slots. Returns
  * when the ports that are no longer listened on are closed. On success the relay's old

@@ -3,12 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "os/beside.h"
 #include "os/holder.h"
 #include "relay/accept/listener.h"
 #include "relay/accept/listener_socket.h"
 #include "relay/relay.h"
 #include "relay/reload/route_parts.h"
+#include "relay/server.h"
+
+#define BIND_AGAIN_MS 100 /* between two tries of an address that is in use */
 
 /* The listeners there are, by address, so that each port finds its own among many. */
 struct present {
@@ -163,8 +167,14 @@ static enum err try_port(struct port_choices *choices, struct port_choice *choic
     return err;
 }
 
-/* Opens, or tries, all that are not there. Of many ports of a line that fail alike the first
- * tells. */
+static bool may_pass(enum err err)
+{
+    return err == ERR_IN_USE || err == ERR_RESERVED;
+}
+
+/* Opens, or tries, all that are not there. All failures in one go: the operator mends them
+ * together; of many ports of a line that fail alike the first tells. The result is one that does
+ * not pass by itself, if there is such a one. */
 static enum err open_others(struct port_choices *choices,
                             enum err (*open)(struct port_choices *, struct port_choice *),
                             struct str *why)
@@ -182,9 +192,42 @@ static enum err open_others(struct port_choices *choices,
         if (err == ERR_OK || err == of_line)
             continue;
         listener_tell_failure(why, choice->route_name, choice->listen, choice->offset, err);
-        result = of_line = err;
+        of_line = err;
+        if (result == ERR_OK || may_pass(result))
+            result = err;
     }
     return result;
+}
+
+static void log_waiting(const char *lines, uint32_t patience_ms)
+{
+    char human[STR_HUMAN_MAX];
+    str_human_duration(patience_ms, human);
+    while (*lines != '\0') {
+        size_t len = strcspn(lines, "\n");
+        log_warning("%.*s; trying again for %s", (int)len, lines, human);
+        lines += len + (lines[len] == '\n');
+    }
+}
+
+/* At a start what holds an address may be ending: a relay before this one, or, where listening is
+ * exclusive, its last connections. */
+static enum err open_patiently(struct port_choices *choices, struct server_inherit *inherit,
+                               struct str *why)
+{
+    uint32_t patience_ms = inherit == NULL ? 0 : inherit->bind_patience_ms;
+    enum err err = open_others(choices, open_port, why);
+    if (!may_pass(err) || patience_ms == 0)
+        return err;
+    log_waiting(why->data, patience_ms);
+    uint64_t until = os_mono_ms() + patience_ms;
+    do {
+        if (!inherit->wait(inherit->ctx, BIND_AGAIN_MS))
+            return ERR_CANCELLED;
+        str_clear(why);
+        err = open_others(choices, open_port, why);
+    } while (may_pass(err) && os_mono_ms() < until);
+    return err;
 }
 
 static enum err choose(struct port_choices *choices, struct relay *relay,
@@ -215,7 +258,7 @@ enum err port_choices_make(struct port_choices *choices, struct relay *relay,
     enum err err = choose(choices, relay, conf, routes);
     if (err != ERR_OK)
         return err;
-    err = open_others(choices, open_port, why);
+    err = open_patiently(choices, relay->inherit, why);
     if (err != ERR_OK)
         port_choices_free(choices, true);
     return err;

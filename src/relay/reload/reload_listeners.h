@@ -40,8 +40,8 @@ struct port_choices {
 };
 
 /* Chooses for the routes of `conf`: routes[i] is to be that of conf->routes[i], and may be one
- * that the relay does not know yet. All failures are told in one go. On an error nothing is
- * left. */
+ * that the relay does not know yet. Waits for addresses that are in use as relay->inherit says.
+ * All failures are told in one go. On an error nothing is left. */
 enum err port_choices_make(struct port_choices *choices, struct relay *relay,
                            const struct conf *conf, struct relay_route *const routes[],
                            struct str *why);
