@@ -93,17 +93,6 @@ const char *log_level_word(enum log_level level)
     return level_words[level];
 }
 
-bool log_level_parse(const char *word, enum log_level *level)
-{
-    for (size_t i = 0; i < LEVELS; i++) {
-        if (strcmp(word, level_words[i]) == 0) {
-            *level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 void log_note_lost(void)
 {
     lost_total++;

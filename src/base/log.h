@@ -47,8 +47,7 @@ void log_set_level(enum log_level level); /* lines above it are not written; def
 enum log_level log_get_level(void);
 bool log_on(enum log_level level); /* true when a line of that level would be written */
 
-const char *log_level_word(enum log_level level);              /* "error", "warning", ... */
-bool log_level_parse(const char *word, enum log_level *level); /* false: unknown word */
+const char *log_level_word(enum log_level level); /* "error", "warning", ... */
 
 void log_write(enum log_level level, const char *format, ...) STR_PRINTF(2, 3);
 

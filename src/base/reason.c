@@ -5,11 +5,9 @@
 
 static const struct {
     const char *word;
-    const char *who;
-    const char *how;
     const char *sentence;
 } reasons[] = {
-#define X(name, word, who, how, sentence) [name] = {word, who, how, sentence},
+#define X(name, word, sentence) [name] = {word, sentence},
     REASON_TABLE(X)
 #undef X
 };
@@ -30,16 +28,6 @@ static size_t index_of(enum reason reason)
 const char *reason_word(enum reason reason)
 {
     return reasons[index_of(reason)].word;
-}
-
-const char *reason_who(enum reason reason)
-{
-    return reasons[index_of(reason)].who;
-}
-
-const char *reason_how(enum reason reason)
-{
-    return reasons[index_of(reason)].how;
 }
 
 const char *reason_sentence(enum reason reason)

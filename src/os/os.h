@@ -65,7 +65,6 @@ void os_cond_wake_all(struct os_cond *cond);
 void *os_pages_alloc(size_t size); /* zeroed, aligned to `size` when that is a power of two */
 void os_pages_free(void *memory, size_t size);
 struct slab_pages os_slab_pages(void); /* the two above, for slabs */
-void os_trim_memory(void);             /* gives free heap memory back where the system can */
 unsigned os_cpu_count(void);           /* processors this process may use, at least 1 */
 /* Local ports that the system gives out to connections, for one address here and one address
  * and port there; 0: unknown. */

@@ -45,12 +45,3 @@ void sock_set_nodelay(sock_t sock, bool on)
 {
     wish(sock, IPPROTO_TCP, TCP_NODELAY, on);
 }
-
-void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes)
-{
-    if (send_bytes != 0)
-        wish(sock, SOL_SOCKET, SO_SNDBUF, send_bytes > INT32_MAX ? INT32_MAX : (int)send_bytes);
-    if (receive_bytes != 0)
-        wish(sock, SOL_SOCKET, SO_RCVBUF,
-             receive_bytes > INT32_MAX ? INT32_MAX : (int)receive_bytes);
-}

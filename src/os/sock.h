@@ -66,7 +66,6 @@ void sock_set_nodelay(sock_t sock, bool on);
 bool sock_accept_inherits(void);
 /* Keepalive after `idle_ms` of silence, then every `interval_ms`; 0 idle_ms turns it off. */
 void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms);
-void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes); /* 0: leave */
 
 /* Before the connect of a socket that is only to learn whether somebody listens, and is closed with
  * SOCK_CLOSE_ABORT at once when it knows: on Linux the acknowledgement that would establish the

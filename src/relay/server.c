@@ -17,11 +17,6 @@
 
 /* ---- the server ---- */
 
-enum err server_start(struct server **out, struct conf *conf, struct str *why)
-{
-    return server_start_with(out, conf, NULL, why);
-}
-
 /* An error leaves nothing. */
 static enum err open_relay(struct relay *relay, struct conf *conf,
                            struct server_inherit *inherit, struct str *why)
@@ -38,8 +33,8 @@ static enum err open_relay(struct relay *relay, struct conf *conf,
     return err;
 }
 
-enum err server_start_with(struct server **out, struct conf *conf,
-                           struct server_inherit *inherit, struct str *why)
+enum err server_start(struct server **out, struct conf *conf, struct server_inherit *inherit,
+                      struct str *why)
 {
     struct server *server = calloc(1, sizeof *server);
     if (server != NULL)

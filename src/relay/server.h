@@ -20,12 +20,6 @@
 
 struct server; /* opaque */
 
-/* Resolves the upstreams, binds every listener, then starts the workers; clients are accepted
- * when it returns. Takes over `conf` on success. On an error nothing runs, `conf` is still the
- * caller's, and `why` holds one line a failure: "route 'lobby': listen 0.0.0.0:7777: the address
- * is already in use\n". */
-enum err server_start(struct server **out, struct conf *conf, struct str *why);
-
 /* ---- inherited sockets: those that listen before the server runs, or outlive it ---- */
 
 struct server_socket {
@@ -52,11 +46,15 @@ struct server_inherit {
     uint64_t first_id; /* of the sessions, looked at after `ready`; 0: 1 */
 };
 
-/* As server_start(), which has no patience, but listeners use those of the inherited sockets that
- * are bound as they want to be. The sockets that are not used stay the caller's, also after an
- * error. */
-enum err server_start_with(struct server **out, struct conf *conf,
-                           struct server_inherit *inherit, struct str *why);
+/* Resolves the upstreams, binds every listener, then starts the workers; clients are accepted when
+ * it returns. Takes over `conf` on success. On an error nothing runs, `conf` is still the caller's,
+ * and `why` holds one line a failure: "route 'lobby': listen 0.0.0.0:7777: the address is already in
+ * use\n".
+ *
+ * Listeners use those of the inherited sockets that are bound as their lines say. The others stay
+ * the caller's, also after an error. `inherit` may be NULL: no sockets, no patience. */
+enum err server_start(struct server **out, struct conf *conf, struct server_inherit *inherit,
+                      struct str *why);
 
 /* How many of the sockets the listen lines of `conf` want. Changes their order. */
 size_t server_count_wanted(const struct conf *conf, struct server_socket *sockets,

@@ -54,14 +54,11 @@ bool route_set_weight(struct route *route, size_t upstream, uint32_t weight)
     assert(weight <= 256);
     if (weight == target->weight)
         return false;
-    bool raised = weight > target->weight;
     target->weight = weight;
     char cause[32];
     str_format(cause, sizeof cause, "weight %u", weight);
     state_update_upstream(route, target, cause);
     ready_refresh(route);
-    if (raised)
-        route_note_opening(route);
     return true;
 }
 
@@ -74,7 +71,5 @@ bool route_set_max_sessions(struct route *route, size_t upstream, uint32_t max_s
     target->max_sessions = max_sessions;
     if (upstream_is_full(target) && !was_full)
         target->full_since_ms = route->now_ms;
-    if (was_full && !upstream_is_full(target))
-        route_note_opening(route);
     return true;
 }

@@ -103,5 +103,4 @@ void route_give(struct route *route, size_t upstream, size_t server)
         left->upstream->servers[server] = NULL;
         free(left);
     }
-    route_note_opening(route);
 }

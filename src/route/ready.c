@@ -91,8 +91,6 @@ static void add_ready(struct route *route, struct route_server *server)
     uint32_t percent = ready_percent(route, server);
     server->ramps = percent < 100;
     server->share = server->upstream->weight * percent;
-    if (!server->ready)
-        route_note_opening(route);
     server->ready = true;
     route->ready[route->ready_count++] = server;
 }

@@ -306,7 +306,6 @@ void route_reconfigure(struct route *route, struct route_plan *plan, uint64_t no
         state_update_upstream(route, upstream, NULL);
     }
     ready_refresh(route);
-    route_note_opening(route);
 }
 
 bool route_slot_is_free(const struct route *route, size_t upstream)

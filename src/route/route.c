@@ -90,13 +90,3 @@ struct route_server *route_server_at(const struct route *route, size_t upstream,
     const struct upstream *owner = &route->upstreams[upstream];
     return server < owner->slot_count ? owner->servers[server] : NULL;
 }
-
-void route_note_opening(struct route *route)
-{
-    atomic_fetch_add_explicit(&route->openings, 1, memory_order_release);
-}
-
-uint64_t route_openings(const struct route *route)
-{
-    return atomic_load_explicit(&route->openings, memory_order_acquire);
-}

@@ -20,10 +20,9 @@
  *
  * A further try of the same session goes to a server it has not tried, as long as there is one.
  *
- * Threads: the owner of a route locks it around every call, all of which are short (the longest
- * look once at every server); only route_openings() is for any thread, without the lock. Times
- * are monotonic milliseconds and may run a little ahead or behind between callers: the latest
- * one counts.
+ * Threads: the owner of a route locks it around every call. All calls are short: the longest look
+ * once at every server. Times are monotonic milliseconds. They may run a little ahead or behind
+ * between callers; the latest one counts.
  */
 #ifndef PAIRPORT_ROUTE_ROUTE_H
 #define PAIRPORT_ROUTE_ROUTE_H
@@ -224,11 +223,6 @@ struct route_change {
 /* Takes the oldest one; false: there is none. When too many wait, the oldest are dropped and
  * *dropped tells how many (may be NULL). */
 bool route_take_change(struct route *route, struct route_change *out, uint64_t *dropped);
-
-/* Grows whenever a place may have come free for a client that waits: a place given back, a
- * server that opens (a backup's too, when its turn has come), a limit or weight raised. Read
- * without the lock. */
-uint64_t route_openings(const struct route *route);
 
 /* ---- what can be seen ---- */
 

@@ -99,8 +99,6 @@ struct route {
     struct route_change *changes; /* owned, a ring */
     size_t changes_size, changes_first, changes_count;
     uint64_t changes_dropped; /* since one was taken */
-
-    _Atomic uint64_t openings;
 };
 
 /* ---- route.c ---- */
@@ -110,7 +108,6 @@ void route_see_time(struct route *route, uint64_t now_ms);
 
 /* The server of a target or a check; NULL when its slot is free. */
 struct route_server *route_server_at(const struct route *route, size_t upstream, size_t server);
-void route_note_opening(struct route *route);
 
 static inline size_t route_index(const struct route *route, const struct upstream *upstream)
 {

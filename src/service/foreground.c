@@ -152,7 +152,7 @@ static struct server *start_server(struct conf *conf, struct inherit *inherit,
     enum err err = inherit_open(inherit, conf, options->takeover, &why);
     allow_patience(inherit, options);
     if (err == ERR_OK)
-        err = server_start_with(&server, conf, &inherit->server, &why);
+        err = server_start(&server, conf, &inherit->server, &why);
     *code = err == ERR_OK || err == ERR_CANCELLED ? 0 : 1;
     if (err == ERR_CANCELLED) {
         log_notice("stopped before it had started");

@@ -17,7 +17,7 @@
 struct takeover;
 
 struct inherit {
-    struct server_inherit server; /* for server_start_with() */
+    struct server_inherit server; /* for server_start() */
     struct takeover *takeover;    /* owned; NULL: no relay runs, or none is to be asked */
     struct server_socket
         *managed; /* owned: where those of systemd are bound, without sockets */

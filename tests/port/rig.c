@@ -221,7 +221,7 @@ static void make_pair(struct rig *rig, sock_t *sock, sock_t *peer, uint32_t buff
     assert_ok(rig_wait(rig, &accept));
     *sock = accept.accepted;
     if (buffer != 0)
-        sock_set_buffers(*sock, buffer, buffer);
+        net_set_buffers(*sock, buffer, buffer);
     assert_ok(port_attach(rig->port, *sock));
     rig_close(rig->port, listener);
 }

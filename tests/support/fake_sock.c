@@ -176,13 +176,6 @@ void sock_set_keepalive(sock_t sock, uint32_t idle_ms, uint32_t interval_ms)
     used->keepalive_interval_ms = interval_ms;
 }
 
-void sock_set_buffers(sock_t sock, uint32_t send_bytes, uint32_t receive_bytes)
-{
-    struct fake_sock *used = fake_sock_use(sock);
-    used->send_buffer_bytes = send_bytes;
-    used->receive_buffer_bytes = receive_bytes;
-}
-
 void sock_delay_ack(sock_t sock)
 {
     struct fake_sock *used = fake_sock_use(sock);

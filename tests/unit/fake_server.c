@@ -234,14 +234,6 @@ void server_free_sockets(struct server_socket *sockets, size_t count)
     free(sockets);
 }
 
-enum err server_start(struct server **out, struct conf *conf, struct str *why)
-{
-    (void)out;
-    (void)conf;
-    (void)why;
-    return ERR_UNSUPPORTED; /* a fake is opened by the test */
-}
-
 void server_stop(struct server *server, bool now)
 {
     server->stops++;

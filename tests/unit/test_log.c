@@ -109,22 +109,6 @@ static void lines_above_the_level_are_not_written(void **state)
     }
 }
 
-static void level_words_are_read_back(void **state)
-{
-    (void)state;
-    static const char *const others[] = {"", "Error", "warn", "notices", "debug "};
-    for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
-        enum log_level level = LOG_ERROR;
-        assert_true(log_level_parse(log_level_word((enum log_level)i), &level));
-        assert_int_equal(level, i);
-    }
-    for (size_t i = 0; i < COUNT(others); i++) {
-        enum log_level level = LOG_INFO;
-        assert_false(log_level_parse(others[i], &level));
-        assert_int_equal(level, LOG_INFO);
-    }
-}
-
 static void lost_lines_are_counted(void **state)
 {
     (void)state;
@@ -325,7 +309,6 @@ int main(void)
         cmocka_unit_test_setup(a_line_says_whose_it_is_where_several_write, kept_set_up),
         cmocka_unit_test_setup(each_level_has_its_function_and_word, kept_set_up),
         cmocka_unit_test_setup(lines_above_the_level_are_not_written, kept_set_up),
-        cmocka_unit_test_setup(level_words_are_read_back, kept_set_up),
         cmocka_unit_test_setup(lost_lines_are_counted, kept_set_up),
         cmocka_unit_test_setup(times_are_right_around_leap_days, kept_set_up),
         cmocka_unit_test_setup(milliseconds_are_cut_not_rounded, kept_set_up),

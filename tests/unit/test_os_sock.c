@@ -380,19 +380,6 @@ static void keepalive_is_set_and_taken_back(void **state)
     close_link(&link);
 }
 
-static void buffers_have_at_least_the_size_asked_for(void **state)
-{
-    (void)state;
-    struct link link = open_link();
-    int before = option(link.ours, SOL_SOCKET, SO_SNDBUF);
-    sock_set_buffers(link.ours, 0, 100000);
-    assert_int_equal(option(link.ours, SOL_SOCKET, SO_SNDBUF), before);
-    assert_true(option(link.ours, SOL_SOCKET, SO_RCVBUF) >= 100000);
-    sock_set_buffers(link.ours, 70000, 0);
-    assert_true(option(link.ours, SOL_SOCKET, SO_SNDBUF) >= 70000);
-    close_link(&link);
-}
-
 static uint64_t handed; /* to the system, of the test below */
 
 static bool nothing_is_unacknowledged(sock_t sock)
@@ -503,7 +490,6 @@ int main(void)
         cmocka_unit_test(a_port_in_use_cannot_be_a_source),
         cmocka_unit_test(nodelay_is_set_and_taken_back),
         cmocka_unit_test(keepalive_is_set_and_taken_back),
-        cmocka_unit_test(buffers_have_at_least_the_size_asked_for),
         cmocka_unit_test(bytes_are_counted_until_the_peer_has_them),
         cmocka_unit_test(a_used_connection_has_a_round_trip_time_and_a_listener_has_none),
         cmocka_unit_test(closed_sockets_leave_no_descriptor),

@@ -175,9 +175,8 @@ static void a_given_socket_is_used_and_nobody_is_let_in_before_its_time(void **s
     struct server *server;
     struct str why;
     str_init(&why);
-    assert_int_equal(server_start_with(&server,
-                                       make_conf(addr_format(&at, listen), &upstream_addr),
-                                       &inherit, &why),
+    assert_int_equal(server_start(&server, make_conf(addr_format(&at, listen), &upstream_addr),
+                                  &inherit, &why),
                      ERR_OK);
     assert_int_equal(watch.calls, 1);
     assert_int_equal(inherit.adopted, 1);
@@ -213,7 +212,7 @@ static void when_the_door_is_not_ours_the_start_fails_and_nothing_runs(void **st
     struct server *server = NULL;
     struct str why;
     str_init(&why);
-    assert_int_equal(server_start_with(&server, conf, &inherit, &why), ERR_IN_USE);
+    assert_int_equal(server_start(&server, conf, &inherit, &why), ERR_IN_USE);
     assert_string_equal(why.data, "not yours\n");
     conf_free(conf);
     sock_t accepted; /* the client is the other one's still */
@@ -239,7 +238,7 @@ static void a_server_hands_its_sockets_over_and_closes_its_own(void **state)
     struct str why;
     str_init(&why);
     assert_int_equal(
-        server_start(&server, make_conf(addr_format(&at, listen), &upstream_addr), &why),
+        server_start(&server, make_conf(addr_format(&at, listen), &upstream_addr), NULL, &why),
         ERR_OK);
     check_served(&at, upstream);
     struct server_socket *sockets, *none;

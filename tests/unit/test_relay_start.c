@@ -142,7 +142,7 @@ static enum err try_start(atomic_int *left, int calls, bool *failed)
     struct str why;
     str_init(&why);
     atomic_store(left, calls);
-    enum err err = server_start(&server, conf, &why);
+    enum err err = server_start(&server, conf, NULL, &why);
     *failed = atomic_exchange(left, -1) < 0;
     if (err == ERR_OK) {
         server_stop(server, true);
@@ -216,7 +216,7 @@ static void an_address_in_use_is_named_and_the_others_are_free_again(void **stat
     struct server *server;
     struct str why;
     str_init(&why);
-    assert_int_equal(server_start(&server, conf, &why), ERR_IN_USE);
+    assert_int_equal(server_start(&server, conf, NULL, &why), ERR_IN_USE);
     assert_non_null(strstr(why.data, "route 'r1': listen 127.0.0.1:"));
     assert_null(strstr(why.data, "route 'r0'"));
     str_free(&why);
@@ -253,7 +253,7 @@ static enum err start_with_holder(struct holder *holder, uint32_t patience_ms, s
     assert_int_equal(net_listen(&listens[1], 1, &holder->sock, NULL), ERR_OK);
     struct conf *conf = make_conf();
     struct server *server;
-    enum err err = server_start_with(&server, conf, &inherit, why);
+    enum err err = server_start(&server, conf, &inherit, why);
     if (err == ERR_OK) {
         server_stop(server, true);
         assert_true(server_wait_stopped(server, NET_PATIENCE_MS));

@@ -265,46 +265,6 @@ static void a_full_upstream_is_up_and_keeps_backups_waiting(void **state)
     assert_int_equal(rig_outcome(), ROUTE_ALL_FULL);
 }
 
-/* ---- openings ---- */
-
-static uint64_t openings_since(uint64_t *before)
-{
-    uint64_t now = route_openings(rig.route);
-    uint64_t since = now - *before;
-    *before = now;
-    return since;
-}
-
-static void openings_grow_whenever_a_place_may_be_free(void **state)
-{
-    (void)state;
-    rig_begin(CONF_ROUND_ROBIN, 2);
-    rig.upstreams[1].backup = true;
-    rig.upstreams[0].max_sessions = 1;
-    uint64_t seen = 0;
-    rig_open(1);
-    assert_true(openings_since(&seen) > 0);
-    struct route_target target = rig_pick();
-    assert_int_equal(openings_since(&seen), 0);
-    rig_give(&target);
-    assert_true(openings_since(&seen) > 0);
-
-    rig_pick();
-    route_set_max_sessions(rig.route, 0, 2);
-    assert_true(openings_since(&seen) > 0);
-    route_set_max_sessions(rig.route, 0, 1);
-    assert_int_equal(openings_since(&seen), 0);
-    route_set_weight(rig.route, 0, 2);
-    assert_true(openings_since(&seen) > 0);
-
-    route_set_admin(rig.route, 0, ROUTE_DRAIN, rig.now_ms); /* the backup's turn */
-    assert_true(openings_since(&seen) > 0);
-    route_set_admin(rig.route, 0, ROUTE_READY, rig.now_ms);
-    assert_true(openings_since(&seen) > 0);
-    route_tick(rig.route, rig.now_ms);
-    assert_int_equal(openings_since(&seen), 0);
-}
-
 #define TEST(name) cmocka_unit_test_teardown(name, rig_close)
 
 int main(void)
@@ -324,7 +284,6 @@ int main(void)
         cmocka_unit_test(caps_are_never_exceeded_in_any_balance),
         TEST(backups_serve_only_while_no_other_is_up),
         TEST(a_full_upstream_is_up_and_keeps_backups_waiting),
-        TEST(openings_grow_whenever_a_place_may_be_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

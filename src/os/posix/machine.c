@@ -97,13 +97,6 @@ struct slab_pages os_slab_pages(void)
     return (struct slab_pages){.alloc = os_pages_alloc, .free = os_pages_free};
 }
 
-void os_trim_memory(void)
-{
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
-}
-
 /* ---- machine ---- */
 
 unsigned os_cpu_count(void)

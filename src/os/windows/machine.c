@@ -93,11 +93,6 @@ struct slab_pages os_slab_pages(void)
     return (struct slab_pages){.alloc = os_pages_alloc, .free = os_pages_free};
 }
 
-void os_trim_memory(void)
-{
-    _heapmin();
-}
-
 /* ---- machine ---- */
 
 unsigned os_cpu_count(void)
