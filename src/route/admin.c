@@ -12,8 +12,7 @@ static struct upstream *upstream_at(struct route *route, size_t upstream)
 
 void admin_begin_again(struct route *route, struct upstream *upstream, const char *cause)
 {
-    FOR_EACH_SERVER(server, upstream)
-    {
+    FOR_EACH_SERVER (server, upstream) {
         state_begin_health(route, server);
         state_begin_ramp(route, server);
         state_update_server(route, server, cause);
@@ -23,8 +22,8 @@ void admin_begin_again(struct route *route, struct upstream *upstream, const cha
 static bool lift_ejections(struct route *route, struct upstream *upstream)
 {
     bool any = false;
-    FOR_EACH_SERVER(server, upstream)
-    any |= state_lift_ejection(route, server, "operator");
+    FOR_EACH_SERVER (server, upstream)
+        any |= state_lift_ejection(route, server, "operator");
     return any;
 }
 
@@ -38,8 +37,8 @@ bool route_set_admin(struct route *route, size_t upstream, enum route_admin admi
     state_update_upstream(route, target, "operator");
     bool changed = admin != before;
     if (changed && admin == ROUTE_DISABLED)
-        FOR_EACH_SERVER(server, target)
-    state_forget_check(route, server);
+        FOR_EACH_SERVER (server, target)
+            state_forget_check(route, server);
     if (changed && before == ROUTE_DISABLED)
         admin_begin_again(route, target, "operator");
     if (admin == ROUTE_READY)

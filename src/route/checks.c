@@ -7,8 +7,7 @@ static bool take_check_of(struct upstream *upstream, uint64_t now_ms, struct rou
 {
     if (upstream->admin == ROUTE_DISABLED || upstream->conf->removed)
         return false;
-    FOR_EACH_SERVER(server, upstream)
-    {
+    FOR_EACH_SERVER (server, upstream) {
         if (health_take(&server->health, now_ms)) {
             *out = server;
             return true;

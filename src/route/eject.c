@@ -64,8 +64,8 @@ void route_tick(struct route *route, uint64_t now_ms)
     str_format(cause, sizeof cause, "%s over",
                str_exact_duration(route->conf->eject.for_ms, time));
     for (size_t i = 0; i < route->upstream_count; i++)
-        FOR_EACH_SERVER(server, &route->upstreams[i])
-    if (server->ejected_until_ms <= route->now_ms)
-        state_lift_ejection(route, server, cause);
+        FOR_EACH_SERVER (server, &route->upstreams[i])
+            if (server->ejected_until_ms <= route->now_ms)
+                state_lift_ejection(route, server, cause);
     ready_refresh(route);
 }

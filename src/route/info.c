@@ -50,8 +50,7 @@ static uint32_t weight_percent(const struct route *route, const struct upstream 
 {
     uint32_t sum = 0;
     uint32_t count = 0;
-    FOR_EACH_SERVER(server, upstream)
-    {
+    FOR_EACH_SERVER (server, upstream) {
         if (server->state != ROUTE_UP)
             continue;
         sum += ready_percent(route, server);

@@ -12,8 +12,8 @@ static size_t count_up(const struct route *route, bool backup)
     size_t count = 0;
     for (size_t i = 0; i < route->upstream_count; i++)
         if (route->upstreams[i].conf->backup == backup)
-            FOR_EACH_SERVER(server, &route->upstreams[i])
-    count += is_up(server);
+            FOR_EACH_SERVER (server, &route->upstreams[i])
+                count += is_up(server);
     return count;
 }
 
@@ -32,8 +32,7 @@ static struct share look_at_share(const struct route *route)
     for (size_t i = 0; i < route->upstream_count; i++) {
         if (!upstream_is_open(&route->upstreams[i]))
             continue;
-        FOR_EACH_SERVER(server, &route->upstreams[i])
-        {
+        FOR_EACH_SERVER (server, &route->upstreams[i]) {
             all++;
             if (server->state != ROUTE_EJECTED)
                 continue;
@@ -71,9 +70,9 @@ static void end_ejections(struct route *route)
 {
     for (size_t i = 0; i < route->upstream_count; i++)
         if (upstream_is_open(&route->upstreams[i]))
-            FOR_EACH_SERVER(server, &route->upstreams[i])
-    if (server->state == ROUTE_EJECTED)
-        state_lift_ejection(route, server, "no other server is left");
+            FOR_EACH_SERVER (server, &route->upstreams[i])
+                if (server->state == ROUTE_EJECTED)
+                    state_lift_ejection(route, server, "no other server is left");
 }
 
 uint32_t ready_percent(const struct route *route, const struct route_server *server)
@@ -106,8 +105,7 @@ void ready_refresh(struct route *route)
     for (size_t i = 0; i < route->upstream_count; i++) {
         struct upstream *upstream = &route->upstreams[route->order[i]];
         bool stands_by = upstream->conf->backup && primaries != 0;
-        FOR_EACH_SERVER(server, upstream)
-        {
+        FOR_EACH_SERVER (server, upstream) {
             if (is_up(server) && !stands_by)
                 add_ready(route, server);
             else

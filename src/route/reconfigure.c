@@ -244,8 +244,8 @@ static void take_values(struct route *route, struct upstream *upstream,
     if (back || conf->disabled != before->disabled)
         upstream->admin = conf->disabled ? ROUTE_DISABLED : ROUTE_READY;
     if (upstream->admin == ROUTE_DISABLED || conf->removed)
-        FOR_EACH_SERVER(server, upstream)
-    state_forget_check(route, server);
+        FOR_EACH_SERVER (server, upstream)
+            state_forget_check(route, server);
     if (back || (was_disabled && upstream->admin != ROUTE_DISABLED))
         admin_begin_again(route, upstream, "reload");
 }

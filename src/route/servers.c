@@ -37,8 +37,7 @@ static size_t mark_wanted(const struct upstream *upstream, const struct addr *ad
                           size_t count, struct plan *plan)
 {
     size_t in_use = 0;
-    FOR_EACH_SERVER(server, upstream)
-    {
+    FOR_EACH_SERVER (server, upstream) {
         server->wanted = false;
         in_use++;
     }
@@ -233,8 +232,8 @@ static void retire(struct route *route, struct route_server *server)
 
 static bool has_server(const struct upstream *upstream)
 {
-    FOR_EACH_SERVER(server, upstream)
-    return true;
+    FOR_EACH_SERVER (server, upstream)
+        return true;
     return false;
 }
 
@@ -247,9 +246,9 @@ static void carry_out(struct route *route, struct upstream *upstream, struct pla
             enter(route, upstream, plan->servers[i], &plan->fresh[i]);
         begin(route, plan->servers[i], first_answer);
     }
-    FOR_EACH_SERVER(server, upstream)
-    if (!server->wanted)
-        retire(route, server);
+    FOR_EACH_SERVER (server, upstream)
+        if (!server->wanted)
+            retire(route, server);
     state_update_upstream(route, upstream, upstream->unresolvable ? "the name resolves" : NULL);
     upstream->unresolvable = false;
     ready_refresh(route);
@@ -279,8 +278,8 @@ size_t route_get_addrs(const struct route *route, size_t upstream,
 {
     assert(upstream < route->upstream_count);
     size_t count = 0;
-    FOR_EACH_SERVER(server, &route->upstreams[upstream])
-    out[count++] = server->addr;
+    FOR_EACH_SERVER (server, &route->upstreams[upstream])
+        out[count++] = server->addr;
     return count;
 }
 

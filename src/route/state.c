@@ -16,8 +16,7 @@ static enum route_state derive_from_servers(const struct upstream *upstream)
 {
     bool any = false;
     bool ejected = false;
-    FOR_EACH_SERVER(server, upstream)
-    {
+    FOR_EACH_SERVER (server, upstream) {
         if (server->state == ROUTE_UP)
             return ROUTE_UP;
         any = true;

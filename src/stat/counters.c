@@ -171,14 +171,14 @@ struct histogram *stat_length_ms(struct stat *stat, size_t scope)
 
 void stat_add_connect_us(const struct stat *stat, struct histogram *sum)
 {
-    STAT_EACH_ROUTE(scope, stat)
-    histogram_add(sum, &scope->connect_us);
+    STAT_EACH_ROUTE (scope, stat)
+        histogram_add(sum, &scope->connect_us);
 }
 
 void stat_add_length_ms(const struct stat *stat, struct histogram *sum)
 {
-    STAT_EACH_ROUTE(scope, stat)
-    histogram_add(sum, &scope->length_ms);
+    STAT_EACH_ROUTE (scope, stat)
+        histogram_add(sum, &scope->length_ms);
 }
 
 static void add_scope(const struct stat *stat, const struct stat_scope *scope,
@@ -202,8 +202,8 @@ void stat_read(const struct stat *stat, size_t scope, struct stat_sums *out)
 void stat_read_total(const struct stat *stat, struct stat_sums *out)
 {
     memset(out, 0, sizeof *out);
-    STAT_EACH_ROUTE(scope, stat)
-    add_scope(stat, scope, out);
+    STAT_EACH_ROUTE (scope, stat)
+        add_scope(stat, scope, out);
 }
 
 /* Its samples, too, so that the rates of the whole have no jump. */

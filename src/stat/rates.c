@@ -98,8 +98,8 @@ static uint64_t read_growth(const struct stat *stat, const size_t *scope, unsign
             add_growth(stat->scopes[*scope], begin, last, sums);
             continue;
         }
-        STAT_EACH_ROUTE(route, stat)
-        add_growth(route, begin, last, sums);
+        STAT_EACH_ROUTE (route, stat)
+            add_growth(route, begin, last, sums);
     } while (atomic_load_explicit(&stat->sample_count, memory_order_acquire) >=
              begin + STAT_SAMPLES);
     return ms;

@@ -49,15 +49,10 @@ enum err guard_rules_make(struct guard_rules *out, const struct conf_route *conf
     return err;
 }
 
-static bool is_same_pace(const struct conf_pace *a, const struct conf_pace *b)
-{
-    return a->bytes_per_s == b->bytes_per_s && a->burst_bytes == b->burst_bytes;
-}
-
 static bool has_same_paces(const struct conf_route *a, const struct conf_route *b)
 {
-    return is_same_pace(&a->rate_up_per_client, &b->rate_up_per_client) &&
-           is_same_pace(&a->rate_down_per_client, &b->rate_down_per_client);
+    return conf_pace_equal(&a->rate_up_per_client, &b->rate_up_per_client) &&
+           conf_pace_equal(&a->rate_down_per_client, &b->rate_down_per_client);
 }
 
 void guard_rules_swap(struct relay_route *route, struct guard_rules *rules,

@@ -8,50 +8,21 @@
 
 #define AT_ONCE 64 /* places emptied with the lock held once */
 
-/* ---- the heap; with the lock ---- */
-
-static void swap(struct tarpit_place *a, struct tarpit_place *b)
-{
-    struct tarpit_place kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-static void rise(struct tarpit_place *places, uint32_t at)
-{
-    while (at > 0 && places[at].due_ms < places[(at - 1) / 2].due_ms) {
-        swap(&places[at], &places[(at - 1) / 2]);
-        at = (at - 1) / 2;
-    }
-}
-
-static void sink(struct tarpit_place *places, uint32_t count)
-{
-    uint32_t at = 0;
-    for (;;) {
-        uint32_t least = at, left = 2 * at + 1;
-        if (left < count && places[left].due_ms < places[least].due_ms)
-            least = left;
-        if (left + 1 < count && places[left + 1].due_ms < places[least].due_ms)
-            least = left + 1;
-        if (least == at)
-            return;
-        swap(&places[at], &places[least]);
-        at = least;
-    }
-}
-
+/* Frees the place that is due first. With the lock. */
 static sock_t take_first(struct tarpit *tarpit)
 {
-    uint32_t count = atomic_load(&tarpit->held) - 1;
-    sock_t sock = tarpit->places[0].sock;
-    tarpit->places[0] = tarpit->places[count];
-    atomic_store(&tarpit->held, count);
-    sink(tarpit->places, count);
-    return sock;
+    struct expiry *first = expiry_first(&tarpit->due);
+    expiry_remove(&tarpit->due, first);
+    tarpit->due.entries[tarpit->due.count] = first; /* a free place again */
+    atomic_store(&tarpit->held, tarpit->due.count);
+    return expiry_owner(first, struct tarpit_place, due)->sock;
 }
 
-/* ---- the tarpit ---- */
+static bool is_due(const struct tarpit *tarpit, uint64_t now_ms)
+{
+    const struct expiry *first = expiry_first(&tarpit->due);
+    return first != NULL && first->at_ms <= now_ms;
+}
 
 /* Empties up to AT_ONCE places that are due, and arms the timer for the next one. */
 static unsigned empty_some(struct tarpit *tarpit, uint64_t now_ms)
@@ -59,11 +30,10 @@ static unsigned empty_some(struct tarpit *tarpit, uint64_t now_ms)
     sock_t socks[AT_ONCE];
     unsigned count = 0;
     os_mutex_lock(&tarpit->lock);
-    while (count < AT_ONCE && atomic_load(&tarpit->held) > 0 &&
-           tarpit->places[0].due_ms <= now_ms)
+    while (count < AT_ONCE && is_due(tarpit, now_ms))
         socks[count++] = take_first(tarpit);
-    if (!tarpit->closed && atomic_load(&tarpit->held) > 0)
-        timers_arm(tarpit->timers, &tarpit->timer, tarpit->places[0].due_ms);
+    if (!tarpit->closed && tarpit->due.count > 0)
+        timers_arm(tarpit->timers, &tarpit->timer, expiry_first(&tarpit->due)->at_ms);
     os_mutex_unlock(&tarpit->lock);
     for (unsigned i = 0; i < count; i++)
         sock_close(socks[i], SOCK_CLOSE_ABORT);
@@ -79,14 +49,24 @@ static void on_timer(struct timer *timer, struct worker *worker)
 
 static const struct timer_kind tarpit_timer = {.ref = NULL, .fire = on_timer};
 
+static void free_places(struct tarpit *tarpit)
+{
+    free(tarpit->places);
+    free(tarpit->due.entries);
+    tarpit->places = NULL;
+    tarpit->due.entries = NULL;
+}
+
 enum err tarpit_open(struct tarpit *tarpit, struct timers *timers, uint32_t max)
 {
-    tarpit->places = NULL;
-    if (max > 0) {
-        tarpit->places = calloc(max, sizeof *tarpit->places);
-        if (tarpit->places == NULL)
-            return ERR_NOMEM;
+    tarpit->places = calloc(max > 0 ? max : 1, sizeof *tarpit->places);
+    tarpit->due.entries = calloc(max > 0 ? max : 1, sizeof(struct expiry *));
+    if (tarpit->places == NULL || tarpit->due.entries == NULL) {
+        free_places(tarpit);
+        return ERR_NOMEM;
     }
+    for (uint32_t i = 0; i < max; i++)
+        tarpit->due.entries[i] = &tarpit->places[i].due;
     tarpit->timers = timers;
     tarpit->max = max;
     timer_init(&tarpit->timer, &tarpit_timer);
@@ -96,8 +76,7 @@ enum err tarpit_open(struct tarpit *tarpit, struct timers *timers, uint32_t max)
 void tarpit_close(struct tarpit *tarpit)
 {
     tarpit_stop(tarpit);
-    free(tarpit->places);
-    tarpit->places = NULL;
+    free_places(tarpit);
 }
 
 bool tarpit_take(struct tarpit *tarpit, sock_t sock, uint64_t due_ms)
@@ -106,13 +85,14 @@ bool tarpit_take(struct tarpit *tarpit, sock_t sock, uint64_t due_ms)
     /* When it is full, as in a flood, nobody waits for the lock. */
     if (atomic_load_explicit(&tarpit->held, memory_order_relaxed) < tarpit->max) {
         os_mutex_lock(&tarpit->lock);
-        uint32_t count = atomic_load(&tarpit->held);
-        taken = !tarpit->closed && count < tarpit->max;
+        taken = !tarpit->closed && tarpit->due.count < tarpit->max;
         if (taken) {
-            tarpit->places[count] = (struct tarpit_place){sock, due_ms};
-            atomic_store(&tarpit->held, count + 1);
-            rise(tarpit->places, count);
-            if (tarpit->places[0].sock == sock)
+            struct expiry *due = tarpit->due.entries[tarpit->due.count];
+            due->at_ms = due_ms;
+            expiry_owner(due, struct tarpit_place, due)->sock = sock;
+            expiry_add(&tarpit->due, due);
+            atomic_store(&tarpit->held, tarpit->due.count);
+            if (expiry_first(&tarpit->due) == due)
                 timers_arm(tarpit->timers, &tarpit->timer, due_ms);
         }
         os_mutex_unlock(&tarpit->lock);

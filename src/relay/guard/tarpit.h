@@ -18,21 +18,23 @@
 #include "base/err.h"
 #include "os/os.h"
 #include "os/sock.h"
+#include "policy/expiry.h"
 #include "relay/core/timers.h"
 
 struct tarpit_place {
-    sock_t sock;     /* owned; known to no port */
-    uint64_t due_ms; /* monotonic: when it is reset */
+    sock_t sock;       /* owned; known to no port */
+    struct expiry due; /* when it is reset, by the monotonic clock */
 };
 
 struct tarpit {
-    struct os_mutex lock;        /* guards `places`, `closed` and changes of `held` */
+    struct os_mutex lock;        /* guards `places`, `due`, `closed` and changes of `held` */
     struct timers *timers;       /* not owned */
     struct timer timer;          /* armed for the earliest place */
-    struct tarpit_place *places; /* owned: a heap, the earliest first */
+    struct tarpit_place *places; /* owned, `max` of them */
+    struct expiry_heap due;      /* owns its entries: those in use; behind them the free ones */
     uint32_t max;
     bool closed;
-    _Atomic uint32_t held;
+    _Atomic uint32_t held;       /* due.count, for readers without the lock */
     _Atomic uint64_t total;      /* clients that ever came in */
     _Atomic uint64_t full_total; /* clients for whom there was no place */
 };

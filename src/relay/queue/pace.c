@@ -23,18 +23,14 @@ void pace_thaw(struct relay_route *route)
     table_wake(&route->relay->table, &route->relay->timers, route);
 }
 
-static bool same_pace(const struct conf_pace *a, const struct conf_pace *b)
-{
-    return a->bytes_per_s == b->bytes_per_s && a->burst_bytes == b->burst_bytes;
-}
-
 static bool same_paces(const struct conf_route *a, const struct conf_route *b)
 {
-    return same_pace(&a->rate_up, &b->rate_up) && same_pace(&a->rate_down, &b->rate_down) &&
-           same_pace(&a->rate_up_per_client, &b->rate_up_per_client) &&
-           same_pace(&a->rate_down_per_client, &b->rate_down_per_client) &&
-           same_pace(&a->rate_up_per_route, &b->rate_up_per_route) &&
-           same_pace(&a->rate_down_per_route, &b->rate_down_per_route);
+    return conf_pace_equal(&a->rate_up, &b->rate_up) &&
+           conf_pace_equal(&a->rate_down, &b->rate_down) &&
+           conf_pace_equal(&a->rate_up_per_client, &b->rate_up_per_client) &&
+           conf_pace_equal(&a->rate_down_per_client, &b->rate_down_per_client) &&
+           conf_pace_equal(&a->rate_up_per_route, &b->rate_up_per_route) &&
+           conf_pace_equal(&a->rate_down_per_route, &b->rate_down_per_route);
 }
 
 /* Those of the sockets; see check_options() in pair_on_timer.c. */
