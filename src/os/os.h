@@ -15,6 +15,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "base/lock_rank.h"
 #include "base/slab.h"
 
 /* Once per process before anything else of os/ (WSAStartup, SIGPIPE ignored, UTF-8 console).
@@ -48,6 +49,25 @@ uint64_t os_thread_id(void);                   /* the caller's, as the system's 
 struct os_mutex {
     uint64_t state; /* private to os/ */
 };
+/* An unlocked mutex of this rank, for a variable; the function, for memory. Builds with
+ * PAIRPORT_CHECK_LOCKS (those with sanitizers) abort when a thread locks it while it holds one of the
+ * same or a later rank. */
+#ifdef PAIRPORT_CHECK_LOCKS
+#define OS_MUTEX_INIT(rank)                                                                    \
+    {                                                                                          \
+        (uint64_t)(rank) << 32                                                                 \
+    }
+#else
+#define OS_MUTEX_INIT(rank)                                                                    \
+    {                                                                                          \
+        0                                                                                      \
+    }
+#endif
+static inline void os_mutex_init(struct os_mutex *mutex, enum lock_rank rank)
+{
+    (void)rank;
+    *mutex = (struct os_mutex)OS_MUTEX_INIT(rank);
+}
 void os_mutex_lock(struct os_mutex *mutex);
 bool os_mutex_try(struct os_mutex *mutex);
 void os_mutex_unlock(struct os_mutex *mutex);

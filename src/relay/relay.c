@@ -93,6 +93,7 @@ enum err relay_open(struct relay *relay, const struct conf *conf)
     relay->reads_into_buffers = port_reads_into_buffers();
     standstill_init(&relay->standstill);
     timers_init(&relay->timers, relay->port, &relay->standstill, relay->started_ms);
+    os_mutex_init(&relay->pairs_lock, LOCK_PAIRS);
     table_init(&relay->table);
     buffers_init(&relay->buffers);
     probes_init(&relay->probes);

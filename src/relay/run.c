@@ -88,6 +88,9 @@ static struct op message(struct relay *relay)
 void run_init(struct relay *relay)
 {
     struct lifecycle *life = &relay->lifecycle;
+    os_mutex_init(&life->lock, LOCK_LIFECYCLE);
+    os_mutex_init(&relay->listening.lock, LOCK_LISTENING);
+    os_mutex_init(&relay->drain.lock, LOCK_DRAIN);
     life->start = message(relay);
     life->stop = message(relay);
     life->exit = message(relay);

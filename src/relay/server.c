@@ -40,6 +40,8 @@ enum err server_start(struct server **out, struct conf *conf, struct server_inhe
     if (server != NULL)
         server->confs = calloc(1, sizeof(struct conf *));
     bool got = server != NULL && server->confs != NULL;
+    if (got)
+        os_mutex_init(&server->reload_lock, LOCK_SERVER_RELOAD);
     enum err err = got ? open_relay(&server->relay, conf, inherit, why) : ERR_NOMEM;
     if (err != ERR_OK) {
         if (why->len == 0)

@@ -24,7 +24,10 @@
 #define BIND_PATIENCE_MS 10000 /* for an address that is in use, at the start */
 
 /* There is one in a process. */
-static struct foreground relay;
+static struct foreground relay = {
+    .reload_lock = OS_MUTEX_INIT(LOCK_RELOAD),
+    .lock = OS_MUTEX_INIT(LOCK_FOREGROUND),
+};
 
 /* ---- who asks for what ---- */
 

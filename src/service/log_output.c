@@ -48,7 +48,7 @@ static struct {
     char *draining; /* the other; the thread's */
     size_t filled;
     char buffers[2][QUEUE_BYTES];
-} output;
+} output = {.lock = OS_MUTEX_INIT(LOCK_LOG_OUTPUT)};
 
 bool log_output_is_terminal(void)
 {

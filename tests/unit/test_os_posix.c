@@ -597,6 +597,76 @@ static void a_privileged_port_names_the_capability(void **state)
     assert_true(strlen(text) + 1 < HOLDER_PRIVILEGE_MAX);
 }
 
+/* ---- the order of locks ---- */
+
+static struct os_mutex listener = OS_MUTEX_INIT(LOCK_LISTENER), pair = OS_MUTEX_INIT(LOCK_PAIR),
+                       other_pair = OS_MUTEX_INIT(LOCK_PAIR), unranked;
+
+static void in_order(void)
+{
+    os_mutex_lock(&listener);
+    os_mutex_lock(&pair);
+    os_mutex_lock(&unranked);
+    os_mutex_unlock(&listener); /* in any order */
+    os_mutex_unlock(&unranked);
+    os_mutex_unlock(&pair);
+    os_mutex_lock(&listener);
+}
+
+static void under_a_later_one(void)
+{
+    os_mutex_lock(&pair);
+    os_mutex_lock(&listener);
+}
+
+static void under_a_later_one_that_was_tried(void)
+{
+    assert_true(os_mutex_try(&pair));
+    os_mutex_lock(&listener);
+}
+
+static void two_of_one_rank(void)
+{
+    os_mutex_lock(&pair);
+    os_mutex_lock(&other_pair);
+}
+
+static void again_after_a_wait(void)
+{
+    struct os_cond cond = {0};
+    os_mutex_lock(&listener);
+    os_mutex_lock(&pair);
+    os_cond_wait(&cond, &listener, 1);
+}
+
+/* In a process of its own. */
+static bool aborts(void (*locks)(void))
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        locks();
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void a_lock_that_is_taken_against_the_order_aborts(void **state)
+{
+    (void)state;
+#ifndef PAIRPORT_CHECK_LOCKS
+    print_message("not shown: only builds with sanitizers check the order of locks\n");
+    skip();
+#endif
+    assert_false(aborts(in_order));
+    assert_true(aborts(under_a_later_one));
+    assert_true(aborts(under_a_later_one_that_was_tried));
+    assert_true(aborts(two_of_one_rank));
+    assert_true(aborts(again_after_a_wait));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,6 +693,7 @@ int main(void)
         cmocka_unit_test(a_relay_is_found_in_the_place_where_another_environment_made_it),
         cmocka_unit_test(a_path_too_long_for_a_socket_is_refused),
         cmocka_unit_test(a_privileged_port_names_the_capability),
+        cmocka_unit_test(a_lock_that_is_taken_against_the_order_aborts),
     };
     os_init();
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -28,6 +28,7 @@ endif()
 if(PAIRPORT_SANITIZE)
     target_compile_options(pairport_code_generation INTERFACE
         -fsanitize=${PAIRPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_definitions(pairport_code_generation INTERFACE PAIRPORT_CHECK_LOCKS)
     target_link_options(pairport_code_generation INTERFACE -fsanitize=${PAIRPORT_SANITIZE})
 else() # a sanitizer checks more than this does, and gets confused by it
     target_compile_options(pairport_code_generation INTERFACE -fstack-protector-strong)

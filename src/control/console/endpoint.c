@@ -241,6 +241,7 @@ enum err endpoint_start(struct endpoint **out, const char *path, const struct co
     struct endpoint *endpoint = calloc(1, sizeof *endpoint);
     if (endpoint == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&endpoint->lock, LOCK_ENDPOINT);
     endpoint->console = console;
     enum err err = local_listen(path, &endpoint->listener);
     if (err != ERR_OK)

@@ -33,6 +33,7 @@ enum err prompt_open(struct prompt **out, const struct prompt_host *host, const 
         free(prompt);
         return err;
     }
+    os_mutex_init(&prompt->lock, LOCK_PROMPT);
     prompt->host = *host;
     line_editor_init(&prompt->editor, text);
     str_init(&prompt->output);

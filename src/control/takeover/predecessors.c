@@ -18,6 +18,7 @@ enum err predecessors_open(struct predecessors **out)
     struct predecessors *predecessors = calloc(1, sizeof *predecessors);
     if (predecessors == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&predecessors->lock, LOCK_PREDECESSORS);
     *out = predecessors;
     return ERR_OK;
 }

@@ -1,8 +1,10 @@
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -122,20 +124,85 @@ static void lock_slowly(atomic_uint *word)
         futex_wait(word, CONTENDED, NULL);
 }
 
+#ifdef PAIRPORT_CHECK_LOCKS
+/* ---- the order of locks ----
+ * See base/lock_rank.h. */
+
+enum { HELD_MAX = 16 };
+
+static _Thread_local struct {
+    const struct os_mutex *mutexes[HELD_MAX];
+    unsigned count;
+} held;
+
+/* Not atomic: the futex is the other half, and this one never changes. */
+static uint32_t rank_of(const struct os_mutex *mutex)
+{
+    return ((const uint32_t *)(const void *)mutex)[1];
+}
+
+static void check_order(const struct os_mutex *mutex)
+{
+    uint32_t rank = rank_of(mutex);
+    for (unsigned i = 0; i < held.count && rank != LOCK_UNRANKED; i++) {
+        uint32_t other = rank_of(held.mutexes[i]);
+        if (other < rank)
+            continue;
+        fprintf(stderr, "a lock of rank %u is taken while one of rank %u is held\n",
+                (unsigned)rank, (unsigned)other);
+        abort();
+    }
+}
+
+static void note_locked(const struct os_mutex *mutex)
+{
+    assert(held.count < HELD_MAX);
+    held.mutexes[held.count++] = mutex;
+}
+
+static void note_unlocked(const struct os_mutex *mutex)
+{
+    unsigned at = held.count;
+    do
+        assert(at > 0);
+    while (held.mutexes[--at] != mutex);
+    held.mutexes[at] = held.mutexes[--held.count];
+}
+#else
+static void check_order(const struct os_mutex *mutex)
+{
+    (void)mutex;
+}
+static void note_locked(const struct os_mutex *mutex)
+{
+    (void)mutex;
+}
+static void note_unlocked(const struct os_mutex *mutex)
+{
+    (void)mutex;
+}
+#endif
+
 void os_mutex_lock(struct os_mutex *mutex)
 {
     atomic_uint *word = mutex_word(mutex);
+    check_order(mutex);
     if (!take(word))
         lock_slowly(word);
+    note_locked(mutex);
 }
 
 bool os_mutex_try(struct os_mutex *mutex)
 {
-    return take(mutex_word(mutex));
+    bool taken = take(mutex_word(mutex));
+    if (taken)
+        note_locked(mutex);
+    return taken;
 }
 
 void os_mutex_unlock(struct os_mutex *mutex)
 {
+    note_unlocked(mutex);
     /* After the exchange the memory may be another's already; waking a stranger there is
      * harmless, since every wait looks again. */
     atomic_uint *word = mutex_word(mutex);

@@ -200,6 +200,7 @@ static struct listener *make(struct relay_route *route, const struct conf_listen
     struct listener *listener = calloc(1, sizeof *listener + slots * sizeof listener->slots[0]);
     if (listener == NULL)
         return NULL;
+    os_mutex_init(&listener->lock, LOCK_LISTENER);
     listener->relay = route->relay;
     listener->route = route;
     listener->addr = conf->addr;

@@ -21,8 +21,10 @@ void buffers_init(struct buffers *buffers)
 {
     memset(buffers, 0, sizeof *buffers);
     buffers->pages = (struct slab_pages){os_pages_alloc, os_pages_free};
-    for (unsigned i = 0; i < BUFFER_CLASSES; i++)
+    for (unsigned i = 0; i < BUFFER_CLASSES; i++) {
+        os_mutex_init(&buffers->classes[i].lock, LOCK_BUFFER_CLASS);
         slab_init(&buffers->classes[i].slab, class_bytes(i), 4096, os_slab_pages());
+    }
 }
 
 void buffers_destroy(struct buffers *buffers)

@@ -8,6 +8,7 @@ void quiesce_init(struct relay *relay)
     relay->quiesce = (struct quiesce){
         .message = {
             .kind = OP_WAKE, .role = OP_ROLE_QUIESCE, .sock = SOCK_NONE, .owner = relay}};
+    os_mutex_init(&relay->quiesce.lock, LOCK_QUIESCE);
 }
 
 void quiesce_enter(struct relay *relay)

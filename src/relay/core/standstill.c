@@ -10,6 +10,7 @@
 void standstill_init(struct standstill *standstill)
 {
     *standstill = (struct standstill){.last_ms = 0};
+    os_mutex_init(&standstill->lock, LOCK_STANDSTILL);
     atomic_init(&standstill->awake_by_ms, UINT64_MAX);
     atomic_init(&standstill->unseen, false);
 }

@@ -8,7 +8,7 @@
 void table_init(struct table *table)
 {
     for (size_t i = 0; i < TABLE_SHARDS; i++) {
-        table->shards[i].lock = (struct os_mutex){0};
+        os_mutex_init(&table->shards[i].lock, LOCK_SHARD);
         list_init(&table->shards[i].pairs);
         table->shards[i].count = 0;
     }

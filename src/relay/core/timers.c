@@ -8,7 +8,7 @@
 void timers_init(struct timers *timers, struct port *port, struct standstill *standstill,
                  uint64_t now_ms)
 {
-    timers->lock = (struct os_mutex){0};
+    os_mutex_init(&timers->lock, LOCK_TIMERS);
     wheel_init(&timers->wheel, now_ms);
     timers->port = port;
     timers->standstill = standstill;

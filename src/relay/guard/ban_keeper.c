@@ -391,6 +391,7 @@ enum err ban_keeper_start(struct ban_keeper **out, struct relay *relay)
     struct ban_keeper *keeper = calloc(1, sizeof *keeper);
     if (keeper == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&keeper->lock, LOCK_BAN_KEEPER);
     keeper->relay = relay;
     keeper->write_log.window_ms = WRITE_LOG_MS;
     conf_place(relay->conf, relay->conf->state_file, keeper->info.path);

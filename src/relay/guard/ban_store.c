@@ -33,6 +33,7 @@ enum err ban_store_open(struct ban_store **out, const char *path, struct bans *b
     struct ban_store *store = calloc(1, sizeof *store);
     if (store == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&store->lock, LOCK_BAN_STORE);
     store->path = malloc(strlen(path) + 1);
     if (store->path == NULL) {
         free(store);

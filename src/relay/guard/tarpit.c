@@ -67,6 +67,7 @@ enum err tarpit_open(struct tarpit *tarpit, struct timers *timers, uint32_t max)
     }
     for (uint32_t i = 0; i < max; i++)
         tarpit->due.entries[i] = &tarpit->places[i].due;
+    os_mutex_init(&tarpit->lock, LOCK_TARPIT);
     tarpit->timers = timers;
     tarpit->max = max;
     timer_init(&tarpit->timer, &tarpit_timer);

@@ -10,6 +10,7 @@
 void queue_init(struct queue *queue)
 {
     *queue = (struct queue){.quota.limit = UINT32_MAX};
+    os_mutex_init(&queue->lock, LOCK_QUEUE);
     list_init(&queue->pairs);
     list_init(&queue->left);
 }

@@ -349,6 +349,7 @@ void reload_init(struct relay *relay)
     relay->reloaded = (struct reloaded){
         .message = {
             .kind = OP_WAKE, .role = OP_ROLE_RELOAD, .sock = SOCK_NONE, .owner = relay}};
+    os_mutex_init(&relay->reloaded.lock, LOCK_RELOADED);
 }
 
 void reload_close(struct relay *relay)

@@ -36,6 +36,9 @@ enum err route_parts_open(struct relay_route **out, struct relay *relay,
     struct relay_route *route = calloc(1, sizeof *route);
     if (route == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&route->throttle.lock, LOCK_THROTTLE);
+    os_mutex_init(&route->drain.lock, LOCK_DRAIN);
+    os_mutex_init(&route->awaiting_lock, LOCK_AWAITING);
     route->relay = relay;
     route->conf = conf;
     route->index = SIZE_MAX;

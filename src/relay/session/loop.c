@@ -16,6 +16,7 @@ static struct list *bucket_of(struct loops *loops, uint16_t port)
 
 void loop_init(struct loops *loops)
 {
+    os_mutex_init(&loops->lock, LOCK_LOOPS);
     for (size_t i = 0; i < LOOP_BUCKETS; i++)
         list_init(&loops->buckets[i]);
 }

@@ -24,6 +24,7 @@ static void init(struct pair *pair, struct worker *worker, struct relay_route *r
     pair->client.sock = sock;
     pair->client.peer = *client;
     pair->upstream.sock = SOCK_NONE;
+    os_mutex_init(&pair->lock, LOCK_PAIR);
     flow_init(&pair->up, pair);
     flow_init(&pair->down, pair);
     pair_init_timer(pair);

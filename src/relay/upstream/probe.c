@@ -44,7 +44,7 @@ static struct probe *probe_of(struct timer *timer)
 
 void probes_init(struct probes *probes)
 {
-    probes->lock = (struct os_mutex){0};
+    os_mutex_init(&probes->lock, LOCK_PROBES);
     list_init(&probes->running);
 }
 
@@ -338,6 +338,7 @@ static enum err make(struct relay_route *route, const struct route_check *check,
     struct probe *probe = calloc(1, sizeof *probe);
     if (probe == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&probe->lock, LOCK_PROBE);
     probe->route = route;
     probe->check = *check;
     probe->asks = health_of(probe)->send.len > 0 || health_of(probe)->expect.len > 0;

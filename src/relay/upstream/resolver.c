@@ -468,6 +468,7 @@ enum err resolver_start(struct resolver **out, struct relay *relay, uint32_t pat
     struct resolver *resolver = calloc(1, sizeof *resolver);
     if (resolver == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&resolver->lock, LOCK_RESOLVER);
     resolver->relay = relay;
     resolver->names = calloc(count_upstreams(relay) + 1, sizeof *resolver->names);
     size_t count = 0;

@@ -168,6 +168,7 @@ enum err upstream_open(struct relay_upstream **out, size_t source_count)
     struct relay_upstream *upstream = calloc(1, sizeof *upstream);
     if (upstream == NULL)
         return ERR_NOMEM;
+    os_mutex_init(&upstream->drain.lock, LOCK_DRAIN);
     upstream->scope = SIZE_MAX;
     upstream->quota.limit = UINT32_MAX;
     upstream->sources = calloc(source_count, sizeof *upstream->sources);
@@ -192,6 +193,7 @@ enum err upstreams_open(struct relay_route *route)
     struct upstreams *upstreams = &route->upstreams;
     const struct conf_route *conf = route->conf;
     size_t source_count = upstreams_source_count(conf);
+    os_mutex_init(&upstreams->lock, LOCK_UPSTREAMS);
     upstreams->each = calloc(conf->upstream_count, sizeof(struct relay_upstream *));
     if (upstreams->each == NULL)
         return ERR_NOMEM;
