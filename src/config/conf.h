@@ -110,7 +110,6 @@ struct conf_pace {
     uint64_t bytes_per_s; /* 0: `off`, the rest is zero */
     uint32_t burst_bytes; /* 1 or more */
 };
-bool conf_pace_equal(const struct conf_pace *a, const struct conf_pace *b);
 
 /* `100B/s over 30s` */
 struct conf_min_rate {

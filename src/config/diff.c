@@ -47,6 +47,24 @@ static void note_failure(struct making *making, const struct diff_change *change
 
 /* ---- keys with one value ---- */
 
+static bool is_compared(const struct key *key, enum key_section section)
+{
+    return key->section == section && key->preset != NULL;
+}
+
+bool diff_key(const struct conf_route *before, const struct conf_route *after, const char *key)
+{
+    return !value_equal(key_find(KEY_ROUTE, key), before, after);
+}
+
+bool diff_any_key(const struct conf_route *before, const struct conf_route *after)
+{
+    for (size_t i = 0; i < key_count; i++)
+        if (is_compared(&keys[i], KEY_ROUTE) && !value_equal(&keys[i], before, after))
+            return true;
+    return false;
+}
+
 static void compare_key(struct making *making, const struct key *key, const void *before,
                         const void *after, const char *route)
 {
@@ -68,7 +86,7 @@ static void compare_keys(struct making *making, enum key_section section, const 
                          const void *after, const char *route)
 {
     for (size_t i = 0; i < key_count; i++)
-        if (keys[i].section == section && keys[i].preset != NULL)
+        if (is_compared(&keys[i], section))
             compare_key(making, &keys[i], before, after, route);
 }
 
@@ -266,7 +284,7 @@ void diff_free(struct diff *diff)
 static bool keep_keys(enum key_section section, const void *before, void *after)
 {
     for (size_t i = 0; i < key_count; i++)
-        if (keys[i].section == section && keys[i].preset != NULL && !keys[i].reloadable &&
+        if (is_compared(&keys[i], section) && !keys[i].reloadable &&
             !value_copy(&keys[i], before, after))
             return false;
     return true;

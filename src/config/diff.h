@@ -50,6 +50,11 @@ struct diff {
 enum err diff_make(struct diff *out, const struct conf *before, const struct conf *after);
 void diff_free(struct diff *diff);
 
+/* True when the key of a route has another value, or when any key has one: as diff_make() compares
+ * them. A relay that goes on with `after` asks here what it has to change. */
+bool diff_key(const struct conf_route *before, const struct conf_route *after, const char *key);
+bool diff_any_key(const struct conf_route *before, const struct conf_route *after);
+
 /* Gives every key of `after` that needs a restart the value that it has in `before`, in the
  * routes that both have, too. False: no memory. */
 bool diff_keep_fixed(const struct conf *before, struct conf *after);

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/diff.h"
 #include "config/slots.h"
-#include "config/value/keys.h"
-#include "config/value/value.h"
 #include "route/mix.h"
 #include "route/route_private.h"
 
@@ -250,11 +249,6 @@ static void take_values(struct route *route, struct upstream *upstream,
         admin_begin_again(route, upstream, "reload");
 }
 
-static bool same_health(const struct conf_route *a, const struct conf_route *b)
-{
-    return value_equal(key_find(KEY_ROUTE, "health"), a, b);
-}
-
 static void change_server(struct route *route, struct route_server *server, bool checks_change)
 {
     const struct conf_route *conf = route->conf;
@@ -298,7 +292,7 @@ void route_reconfigure(struct route *route, struct route_plan *plan, uint64_t no
     route_put_in_order(conf, route->order);
     route->check_next = 0;
 
-    bool checks_change = !same_health(before, conf);
+    bool checks_change = diff_key(before, conf, "health");
     for (size_t i = 0; i < conf->upstream_count; i++) {
         struct upstream *upstream = &route->upstreams[i];
         take_values(route, upstream, &conf->upstreams[i]);

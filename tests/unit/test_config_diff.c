@@ -174,6 +174,11 @@ static void each_key_is_a_difference_of_its_own(void **state)
         if (!found)
             fail_msg("%s is no difference", key->name);
         diff_free(&diff);
+        if (key->section == KEY_ROUTE) {
+            const struct conf_route *was = &one->routes[0], *is = &other->routes[0];
+            assert_true(diff_key(was, is, key->name) && diff_any_key(was, is));
+            assert_false(diff_key(is, is, key->name) || diff_any_key(is, is));
+        }
 
         /* What needs a restart stays as it was, all else becomes new. */
         assert_true(diff_keep_fixed(one, other));

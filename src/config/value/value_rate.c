@@ -295,15 +295,12 @@ void value_write_pace(const struct key *key, const void *field, struct str *out)
     number_write(&pace_burst, &pace->burst_bytes, out);
 }
 
-bool conf_pace_equal(const struct conf_pace *a, const struct conf_pace *b)
-{
-    return a->bytes_per_s == b->bytes_per_s && a->burst_bytes == b->burst_bytes;
-}
-
 bool value_equal_pace(const struct key *key, const void *a, const void *b)
 {
+    const struct conf_pace *left = a;
+    const struct conf_pace *right = b;
     (void)key;
-    return conf_pace_equal(a, b);
+    return left->bytes_per_s == right->bytes_per_s && left->burst_bytes == right->burst_bytes;
 }
 
 bool value_read_min_rate(const struct key *key, const char *text, void *field, struct str *why)

@@ -1,4 +1,5 @@
 /* The guard's memory, and what changes it; see guard.h. */
+#include "config/diff.h"
 #include "relay/core/worker.h"
 #include "relay/guard/ban_keeper.h"
 #include "relay/guard/guard.h"
@@ -51,8 +52,7 @@ enum err guard_rules_make(struct guard_rules *out, const struct conf_route *conf
 
 static bool has_same_paces(const struct conf_route *a, const struct conf_route *b)
 {
-    return conf_pace_equal(&a->rate_up_per_client, &b->rate_up_per_client) &&
-           conf_pace_equal(&a->rate_down_per_client, &b->rate_down_per_client);
+    return !diff_key(a, b, "rate_up_per_client") && !diff_key(a, b, "rate_down_per_client");
 }
 
 void guard_rules_swap(struct relay_route *route, struct guard_rules *rules,

@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "config/diff.h"
 #include "policy/bucket.h"
 #include "policy/clients.h"
 #include "relay/relay.h"
@@ -23,32 +24,35 @@ void pace_thaw(struct relay_route *route)
     table_wake(&route->relay->table, &route->relay->timers, route);
 }
 
-static bool same_paces(const struct conf_route *a, const struct conf_route *b)
+static bool has_any(const char *const names[], const struct conf_route *before,
+                    const struct conf_route *after)
 {
-    return conf_pace_equal(&a->rate_up, &b->rate_up) &&
-           conf_pace_equal(&a->rate_down, &b->rate_down) &&
-           conf_pace_equal(&a->rate_up_per_client, &b->rate_up_per_client) &&
-           conf_pace_equal(&a->rate_down_per_client, &b->rate_down_per_client) &&
-           conf_pace_equal(&a->rate_up_per_route, &b->rate_up_per_route) &&
-           conf_pace_equal(&a->rate_down_per_route, &b->rate_down_per_route);
+    for (size_t i = 0; names[i] != NULL; i++)
+        if (diff_key(before, after, names[i]))
+            return true;
+    return false;
 }
 
+static const char *const rates[] = {"rate_up",
+                                    "rate_down",
+                                    "rate_up_per_client",
+                                    "rate_down_per_client",
+                                    "rate_up_per_route",
+                                    "rate_down_per_route",
+                                    NULL};
+
 /* Those of the sockets; see check_options() in pair_on_timer.c. */
-static bool same_options(const struct conf_route *a, const struct conf_route *b)
-{
-    return a->nodelay == b->nodelay && a->keepalive_idle_ms == b->keepalive_idle_ms &&
-           a->keepalive_interval_ms == b->keepalive_interval_ms;
-}
+static const char *const options[] = {"nodelay", "keepalive", "keepalive_interval", NULL};
 
 void pace_reconfigured(struct relay_route *route, const struct conf_route *before)
 {
-    if (!same_paces(route->conf, before)) {
+    if (has_any(rates, before, route->conf)) {
         bucket_fill(&route->pace_up);
         bucket_fill(&route->pace_down);
         clients_fill(route->relay->guard.clients, route->guard.number);
         atomic_fetch_add(&route->repaced, 1);
     }
-    if (!same_options(route->conf, before))
+    if (has_any(options, before, route->conf))
         atomic_fetch_add(&route->options, 1);
     table_wake(&route->relay->table, &route->relay->timers, route);
 }

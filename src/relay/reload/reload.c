@@ -72,6 +72,7 @@ void reload_free(struct reload *reload, bool undo)
     free(reload->is_new);
     free(reload->rules);
     free(reload->plans);
+    free(reload->changed);
     free(reload->listeners);
     free(reload->all);
     free(reload->opened);

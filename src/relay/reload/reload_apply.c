@@ -2,9 +2,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "config/diff.h"
 #include "config/slots.h"
-#include "config/value/keys.h"
-#include "config/value/value.h"
 #include "relay/accept/listener.h"
 #include "relay/queue/pace.h"
 #include "relay/relay.h"
@@ -36,6 +35,7 @@ static enum err plan_route(struct reload *reload, size_t index)
     struct resolver *resolver = reload->relay->resolver; /* there is none in tests */
     if (reload->is_new[index])
         return resolver == NULL ? ERR_OK : resolver_begin_route(resolver, route);
+    reload->changed[index] = diff_any_key(route->conf, conf);
     enum err err = slots_arrange(conf, route->conf, slot_is_free, route);
     return err == ERR_OK ? upstreams_prepare(route, conf, &reload->plans[index]) : err;
 }
@@ -46,13 +46,14 @@ static enum err make_room(struct reload *reload)
     size_t routes = reload->conf->route_count;
     size_t all = routes + relay->route_count + relay->removed_count;
     reload->plans = calloc(routes, sizeof *reload->plans);
+    reload->changed = calloc(routes, sizeof *reload->changed);
     reload->listeners = calloc(routes, sizeof(struct listener **));
     reload->all = calloc(all, sizeof(struct relay_route *));
     reload->opened = calloc(reload->ports.count + 1, sizeof(struct listener *));
     reload->more_retired = calloc(relay->reloaded.retired_count + reload->ports.left_count + 1,
                                   sizeof(struct listener *));
-    bool got = reload->plans != NULL && reload->listeners != NULL && reload->all != NULL &&
-               reload->opened != NULL && reload->more_retired != NULL;
+    bool got = reload->plans != NULL && reload->changed != NULL && reload->listeners != NULL &&
+               reload->all != NULL && reload->opened != NULL && reload->more_retired != NULL;
     return got ? ERR_OK : ERR_NOMEM;
 }
 
@@ -90,15 +91,6 @@ enum err reload_complete(struct reload *reload, struct str *why)
 
 /* ---- what can't, while the relay is quiesced ---- */
 
-static bool same_keys(const struct conf_route *a, const struct conf_route *b)
-{
-    for (size_t i = 0; i < key_count; i++)
-        if (keys[i].section == KEY_ROUTE && keys[i].preset != NULL &&
-            !value_equal(&keys[i], a, b))
-            return false;
-    return true;
-}
-
 /* Of upstreams that are enabled now. */
 static void end_drains(struct relay_route *route, const struct conf_route *conf)
 {
@@ -118,7 +110,7 @@ static void apply_route(struct reload *reload, size_t index, uint64_t now_ms)
     upstreams_reconfigure(route, conf, &reload->plans[index], now_ms); /* route->conf is conf */
     route->quota.limit = conf->max_sessions;
     route->headers.limit = proxy_header_most(conf);
-    if (!same_keys(before, conf))
+    if (reload->changed[index])
         pace_reconfigured(route, before);
 }
 

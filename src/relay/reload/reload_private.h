@@ -23,6 +23,7 @@ struct reload {
 
     /* what reload_complete() makes: needed while the relay is quiesced */
     struct upstreams_plan *plans;   /* one for each route; of new ones empty */
+    bool *changed;                  /* some key of the route has another value */
     struct listener ***listeners;   /* one list for each route */
     struct relay_route **all;       /* room for those of `conf` and all that the relay has */
     size_t planned;                 /* routes that have a plan, or are new */

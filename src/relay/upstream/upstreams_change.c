@@ -1,20 +1,11 @@
 /* The upstreams of a route become those of another configuration; see upstreams.h. */
 #include <stdlib.h>
 
+#include "config/diff.h"
 #include "config/slots.h"
 #include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/upstream/upstreams.h"
-
-static bool same_sources(const struct conf_route *a, const struct conf_route *b)
-{
-    if (a->source_count != b->source_count)
-        return false;
-    for (size_t i = 0; i < a->source_count; i++)
-        if (!addr_equal(&a->sources[i], &b->sources[i]))
-            return false;
-    return true;
-}
 
 /* ---- what needs memory ---- */
 
@@ -63,9 +54,10 @@ enum err upstreams_prepare(struct relay_route *route, const struct conf_route *c
         return err;
     }
     plan->each = calloc(conf->upstream_count, sizeof(struct relay_upstream *));
-    if (!same_sources(route->conf, conf))
+    bool other_sources = diff_key(route->conf, conf, "source");
+    if (other_sources)
         plan->sources = calloc(conf->upstream_count, sizeof(struct source_use *));
-    if (plan->each == NULL || (plan->sources == NULL && !same_sources(route->conf, conf)))
+    if (plan->each == NULL || (plan->sources == NULL && other_sources))
         err = ERR_NOMEM;
     for (; err == ERR_OK && plan->count < conf->upstream_count; plan->count++) {
         err = prepare_slot(route, conf, plan->count, plan);
