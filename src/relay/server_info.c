@@ -3,18 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "os/limits.h"
 #include "os/os.h"
 #include "relay/accept/listener.h"
-#include "relay/core/schedule.h"
 #include "relay/core/worker.h"
 #include "relay/pair.h"
 #include "relay/queue/drain.h"
 #include "relay/queue/pace.h"
 #include "relay/server.h"
 #include "relay/server_info.h"
-#include "relay/server_operate.h"
 #include "relay/server_private.h"
 
 static uint64_t buffers_used(const struct relay *relay)
@@ -324,51 +321,4 @@ enum err server_get_session(struct server *server, uint64_t id, struct server_se
     bool open = pair_get_info(pair, true, out);
     pair_unref(pair);
     return open ? ERR_OK : ERR_NOT_FOUND;
-}
-
-bool server_set_admin(struct server *server, size_t route, size_t upstream,
-                      enum route_admin admin)
-{
-    struct relay_route *of = server->relay.routes[route];
-    os_mutex_lock(&of->upstreams.lock);
-    bool changed = route_set_admin(of->upstreams.route, upstream, admin, os_mono_ms());
-    os_mutex_unlock(&of->upstreams.lock);
-    if (admin == ROUTE_READY && drain_end(&of->upstreams.each[upstream]->drain))
-        changed = true;
-    schedule_route(of); /* logs it, and lets those in that wait */
-    return changed;
-}
-
-bool server_set_weight(struct server *server, size_t route, size_t upstream, uint32_t weight)
-{
-    struct relay_route *of = server->relay.routes[route];
-    os_mutex_lock(&of->upstreams.lock);
-    bool changed = route_set_weight(of->upstreams.route, upstream, weight);
-    os_mutex_unlock(&of->upstreams.lock);
-    if (changed)
-        log_notice("console: route '%s': upstream '%s' has weight %u now", of->conf->name,
-                   of->conf->upstreams[upstream].name, weight);
-    schedule_route(of);
-    return changed;
-}
-
-bool server_set_max_sessions(struct server *server, size_t route, size_t upstream,
-                             uint32_t max_sessions)
-{
-    struct relay_route *of = server->relay.routes[route];
-    os_mutex_lock(&of->upstreams.lock);
-    bool changed = route_set_max_sessions(of->upstreams.route, upstream, max_sessions);
-    os_mutex_unlock(&of->upstreams.lock);
-    if (changed)
-        log_notice("console: route '%s': upstream '%s' takes at most %u sessions now (0: any "
-                   "number)",
-                   of->conf->name, of->conf->upstreams[upstream].name, max_sessions);
-    schedule_route(of);
-    return changed;
-}
-
-enum err server_resolve(struct server *server, size_t route, size_t upstream)
-{
-    const struct relay_route *of = server->relay.routes[route];
-    return resolver_hurry(server->relay.resolver, of, upstream) ? ERR_OK : ERR_INVALID;
 }

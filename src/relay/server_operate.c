@@ -1,4 +1,4 @@
-/* The operator's hand on routes and sessions; see server_operate.h. */
+/* What an operator changes of routes, upstreams and sessions; see server_operate.h. */
 #include <inttypes.h>
 
 #include "base/log.h"
@@ -11,6 +11,7 @@
 #include "relay/server_info.h"
 #include "relay/server_operate.h"
 #include "relay/server_private.h"
+#include "relay/upstream/resolver.h"
 
 /* ---- pause ---- */
 
@@ -123,4 +124,53 @@ enum err server_kill_matching(struct server *server, const struct server_filter 
         .older_ms = filter->older_ms,
     };
     return sessions_end(relay, &sessions, REASON_KILLED, killed);
+}
+
+/* ---- upstreams ---- */
+
+bool server_set_admin(struct server *server, size_t route, size_t upstream,
+                      enum route_admin admin)
+{
+    struct relay_route *of = server->relay.routes[route];
+    os_mutex_lock(&of->upstreams.lock);
+    bool changed = route_set_admin(of->upstreams.route, upstream, admin, os_mono_ms());
+    os_mutex_unlock(&of->upstreams.lock);
+    if (admin == ROUTE_READY && drain_end(&of->upstreams.each[upstream]->drain))
+        changed = true;
+    schedule_route(of); /* logs it, and lets those in that wait */
+    return changed;
+}
+
+bool server_set_weight(struct server *server, size_t route, size_t upstream, uint32_t weight)
+{
+    struct relay_route *of = server->relay.routes[route];
+    os_mutex_lock(&of->upstreams.lock);
+    bool changed = route_set_weight(of->upstreams.route, upstream, weight);
+    os_mutex_unlock(&of->upstreams.lock);
+    if (changed)
+        log_notice("console: route '%s': upstream '%s' has weight %u now", of->conf->name,
+                   of->conf->upstreams[upstream].name, weight);
+    schedule_route(of);
+    return changed;
+}
+
+bool server_set_max_sessions(struct server *server, size_t route, size_t upstream,
+                             uint32_t max_sessions)
+{
+    struct relay_route *of = server->relay.routes[route];
+    os_mutex_lock(&of->upstreams.lock);
+    bool changed = route_set_max_sessions(of->upstreams.route, upstream, max_sessions);
+    os_mutex_unlock(&of->upstreams.lock);
+    if (changed)
+        log_notice("console: route '%s': upstream '%s' takes at most %u sessions now (0: any "
+                   "number)",
+                   of->conf->name, of->conf->upstreams[upstream].name, max_sessions);
+    schedule_route(of);
+    return changed;
+}
+
+enum err server_resolve(struct server *server, size_t route, size_t upstream)
+{
+    const struct relay_route *of = server->relay.routes[route];
+    return resolver_hurry(server->relay.resolver, of, upstream) ? ERR_OK : ERR_INVALID;
 }
