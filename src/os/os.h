@@ -118,8 +118,6 @@ enum err os_file_open(FILE **out, const char *path, const char *mode);
 FILE *os_fopen(const char *path, const char *mode);
 int os_file_mode(const char *path, unsigned *mode);
 extern const char os_slashes[]; /* each of them ends the name of a folder: "/", or "/\\" */
-/* Hands everything written so far to the disk and waits for it. */
-enum err os_file_sync(FILE *file);
 enum err os_file_remove(const char *path);
 /* Moves the file `from` over `to` in one step. */
 enum err os_file_replace(const char *from, const char *to);

@@ -58,18 +58,6 @@ static void a_file_with_a_name_in_utf_8_is_written_read_and_removed(void **state
     assert_int_equal(os_file_remove(path), ERR_NOT_FOUND);
 }
 
-static void what_was_synced_is_there_while_the_file_is_open(void **state)
-{
-    char path[TEST_PATH_MAX];
-    join(path, *state, "synced");
-    FILE *file;
-    assert_int_equal(os_file_open(&file, path, "wb"), ERR_OK);
-    assert_true(fputs("whole", file) >= 0);
-    assert_int_equal(os_file_sync(file), ERR_OK);
-    assert_holds(path, "whole");
-    fclose(file);
-}
-
 static void appending_goes_to_the_end_whoever_else_wrote(void **state)
 {
     char path[TEST_PATH_MAX];
@@ -245,7 +233,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_with_a_name_in_utf_8_is_written_read_and_removed),
-        cmocka_unit_test(what_was_synced_is_there_while_the_file_is_open),
         cmocka_unit_test(appending_goes_to_the_end_whoever_else_wrote),
         cmocka_unit_test(an_open_log_can_be_renamed_and_replaced),
         cmocka_unit_test(what_cannot_be_opened_says_why),

@@ -19,7 +19,8 @@ static bool comes_again(const struct driver *driver)
     return driver->options->mode == MODE_CONNECT || driver->options->mode == MODE_FLOOD;
 }
 
-bool driver_take_message(struct driver *driver)
+/* True when one more message may begin; it is then taken from the budget. */
+static bool take_message(struct driver *driver)
 {
     if (driver->finishing || driver->budget == 0)
         return false;
@@ -51,7 +52,7 @@ static void begin_messages(struct driver *driver, struct conn *conn)
 {
     if (driver->options->mode == MODE_BULK)
         conn_allow(conn, 0); /* asks for its messages itself */
-    else if (driver_take_message(driver))
+    else if (take_message(driver))
         send_message(driver, conn);
     else
         conn_finish(conn);
@@ -110,7 +111,7 @@ void driver_on_all_sent(struct driver *driver, struct conn *conn)
 {
     if (driver->options->mode != MODE_BULK)
         return;
-    if (driver_take_message(driver))
+    if (take_message(driver))
         conn->allowed += driver->options->message_bytes;
     else
         conn->finish = true;
@@ -121,7 +122,7 @@ void driver_on_message(struct driver *driver, struct conn *conn)
     switch (driver->options->mode) {
     case MODE_PINGPONG:
         record(driver, &driver->result->latency_us, os_mono_us() - conn->message_us);
-        if (driver_take_message(driver))
+        if (take_message(driver))
             send_message(driver, conn);
         else
             conn_finish(conn);
@@ -148,7 +149,7 @@ void driver_on_turned_away(struct driver *driver, const struct conn *conn)
 
 void driver_on_closed(struct driver *driver, struct conn *conn, bool failed)
 {
-    if (!comes_again(driver) || !driver_take_message(driver)) {
+    if (!comes_again(driver) || !take_message(driver)) {
         driver->ended++;
     } else if (failed && !conn->turned_away) {
         conn->retry = true;
@@ -165,7 +166,7 @@ static void begin_conns(struct driver *driver)
 {
     while (driver->begun < driver->conn_count && driver->connecting < CONNECTING_MAX) {
         struct conn *conn = &driver->conns[driver->begun++];
-        if (driver->finishing || (comes_again(driver) && !driver_take_message(driver)))
+        if (driver->finishing || (comes_again(driver) && !take_message(driver)))
             driver->ended++;
         else
             begin_conn(driver, conn);
@@ -183,7 +184,7 @@ static void send_due(struct driver *driver)
     }
     for (;;) {
         uint64_t due = due_us(driver, driver->paced_next);
-        if (due > driver->now_us || !driver_take_message(driver))
+        if (due > driver->now_us || !take_message(driver))
             return;
         struct conn *conn = &driver->conns[driver->paced_next++ % driver->conn_count];
         if (conn->state != CONN_OPEN)

@@ -63,9 +63,6 @@ enum err driver_join(struct driver *driver); /* waits for its end and frees what
 
 /* ---- what connections ask of their driver ---- */
 
-/* True when one more message may begin; it is then taken from the budget. */
-bool driver_take_message(struct driver *driver);
-
 void driver_on_open(struct driver *driver, struct conn *conn); /* established */
 /* All that was allowed has been sent; more may be allowed by setting conn->allowed, or
  * conn->finish. */

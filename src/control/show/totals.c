@@ -21,7 +21,8 @@ uint64_t totals_refused(const struct server_totals *totals)
     return count_reasons(totals, true);
 }
 
-uint64_t totals_ended(const struct server_totals *totals)
+/* Admitted sessions that ended. */
+static uint64_t ended(const struct server_totals *totals)
 {
     return count_reasons(totals, false);
 }
@@ -103,7 +104,7 @@ void totals_put_json(struct json_build *build, json_t *object,
                    reasons_as_json(build, totals, true));
     json_build_put(build, object, "would_refuse_by_reason_total",
                    would_refuse_as_json(build, totals));
-    json_build_u64(build, object, "sessions_ended_total", totals_ended(totals));
+    json_build_u64(build, object, "sessions_ended_total", ended(totals));
     json_build_put(build, object, "sessions_ended_by_reason_total",
                    reasons_as_json(build, totals, false));
     json_build_u64(build, object, "accept_failures_total", counters[STAT_ACCEPT_FAILURES]);
@@ -275,7 +276,7 @@ void totals_write(const char *title, const struct server_totals *totals, unsigne
              "  sessions  %" PRIu32 " open, peak %" PRIu32 ", total %" PRIu64
              ", refused %" PRIu64 ", ended %" PRIu64 "\n",
              totals->sessions_open, totals->sessions_peak, counters[STAT_SESSIONS],
-             totals_refused(totals), totals_ended(totals));
+             totals_refused(totals), ended(totals));
     add_reasons(totals, true, "refused", columns, out);
     add_would_refuse(totals, columns, out);
     add_reasons(totals, false, "ended", columns, out);

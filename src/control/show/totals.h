@@ -12,7 +12,6 @@
 #include "relay/server_info.h"
 
 uint64_t totals_refused(const struct server_totals *totals); /* sessions turned away */
-uint64_t totals_ended(const struct server_totals *totals);   /* admitted sessions that ended */
 
 /* Puts every counter, rate and percentile into `object`. */
 void totals_put_json(struct json_build *build, json_t *object,

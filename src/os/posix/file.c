@@ -138,14 +138,6 @@ enum err os_file_settle(const char *path, char *out, size_t size)
 
 /* ---- the rest ---- */
 
-enum err os_file_sync(FILE *file)
-{
-    if (fflush(file) != 0)
-        return error_last();
-    /* What is no file on a disk has nothing to be synced. */
-    return fsync(fileno(file)) == 0 || errno == EINVAL ? ERR_OK : error_last();
-}
-
 enum err os_file_remove(const char *path)
 {
     return unlink(path) == 0 ? ERR_OK : error_last();

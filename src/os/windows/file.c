@@ -147,11 +147,6 @@ enum err os_file_settle(const char *path, char *out, size_t size)
     return err;
 }
 
-enum err os_file_sync(FILE *file)
-{
-    return fflush(file) == 0 && _commit(_fileno(file)) == 0 ? ERR_OK : os_last_error();
-}
-
 enum err os_file_remove(const char *path)
 {
     wchar_t *wide;

@@ -163,7 +163,8 @@ void guard_apply(struct worker *worker, struct relay_route *route, const struct 
         ban_client(worker, route, client, answer.dry);
 }
 
-bool guard_is_automatic(const struct ban *ban)
+/* A ban that no operator has set. */
+static bool is_automatic(const struct ban *ban)
 {
     static const char by[] = "ban_after ";
     return strncmp(ban->by, by, sizeof by - 1) == 0;
@@ -176,5 +177,5 @@ bool guard_has_banned(const struct relay_route *route, const struct addr *client
     struct ban ban;
     return conf->guard == CONF_GUARD_ENFORCE && !guard_is_exempt(conf, client) &&
            bans_has(guard->bans, client, ban_clock_now(&guard->ban_clock), false, &ban) &&
-           guard_is_automatic(&ban);
+           is_automatic(&ban);
 }

@@ -119,7 +119,4 @@ bool guard_is_exempt(const struct conf_route *conf, const struct addr *client);
 /* True when a ban of ban_after has the client, and its route enforces such. */
 bool guard_has_banned(const struct relay_route *route, const struct addr *client);
 
-/* A ban that no operator has set. */
-bool guard_is_automatic(const struct ban *ban);
-
 #endif

@@ -6,7 +6,7 @@
 
 static_assert(sizeof(struct proxyproto_parser) <= 88, "as the header says");
 
-const uint8_t proxyproto_v1_signature[] = {'P', 'R', 'O', 'X', 'Y'};
+static const uint8_t v1_signature[] = {'P', 'R', 'O', 'X', 'Y'};
 const uint8_t proxyproto_v2_signature[] = {'\r', '\n', '\r', '\n', 0,   '\r',
                                            '\n', 'Q',  'U',  'I',  'T', '\n'};
 
@@ -34,8 +34,8 @@ void proxyproto_bad(struct proxyproto_parser *parser, const char *why)
 static void take_signature(struct proxyproto_parser *parser, uint8_t byte)
 {
     bool v1 = parser->step == STEP_V1_SIGNATURE;
-    const uint8_t *signature = v1 ? proxyproto_v1_signature : proxyproto_v2_signature;
-    size_t len = v1 ? PROXYPROTO_V1_SIGNATURE_LEN : PROXYPROTO_V2_SIGNATURE_LEN;
+    const uint8_t *signature = v1 ? v1_signature : proxyproto_v2_signature;
+    size_t len = v1 ? sizeof v1_signature : PROXYPROTO_V2_SIGNATURE_LEN;
 
     if (byte != signature[parser->count]) {
         parser->state = PROXYPROTO_NONE;
@@ -50,8 +50,7 @@ static void take_signature(struct proxyproto_parser *parser, uint8_t byte)
 static void take_byte(struct proxyproto_parser *parser, uint8_t byte)
 {
     if (parser->step == STEP_BEGIN)
-        parser->step =
-            byte == proxyproto_v1_signature[0] ? STEP_V1_SIGNATURE : STEP_V2_SIGNATURE;
+        parser->step = byte == v1_signature[0] ? STEP_V1_SIGNATURE : STEP_V2_SIGNATURE;
 
     if (parser->step == STEP_V1_SIGNATURE || parser->step == STEP_V2_SIGNATURE)
         take_signature(parser, byte);
@@ -103,6 +102,5 @@ const uint8_t *proxyproto_taken(const struct proxyproto_parser *parser, size_t *
 {
     assert(parser->state == PROXYPROTO_NONE);
     *len = parser->count;
-    return parser->step == STEP_V1_SIGNATURE ? proxyproto_v1_signature
-                                             : proxyproto_v2_signature;
+    return parser->step == STEP_V1_SIGNATURE ? v1_signature : proxyproto_v2_signature;
 }

@@ -35,9 +35,7 @@ enum proxyproto_step {
 
 #define PROXYPROTO_V1_MAX 107 /* bytes with CR LF */
 
-#define PROXYPROTO_V1_SIGNATURE_LEN 5
 #define PROXYPROTO_V2_SIGNATURE_LEN 12
-extern const uint8_t proxyproto_v1_signature[PROXYPROTO_V1_SIGNATURE_LEN];
 extern const uint8_t proxyproto_v2_signature[PROXYPROTO_V2_SIGNATURE_LEN];
 
 enum {

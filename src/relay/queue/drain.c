@@ -194,8 +194,9 @@ uint64_t drain_step(struct drain *drain, const struct drain_of *of, uint64_t now
     return step_ms(drain);
 }
 
-void drain_get_info(struct drain *drain, const struct drain_of *of, uint64_t now_ms,
-                    struct server_drain_info *out)
+/* How it is; what is left is counted now, and 0 without memory for that. */
+static void get_info(struct drain *drain, const struct drain_of *of, uint64_t now_ms,
+                     struct server_drain_info *out)
 {
     size_t left = 0;
     if (drain_is_on(drain))
@@ -286,7 +287,7 @@ void drain_get_route_info(struct relay_route *route, uint64_t now_ms,
 {
     const struct session_filter filter = of_route(route);
     const struct drain_of of = drain_of(route, &filter);
-    drain_get_info(&route->drain, &of, now_ms, out);
+    get_info(&route->drain, &of, now_ms, out);
 }
 
 void drain_get_upstream_info(struct relay_route *route, size_t upstream, uint64_t now_ms,
@@ -294,5 +295,5 @@ void drain_get_upstream_info(struct relay_route *route, size_t upstream, uint64_
 {
     const struct session_filter filter = of_upstream(route, upstream);
     const struct drain_of of = drain_of(route, &filter);
-    drain_get_info(&route->upstreams.each[upstream]->drain, &of, now_ms, out);
+    get_info(&route->upstreams.each[upstream]->drain, &of, now_ms, out);
 }

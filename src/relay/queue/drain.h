@@ -68,10 +68,6 @@ bool drain_end(struct drain *drain);
 /* Does what is due; when there is something to do again, UINT64_MAX: never. By a worker. */
 uint64_t drain_step(struct drain *drain, const struct drain_of *of, uint64_t now_ms);
 
-/* How it is; what is left is counted now, and 0 without memory for that. */
-void drain_get_info(struct drain *drain, const struct drain_of *of, uint64_t now_ms,
-                    struct server_drain_info *out);
-
 /* ---- those of a route and of its upstreams ---- */
 
 /* Calls drain_step() of each that is on. */
