@@ -1,5 +1,4 @@
-/* What can be seen of the server, and the operator's hand on upstreams; see
- * server_info.h and server_operate.h. */
+/* What can be seen of the server; see server_info.h. */
 #include <stdlib.h>
 #include <string.h>
 
