@@ -24,6 +24,7 @@
 #define REOPEN_WAIT_MS 2000
 #define GATHER_MS      10 /* from one write to the next, at least, while lines flow */
 
+/* One for the process, whose log is one; base/log.c knows one output, too. */
 static struct {
     struct os_mutex lock; /* guards all below, unless a comment says otherwise */
     struct os_cond changed;

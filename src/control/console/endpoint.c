@@ -59,14 +59,13 @@ static void refuse(struct client *client, struct local_conn *conn, const char *w
 
 /* The endpoint admits only its own user and administrators anyway; this is what the system says
  * of the one who came. */
-static bool is_stranger(struct local_conn *conn)
+static bool is_stranger(struct endpoint *endpoint, struct local_conn *conn)
 {
-    static struct log_limit limit;
     struct local_peer peer;
     enum err err = local_peer(conn, &peer);
     if (err == ERR_OK && (peer.same_user || peer.admin))
         return false;
-    log_limited(&limit, LOG_WARNING, "console: a client is refused: %s",
+    log_limited(&endpoint->strangers, LOG_WARNING, "console: a client is refused: %s",
                 err == ERR_OK ? peer.user : err_text(err));
     return true;
 }
@@ -129,7 +128,7 @@ static void serve(struct client *client, struct local_conn *conn)
         }
         if (!set_state(client, CLIENT_RUNS))
             break;
-        if (!known && is_stranger(conn)) {
+        if (!known && is_stranger(client->endpoint, conn)) {
             refuse(client, conn, "only the user of this relay and administrators may use it\n");
             break;
         }
@@ -212,7 +211,6 @@ static bool make_room(struct endpoint *endpoint, enum err err)
 
 static void run_listener(void *arg)
 {
-    static struct log_limit limit;
     struct endpoint *endpoint = arg;
     for (;;) {
         struct local_conn *conn;
@@ -230,8 +228,8 @@ static void run_listener(void *arg)
         }
         if (make_room(endpoint, err))
             continue;
-        log_limited(&limit, LOG_WARNING, "console: a client could not be accepted: %s",
-                    err_text(err));
+        log_limited(&endpoint->failed_accepts, LOG_WARNING,
+                    "console: a client could not be accepted: %s", err_text(err));
         os_sleep_ms(ACCEPT_RETRY_MS);
     }
 }

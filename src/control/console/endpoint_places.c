@@ -34,7 +34,6 @@ static bool can_be_dropped(const struct client *client, uint64_t now_ms)
 /* Tells the one that has been idle for longest to leave. */
 static bool drop_idlest(struct endpoint *endpoint, bool spare)
 {
-    static struct log_limit limit;
     uint64_t now = os_mono_ms();
     struct client *idlest = NULL;
     for (size_t i = 0; i < ENDPOINT_PLACES; i++) {
@@ -48,7 +47,7 @@ static bool drop_idlest(struct endpoint *endpoint, bool spare)
     char human[STR_HUMAN_MAX];
     if (!spare)
         log_limited(
-            &limit, LOG_NOTICE,
+            &endpoint->dropped, LOG_NOTICE,
             "console: one that was idle for %s is closed, since another needs its place",
             str_human_duration(now - idlest->since_ms, human));
     idlest->dropped = true;

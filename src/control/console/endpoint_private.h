@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "control/console/endpoint.h"
 #include "os/local.h"
 #include "os/os.h"
@@ -42,6 +43,9 @@ struct endpoint {
     const struct console *console;
     struct local_listener *listener; /* NULL once it is released */
     struct os_thread *thread;        /* takes clients; ends with the listener */
+
+    /* How often each of these is logged. */
+    struct log_limit strangers, failed_accepts, dropped;
 
     struct os_mutex lock;   /* guards all below */
     struct os_cond changed; /* an answer is sent, or a client is gone */

@@ -6,6 +6,7 @@
 #include "os/os.h"
 #include "os/posix/error.h"
 
+/* One for the process, since a signal is for the whole of it. */
 static struct {
     void (*on_signal)(enum signal_kind kind, void *ctx);
     void *ctx;

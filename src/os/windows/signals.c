@@ -8,6 +8,7 @@
 /* The system gives a closing program 5 s before it kills it. */
 enum { HOLD_MS = 4000 };
 
+/* One for the process, since a signal is for the whole of it. */
 static struct {
     void (*on_signal)(enum signal_kind kind, void *ctx);
     void *ctx;
