@@ -1,10 +1,10 @@
-/* json_read.h - JSON texts that are read without trusting Jansson with a lack of memory.
+/* json_read.h - reads JSON with Jansson, safe when memory runs out.
  *
- * Jansson 2.14 ignores that its buffer for a word could not grow, and then reads beyond the
- * buffer's end. So once an allocation has failed while a text is read, all further ones fail: the
- * next thing that Jansson does with such a word is to allocate its copy, and that ends the
- * reading. It also reports most lacks of memory as mistakes of the text; json_read() tells them
- * apart.
+ * Jansson 2.14 ignores that its buffer for a word could not grow, and then reads beyond the end
+ * of the buffer. So once an allocation has failed while a text is read, all further allocations
+ * fail: the next thing that Jansson does with such a word is to allocate its copy, and that
+ * ends the reading. Jansson also reports most lacks of memory as mistakes of the text;
+ * json_read() tells them apart.
  *
  * Threads: any, once json_read_init() was called.
  */

@@ -1,13 +1,8 @@
 /* relay.h - what the parts of the relay share.
  *
  * One struct relay holds the port, the statistics, the timers, the session table and the
- * routes; every worker and every part below server.c gets it. Nothing of it is visible outside
- * relay/.
- *
- * Order of locks: a pair's lock, then one of the leaf locks (timers, table shard, buffers,
- * pairs, the queue of queue.h), of which only the timers' is taken while another one is held, a
- * table shard's or a queue's; a leaf lock is never held while a pair's or a listener's lock is
- * taken.
+ * routes. Every worker and every part below server.c gets a pointer to it. Nothing of it is
+ * visible outside relay/. base/lock_rank.h has the order of the locks.
  */
 #ifndef PAIRPORT_RELAY_RELAY_H
 #define PAIRPORT_RELAY_RELAY_H

@@ -1,8 +1,8 @@
 /* run.h - how the relay begins, what it does each second, and how it stops.
  *
- * The workers start first and wait; the START message has one of them open the listeners. The
- * STOP message closes them, and at the deadline a timer ends the sessions that are left. With
- * the last reference of lifecycle.h the workers end.
+ * The workers start first and wait. The START message makes one of them open the listeners. The
+ * STOP message closes them, and at the deadline a timer ends the sessions that are left. The
+ * workers end with the last reference of lifecycle.h.
  *
  * Threads: as each function says.
  */

@@ -1,5 +1,5 @@
-/* server.h - the running relay: how it starts, reloads, hands over and stops. What can be seen of
- * it is in server_info.h, what an operator does with it in server_operate.h.
+/* server.h - the running relay: start, reload, hand over and stop. server_info.h shows its
+ * state, server_operate.h changes it for an operator.
  *
  * The server owns the port, the workers, the listeners, the routes and the statistics.
  *

@@ -1,7 +1,8 @@
 /* adopt.h - listening sockets that outlive the server they were made for.
  *
- * A starting server adopts those of the sockets it is given (server.h) that its listen lines
- * want, instead of binding them; a running one hands out copies of its own.
+ * A starting server is given sockets (server.h). Where a listen line wants such a socket, the
+ * server adopts it instead of binding a new one. A running server hands out copies of its own
+ * sockets.
  *
  * Threads: the owner of the server, while it starts; adopt_copy() from any thread while the
  * server runs.

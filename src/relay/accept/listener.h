@@ -1,17 +1,19 @@
 /* listener.h - one listening socket of a route, with several ACCEPTs posted.
  *
- * A failed ACCEPT never ends a listener. An aborted client costs one more ACCEPT; when the
- * machine has no descriptors or memory left, the listener is starved: its ACCEPTs rest, and it
- * tries again after 50 ms, then less and less often, at least once a second. Meanwhile clients
- * wait in the system's backlog. While descriptors are few it takes one client after the other,
- * only when there is also a descriptor for its upstream, so that it need not turn one away.
+ * A failed ACCEPT never ends a listener. After an aborted client one more ACCEPT is posted.
+ * When the machine has no descriptors or memory left, the listener is starved: its ACCEPTs
+ * rest, and it tries again after 50 ms, then less and less often, at least once a second.
+ * Clients wait in the system's backlog meanwhile. While descriptors are few, it takes one
+ * client after the other, each only when there is a descriptor for its upstream as well, so
+ * that none has to be refused.
  *
- * A range of ports is a listener each. Where they are many, each has fewer ACCEPTs posted: on
- * Windows every one holds a socket.
+ * A range of ports has a listener for each port. When there are many, each has fewer ACCEPTs
+ * posted: on Windows every ACCEPT holds a socket.
  *
- * One whose address overlaps with that of a listener which it replaces is bound beside it and
- * listens just before the relay is quiesced for the reload (os/beside.h); the other one lingers: for a
- * moment it serves those who had begun to connect to it, and leaves all others to its successor.
+ * A listener whose address overlaps with that of the listener it replaces is bound beside it,
+ * and listens just before the relay is quiesced for the reload (os/beside.h). The old one
+ * lingers: for a moment it serves clients that had begun to connect to it, and leaves all
+ * others to its successor.
  *
  * Threads: workers; listener_open() and listener_free() by the server. listener_stop() from any
  * worker.

@@ -1,14 +1,14 @@
-/* buffers.h - the memory of bytes that a sink did not take at once, or that are waited for.
+/* buffers.h - memory for bytes that a sink did not take at once, and for READs with a buffer.
  *
- * A flow receives into its worker's scratch buffer and sends from there; only what the sink
- * leaves is copied into a buffer of its own, the smallest that holds it. A hot flow (flow.h) has
- * one of the smallest all the time, and its READ fills it. Buffers come in classes, each four
- * times the size of the one before. A worker keeps a few free ones at hand; beyond that they go
- * back to the class's slab, which gives empty chunks back to the system.
+ * A flow receives into its worker's scratch buffer and sends from there. Only what the sink
+ * does not take is copied into a buffer of the flow, the smallest that holds it. A hot flow
+ * (flow.h) keeps one of the smallest buffers, and its READ fills it. Buffers come in classes;
+ * each class is four times the size of the one before. A worker caches a few free buffers.
+ * Further ones go back to the slab of their class, which gives empty chunks back to the system.
  *
- * What was received must have a place, also when memory is out. So a worker has a reserve, and
- * receives for a flow only while it has it: a flow that gets no buffer keeps the scratch buffer
- * with all that is in it, and the reserve becomes the scratch buffer.
+ * Bytes that were received must have a place even when memory has run out. So each worker has a
+ * reserve, and receives for a flow only while it has the reserve. When a flow gets no buffer,
+ * it keeps the scratch buffer with all bytes in it, and the reserve becomes the scratch buffer.
  *
  * Threads: a struct buffer_cache belongs to its worker; the classes are shared and locked.
  */

@@ -1,7 +1,7 @@
-/* elapsed.h - time that has passed, by the clocks of several workers.
+/* elapsed.h - the time between two clock readings of different workers.
  *
- * Each worker reads the clock once a turn, so a time noted by one may lie a little ahead of
- * another's `now`. That is no time at all, not half an eternity.
+ * Each worker reads the clock once a turn, so a time stored by one worker may be slightly later
+ * than another worker's `now`. The difference then counts as zero and does not wrap around.
  */
 #ifndef PAIRPORT_RELAY_CORE_ELAPSED_H
 #define PAIRPORT_RELAY_CORE_ELAPSED_H

@@ -1,9 +1,9 @@
-/* lifecycle.h - how long the workers live: the references to them are counted.
+/* lifecycle.h - counts the references that keep the workers running.
  *
- * The relay itself, each listener and each pair has a reference. Stopping closes the listeners
- * and, at the deadline, ends the pairs (run.h); when the last reference is gone, one EXIT message
- * goes from worker to worker, and each ends when it gets it. So no worker ends while anything is in
- * flight (on Windows that would cancel its operations).
+ * The relay itself, each listener and each pair hold a reference. A stop closes the listeners
+ * and, at its deadline, ends the pairs (run.h). When the last reference is gone, one EXIT
+ * message passes from worker to worker, and each worker ends when it gets it. So no worker ends
+ * while an operation is in flight; on Windows the end of a thread would cancel its operations.
  *
  * Threads: as each function says.
  */

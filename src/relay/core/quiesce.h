@@ -1,20 +1,16 @@
-/* quiesce.h - one thread gets the whole relay for itself for a moment.
+/* quiesce.h - stops all workers for a moment, so that one thread may change anything.
  *
- * What sessions never change (which routes there are, where they lead, what is configured) needs
- * no lock where it is read, since it changes only while the relay is quiesced: every worker is
- * parked between two of its turns, so none is in the middle of anything, and no thread from
- * outside looks at the relay. All go on when it is over. All sessions wait meanwhile, so nothing
- * slow belongs in between.
+ * Sessions read the routes and their configuration without a lock. These change only while the
+ * relay is quiesced: every worker is parked between two of its turns, and no outside thread
+ * reads the relay. When it is over, all go on. All sessions wait meanwhile, so nothing slow may
+ * happen in between.
  *
- * What the change needs is made before, once quiesce_keep_out() keeps those from outside out: they
- * wait a little longer, and the workers go on.
+ * The workers are parked one after the other: a worker that gets the message parks at the end
+ * of its turn and posts the message again for the next worker.
  *
- * The workers are parked one after the other: the worker that gets the message parks at the end
- * of its turn and posts it again, so that another one gets it.
- *
- * Threads: quiesce_keep_out(), quiesce_begin() and quiesce_end() from one outside thread at a time; quiesce_enter()
- * and quiesce_leave() from any outside thread, which may enter again, and may not begin before it
- * has left; quiesce_park() by workers.
+ * Threads: quiesce_begin() and quiesce_end() from one outside thread at a time. quiesce_enter()
+ * and quiesce_leave() from any outside thread; it may enter again, and must leave before it
+ * begins. quiesce_park() by workers.
  */
 #ifndef PAIRPORT_RELAY_CORE_QUIESCE_H
 #define PAIRPORT_RELAY_CORE_QUIESCE_H

@@ -1,4 +1,4 @@
-/* schedule.h - has a worker see to a route soon.
+/* schedule.h - makes a worker handle the pending work of a route soon (pending.h).
  *
  * Threads: any, with any locks but the timers'.
  */

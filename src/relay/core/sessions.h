@@ -1,7 +1,7 @@
-/* sessions.h - the open sessions as a whole: those that a filter matches are counted or ended.
+/* sessions.h - counts or ends all open sessions that match a filter.
  *
- * Everything that concerns many sessions at once goes through here, so that the walk over them
- * stands once. It takes memory for the time of the walk, and locks one pair after the other.
+ * The only place that walks over all sessions. A walk takes memory while it runs, and locks one
+ * pair after the other.
  *
  * Threads: any, without a pair's or a listener's lock held.
  */

@@ -1,15 +1,16 @@
-/* standstill.h - notices that the relay as a whole stood still: it was stopped (SIGSTOP, a frozen
- * container), moved to another machine, asleep with its own, or got no processor.
+/* standstill.h - notices when the whole relay did not run for a while: it was stopped (SIGSTOP,
+ * a frozen container), moved to another machine, asleep with its machine, or got no processor.
  *
- * While the relay runs some worker always means to be awake by a known time, for the next timer.
- * When the first one to be awake comes more than a second later than that, sessions must not pay
- * for it: bytes and answers that came meanwhile are in their sockets, unseen. So that much time
- * is left out of the clock for all (os_mono_leave_out()), which moves every deadline by it;
- * no timer fires until a worker has taken every event there is; and checks of servers that ran
- * across it are repeated.
+ * While the relay runs, some worker always plans to be awake by a known time, for the next
+ * timer. When the first worker wakes more than a second later than that, sessions must not
+ * suffer: bytes and answers that arrived meanwhile are still in their sockets. So the missed
+ * time is left out of the clock for all (os_mono_leave_out()), which moves every deadline by
+ * it. No timer fires until a worker has taken all events that are there, and health checks that
+ * ran at the time are repeated.
  *
- * Outside threads are woken at the same moment, by a signal, a command or an answer. What they note
- * must not lie in the time that is left out, so they look as well before they read the clock.
+ * A signal, a command or an answer may wake an outside thread at the same moment. The times
+ * that it stores must not lie within the missed time, so outside threads check before they read
+ * the clock.
  *
  * Threads: workers, but for standstill_check_outside() and standstill_get().
  */

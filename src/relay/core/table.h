@@ -1,7 +1,7 @@
-/* table.h - every open pair, to be found by its id and to be walked over.
+/* table.h - all open pairs: finds a pair by its id, and walks over all.
  *
- * Shards with a lock each; a session enters and leaves once. Whoever finds a pair here gets a
- * reference, which keeps its memory but not its connections.
+ * The table has shards, each with a lock. A session is added once and removed once. A pair that
+ * is found here comes with a reference, which keeps its memory but not its connections.
  *
  * Threads: any.
  */

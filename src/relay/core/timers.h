@@ -1,9 +1,9 @@
 /* timers.h - the deadlines of all pairs and listeners, on one wheel for all workers.
  *
- * One worker at a time is the leader: it alone waits with a timeout, for the next deadline; the
- * others sleep until there is work. Arming an earlier deadline than the leader waits for posts
- * a WAKE operation, and the worker that gets it becomes the leader. So one deadline wakes one
- * worker, and a relay whose deadlines are far away sleeps.
+ * One worker at a time is the leader: it alone waits with a timeout, for the next deadline. The
+ * others sleep until there is work. When an earlier deadline than the leader's is armed, a WAKE
+ * operation is posted, and the worker that gets it becomes the leader. So one deadline wakes
+ * one worker, and a relay whose deadlines are far away sleeps.
  *
  * Threads: any; one lock, held for a list operation or two.
  */

@@ -1,8 +1,8 @@
-/* ban_clock.h - the clock that the length of a ban is measured by.
+/* ban_clock.h - the clock that measures how long a ban lasts.
  *
- * It shows what the wall clock showed at the start and goes on with the monotonic clock, so that a
- * wall clock that is set makes no ban longer or shorter. The wall clock's time counts in the state
- * file and in what is shown: there a ban ends so far from now as it does here.
+ * It starts at the wall clock's time and goes on with the monotonic clock. So a wall clock that
+ * is changed makes no ban longer or shorter. The state file and the console use wall clock
+ * times: there, too, the time left until a ban ends is the same as here.
  *
  * Threads: any; a clock does not change after its start.
  */

@@ -1,22 +1,23 @@
-/* ban_keeper.h - a thread that looks after the bans: it drops those that are over, ends the
- * sessions of clients that ban_after has banned, and keeps [relay] state_file up to date.
+/* ban_keeper.h - a thread for the bans: it removes bans that are over, ends the sessions of
+ * clients that ban_after has banned, and keeps [relay] state_file up to date.
  *
- * Only this thread touches the file, so a disk that does not answer holds nobody: whoever asks
- * for something waits for a bounded time. The file is read at the start, before the first client
- * comes. One that is damaged is put aside as NAME.damaged, and the start goes on without bans.
- * One that can't be read, for a lack of descriptors for example, is tried again each second. It
- * is written when bans have changed and at the end, with the hits. The delay between two writes
- * grows with the size of the file and with the time that the last one took, so that a flood of
- * bans costs a bounded share of the disk; see ban_keeper_pause_ms().
+ * Only this thread touches the file, so a disk that does not answer blocks nobody else: other
+ * threads wait for it for a limited time. The file is read at the start, before the first
+ * client comes. A damaged file is renamed to NAME.damaged, and the start goes on without bans.
+ * A file that cannot be read, for example for lack of descriptors, is tried again each second.
+ * The file is written when bans have changed, and at the end with the hits. The delay between
+ * two writes grows with the size of the file and with the duration of the last write, so a
+ * flood of bans uses a limited share of the disk; see ban_keeper_pause_ms().
  *
- * One process writes a file, the holder of its lock (os_file_lock()). Another one reads it at the
- * start, keeps its bans in memory, and becomes the writer when the first one ends.
+ * One process writes a file: the one that holds its lock (os_file_lock()). Another process
+ * reads it at the start, keeps its bans in memory, and becomes the writer when the first
+ * process ends.
  *
- * Bans that find no place in the table (BANS_MAX) are kept aside: they stay in the file, have no
- * effect, and come into the table when there is room.
+ * Bans for which the table has no room (BANS_MAX) are kept aside: they stay in the file, have
+ * no effect, and enter the table when there is room.
  *
- * Threads: start and stop by the server's owner; ban_keeper_wake() and _hurry() from any, workers
- * too; everything else from any thread but workers.
+ * Threads: start and stop by the server's owner; ban_keeper_wake() and _hurry() from any,
+ * workers too; everything else from any thread but workers.
  */
 #ifndef PAIRPORT_RELAY_GUARD_BAN_KEEPER_H
 #define PAIRPORT_RELAY_GUARD_BAN_KEEPER_H

@@ -1,17 +1,17 @@
-/* guard.h - may this client pass?
+/* guard.h - decides whether a client may connect.
  *
- * Asked once for each client, before it gets a pair, or when its PROXY header has told who it
- * is. In this order: the route's access list, the bans, connect_rate of the relay and of the
- * route, then what is remembered of the client itself. Nothing of it takes memory, or a lock that
- * many want. The access list and the two rates hold for everybody; bans and the limits of a
- * client do not hold for the networks of guard_exempt.
+ * It is asked once for each client: before the client gets a pair, or when its PROXY header has
+ * told its address. The order is: the route's access list, the bans, connect_rate of the relay
+ * and of the route, then the limits of the client. None of these allocates memory or takes a
+ * contended lock. The access list and the two rates apply to everybody. Bans and the limits of
+ * a client do not apply to the networks of guard_exempt.
  *
- * A route with `guard = dry_run` turns nobody away: what would have been done is counted and
- * logged. Of a client's limits it is played through, so that clients over a limit count there as
- * refused, not as having one more session.
+ * A route with `guard = dry_run` refuses nobody; what it would have done is counted and logged.
+ * The limits of a client are still computed as if it were refused, so a client over its limit
+ * is counted as refused, and not as having one more session.
  *
- * A client that was refused too often (ban_after) is banned by the relay itself, and loses the
- * sessions that it still has.
+ * A client that was refused too often (ban_after) is banned by the relay itself, and its open
+ * sessions end.
  *
  * Threads: as each function says.
  */

@@ -1,9 +1,9 @@
-/* refuse.h - how a client is turned away: closed or kept, counted, told.
+/* refuse.h - how a client is refused: reset, closed or kept in the tarpit; counted and logged.
  *
- * A limit of sessions, and what the machine lacks, end a client with a reset at once. Whom the
- * guard turns away gets what the route's `refuse` says: a reset, a FIN, or the tarpit. A client
- * whose PROXY header has come is behind a connection that serves a proxy, which is not kept:
- * there the tarpit is a reset.
+ * A client over a limit of sessions, or one for which the machine lacks something, is reset at
+ * once. A client that the guard refuses gets what the route's `refuse` says: a reset, a FIN, or
+ * the tarpit. A client that came with a PROXY header shares its connection with a proxy, which
+ * must not be kept waiting; there the tarpit is a reset.
  *
  * Threads: workers; a pair's lock may be held.
  */

@@ -1,12 +1,12 @@
 /* tarpit.h - refused clients that are kept waiting for an answer that never comes.
  *
- * A client in the tarpit costs its socket and one place of a table that is made once: nothing is
- * received from it, sent to it or in flight, and no pair and no buffer is taken. When its time is
- * over it is reset. When all places are taken nobody else comes in. At a stop all are reset at
- * once; they have no reference to the workers and do not keep them.
+ * A client in the tarpit costs its socket and one place of a table of fixed size. Nothing is
+ * received from it, sent to it or in flight, and it has no pair and no buffer. When its time is
+ * over it is reset. When all places are taken, further clients are reset at once. A stop resets
+ * all; clients in the tarpit hold no reference and do not keep the workers running.
  *
- * Threads: any, but tarpit_open() and tarpit_close(). The lock inside is a leaf but for that of
- * the timers.
+ * Threads: any, but tarpit_open() and tarpit_close(). Under the lock inside only the timers'
+ * lock is taken.
  */
 #ifndef PAIRPORT_RELAY_GUARD_TARPIT_H
 #define PAIRPORT_RELAY_GUARD_TARPIT_H

@@ -1,10 +1,9 @@
-/* drain.h - a route, an upstream or the whole relay that gets no new sessions, and what becomes of
- * those it has.
+/* drain.h - ends the sessions of a route, of an upstream or of the whole relay by a plan.
  *
- * That no new ones come is up to others: they ask whether the drain is on, or the upstream is
- * closed by an operator. The drain ends sessions as its plan says, the oldest first, and counts
- * once a second how many are left; its progress is logged. It is on until somebody ends it, also
- * when nothing is left.
+ * While a drain is on, there are no new sessions; others see to that: they ask whether the
+ * drain is on, or the upstream is closed by an operator. The drain ends sessions as its plan
+ * says, the oldest first, counts once a second how many are left, and logs its progress. It
+ * stays on until an operator ends it, even when nothing is left.
  *
  * Threads: any, without other locks. The lock inside is a leaf.
  */

@@ -1,8 +1,8 @@
-/* gauges.h - what can run out, and a warning before it does.
+/* gauges.h - warns before something runs out.
  *
- * Once a second everything that has a limit is looked at. What reaches 80 % of it is warned of,
- * at most once in 10 minutes; when it is back below 70 %, a notice says so. Connects that the
- * system has dropped because a backlog was full are warned of as they are counted.
+ * Once a second the relay compares what has a limit with its limit. At 80 % it logs a warning,
+ * at most once in 10 minutes; when use is back below 70 % it logs a notice. It also warns of
+ * connects that the system dropped because a backlog was full, as they are counted.
  *
  * Threads: gauges_update() and the functions on one gauge by one worker at a time;
  * gauges_get_backlog() by any thread.

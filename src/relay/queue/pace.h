@@ -1,7 +1,7 @@
-/* pace.h - how fast the sessions of a route may move bytes, and whether at all.
+/* pace.h - the byte rates of a route's sessions, and freezing them.
  *
- * A flow that may not move right now has nothing in flight: its source is not read, so TCP slows
- * the sender down. The pair's timer, or the end of a freeze, has it go on.
+ * A flow that may not move bytes right now has nothing in flight: its source is not read, so
+ * TCP slows the sender down. The pair's timer, or the end of a freeze, makes it go on.
  *
  * Threads: any, without a pair's lock held.
  */

@@ -1,19 +1,19 @@
-/* queue.h - the clients of a route that wait, until the throttle lets them on (throttle.h) and an upstream
- * takes them.
+/* queue.h - the clients of a route that wait until the throttle lets them go on (throttle.h)
+ * and an upstream takes them.
  *
- * A client in the queue is accepted, and a READ waits for its end: the first bytes that it sends
- * are kept for the upstream, the others wait in its socket. Clients have their turn in the order
- * in which they were accepted, whenever a place comes free. A client whose turn fails goes back
- * to its place.
+ * A client in the queue is accepted, and a READ waits for its end. The first bytes that it
+ * sends are kept for the upstream; the others wait in its socket. When a place comes free,
+ * clients get their turn in the order in which they were accepted. A client whose turn fails
+ * goes back to its place.
  *
- * A client that sends FIN without a byte before it ends at once. One that has sent bytes has left
- * as well, but the bytes may matter: it has its turn after all clients that are still there. When
- * the queue, or the client's own share of it, is full, a new client takes the place of one that
- * has left.
+ * A client that sends FIN before any byte ends at once. One that has sent bytes before its FIN
+ * has left too, but the bytes may matter: it gets its turn after all clients that are still
+ * there. When the queue, or the client's own share of it, is full, a new client takes the place
+ * of one that has left.
  *
- * After a failed connect the whole queue backs off for a second. Then one client tries, another
- * each second, until a connect succeeds; the others follow then. So a server that restarts is
- * not stormed.
+ * After a failed connect the whole queue backs off for a second. Then one client tries, and
+ * another one each second, until a connect succeeds; then the others follow. So a server that
+ * restarts does not get all connects at once.
  *
  * Threads: any. Pairs are locked before the lock inside, never after it; under it only the
  * timers are locked.

@@ -1,12 +1,12 @@
-/* reload.h - the relay goes on with another configuration.
+/* reload.h - changes the configuration of the running relay.
  *
- * A route is its name. One that both configurations have keeps its sessions, its counters and its
- * listeners; a port that moves from one route to another keeps its listener, too. New ports are
- * bound before anything else happens, so that one that can't be leaves everything as it was.
- * Everything that takes memory or can fail is made before. Then, while the relay is quiesced,
- * everything changes at once. A route that is no longer there
- * stops to listen; it is freed at a later reload when its last session is over, and until then
- * comes back to life when a configuration has its name again.
+ * A route is identified by its name. A route that both configurations have keeps its sessions,
+ * its counters and its listeners; a port that moves from one route to another keeps its
+ * listener, too. New ports are bound before anything else happens, so a port that cannot be
+ * bound leaves everything as it was. Everything that takes memory or can fail is done before.
+ * Then, while the relay is quiesced, everything changes at once. A route that is gone stops to
+ * listen. A later reload frees it when its last session is over; until then a configuration
+ * that has its name again brings it back.
  *
  * A start is a reload of a relay that has no routes yet; nobody has to be quiesced for it.
  *

@@ -1,4 +1,4 @@
-/* route_parts.h - a route of the relay is made and freed.
+/* route_parts.h - makes and frees a route of the relay.
  *
  * Threads: as each function says.
  */

@@ -1,13 +1,13 @@
-/* admission.h - may this client have a session?
+/* admission.h - decides whether a client may have a session.
  *
- * One function asks all there is to ask, in this order; the first "no" decides:
- *   1. drain   does the operator drain the route?              DRAINING
- *   2. guard   access list, bans, rates, the client's limits   see guard.h
- *   3. limits  is there a place in max_sessions?               LIMIT_ROUTE, LIMIT_SESSIONS
- *   4. throttle may it go on at once, or must it wait?       a place in the queue
- * It is asked when the client was accepted. Who comes by a trusted proxy is a stranger until its
- * PROXY header tells who it is: 2 and 4 are for then, when the same function is asked again. What
- * the guard says and a dry run lets pass is counted and logged.
+ * One function asks all questions, in this order; the first "no" decides:
+ *   1. drain     does the operator drain the route?             DRAINING
+ *   2. guard     access list, bans, rates, the client's limits  see guard.h
+ *   3. limits    is there a place in max_sessions?              LIMIT_ROUTE, LIMIT_SESSIONS
+ *   4. throttle  may it go on at once, or must it wait?         a place in the queue
+ * It is called when a client was accepted. A client that arrives through a trusted proxy has no
+ * known address until its PROXY header has come: questions 2 and 4 wait for that, when the same
+ * function is called again. What the guard would refuse in a dry run is counted and logged.
  *
  * Threads: workers; a pair's lock may be held.
  */

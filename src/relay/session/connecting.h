@@ -1,5 +1,5 @@
-/* connecting.h - how a pair gets its upstream: one try after the other, each with a deadline; and
- * waiting, where no upstream can take it and the route holds its clients.
+/* connecting.h - how a pair gets its upstream: attempts to connect, each with a deadline, and
+ * waiting in the queue when no upstream can take it and the route holds its clients.
  *
  * Threads: workers, with the pair's lock held.
  */

@@ -1,13 +1,13 @@
 /* flow_pace.h - how many bytes a flow may move right now.
  *
- * Up to three token buckets have a say: the session's (in the flow), the client's and the
- * route's. A flow that finds less room than a useful piece waits: it takes a piece from each of
- * them in advance, which empties them further, and is told when they would have had it. So
- * flows that share a bucket go on one after the other in the order in which they began to wait,
- * and none starves. What it took in advance it may move whatever the buckets say then.
+ * Up to three token buckets limit a flow: the session's (in the flow), the client's and the
+ * route's. A flow that finds less room than a useful piece waits: it takes a piece from each
+ * bucket in advance, which empties them further, and learns when they would have had it. So
+ * flows that share a bucket go on in the order in which they began to wait, and none starves.
+ * It may then move what it took in advance, whatever the buckets hold at that time.
  *
- * Timers are no finer than 16 ms, so a burst smaller than what the rate moves in 50 ms counts as
- * that much; else a high rate could not be reached.
+ * Timers are no finer than 16 ms, so a burst smaller than what the rate moves in 50 ms counts
+ * as that much; otherwise a high rate could not be reached.
  *
  * Threads: call with the lock of the flow's pair held.
  */

@@ -1,13 +1,13 @@
 /* loop.h - finds sessions that go in a circle through this relay.
  *
  * An upstream may lead back to a listener of the relay, through a name or through another
- * route, and then every session would open the next one until nothing is left. A connection to
- * a port on which the relay listens is therefore remembered by its local address, with how often
- * its session has passed through the relay. When a client has such an address, its session came
- * from the relay itself. Two such passes are fine (routes may lead to each other); at the third one
- * nothing is connected any more and the session ends, and with it the whole circle.
+ * route. Every session would then open the next one until nothing is left. So a connection to a
+ * port on which the relay listens is remembered by its local address, with how often its
+ * session has passed through the relay. A client with such an address is a session that came
+ * from the relay itself. Two such passes are allowed (routes may lead to each other); at the
+ * third one nothing is connected, the session ends, and with it the whole circle.
  *
- * A session whose server's port is not one of the relay's listeners costs one look at a bitmap.
+ * A session whose server's port is not one of the relay's listeners costs one test of a bitmap.
  * A circle through another machine's relay is not seen.
  *
  * Threads: workers; loop_listens() any thread. The lock is a leaf.

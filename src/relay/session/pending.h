@@ -1,10 +1,9 @@
-/* pending.h - what follows from what has happened to a route.
+/* pending.h - the work that events of a route leave for a worker to do a moment later.
  *
- * A connect fails, a check ends, an operator acts, addresses change: whoever sees it tells the
- * route's logic at once and calls schedule_route(). What follows is done here a moment later by a
- * worker, without any lock: changes of state are logged, sessions of a server that went down are
- * ended where on_down says so, clients that wait get their turn, drains go on, health checks
- * begin.
+ * When a connect fails, a check ends, an operator acts or addresses change, the route's logic
+ * is told at once, and schedule_route() is called. Here a worker does the rest, without any
+ * lock: it logs changes of state, ends sessions of a server that went down where on_down says
+ * so, gives waiting clients their turn, continues drains, and begins health checks.
  *
  * Threads: workers.
  */

@@ -1,15 +1,14 @@
-/* proxy_header.h - the beginning of a session behind other proxies: the PROXY header that says who the
- * client really is.
+/* proxy_header.h - the begin of a session behind a proxy: its PROXY header names the client.
  *
- * A peer on proxy_trust may speak for others. Where the header is `required`, everybody else is
- * turned away and a trusted peer without one as well; where it is `optional`, others are clients
- * themselves, and so is a trusted peer that sends none, or nothing within proxy_timeout. Bytes
- * that came behind the header, or instead of it, are kept for the upstream.
+ * A peer on proxy_trust may speak for others. Where the header is `required`, every other peer
+ * is refused, and so is a trusted peer without a header. Where it is `optional`, other peers
+ * are clients themselves, and so is a trusted peer that sends no header, or nothing within
+ * proxy_timeout. Bytes that come after the header, or instead of it, are kept for the upstream.
  *
- * A connection whose header is slow counts as a session for up to proxy_timeout. So that these do
- * not take the places of all others, no more than a quarter of the route's max_sessions may wait
- * for their header at a time. For one more the one that has waited for longest is refused, so that
- * clients whose header comes at once pass, however many send none.
+ * A connection whose header is slow counts as a session for up to proxy_timeout. So that these
+ * do not take the places of all others, at most a quarter of the route's max_sessions may wait
+ * for their header. When one more comes, the one that has waited longest is refused. So clients
+ * whose header comes at once get in, however many send none.
  *
  * Threads: workers, with the pair's lock held.
  */

@@ -1,8 +1,8 @@
-/* waiting.h - how a client comes into the queue, and for how long it may stay there.
+/* waiting.h - how a client enters the queue, and how long it may stay there.
  *
- * It waits because the throttle of its route is on (throttle.h), because others wait before it, or
- * because no upstream takes it and the route holds its clients. What it waits for at a time
- * decides which limit counts: pause_timeout while the throttle is on, else the time of when_down.
+ * A client waits because the throttle of its route is on (throttle.h), because others wait
+ * before it, or because no upstream takes it and the route holds its clients. The cause decides
+ * which limit applies: pause_timeout while the throttle is on, else the time of when_down.
  *
  * Threads: workers, with the pair's lock held.
  */

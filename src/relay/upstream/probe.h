@@ -1,14 +1,14 @@
-/* probe.h - one active health check: it connects to a server as a session would, says what
- * `health` tells it to say, and looks at the answer.
+/* probe.h - one active health check: it connects to a server as a session would, sends what
+ * `health` says, and compares the answer.
  *
- * Without `send` and `expect` a connection is all that is asked for, and it is reset at once: on
- * Linux before it is established, so that no server accepts it (see sock_delay_ack()). Others end
- * as `end` says.
+ * Without `send` and `expect` only the connection is checked, and it is reset at once: on Linux
+ * before it is established, so the server never accepts it (see sock_delay_ack()). Other checks
+ * close as `end` says.
  *
- * A check takes `timeout` at most, all steps together. It holds a descriptor for that long; when
- * there is none, or no local port, the result is SOCKERR, which says nothing of the server. With
- * proxy_protocol_out one that says or expects something sends the header of a connection of the
- * relay's own first.
+ * A check takes `timeout` at most, all steps together, and holds a descriptor for that long.
+ * Without a descriptor or a local port the result is SOCKERR, which says nothing about the
+ * server. With proxy_protocol_out, a check with `send` or `expect` first sends the PROXY header
+ * of a connection of the relay itself.
  *
  * Threads: workers. A probe locks itself.
  */

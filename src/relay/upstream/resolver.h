@@ -1,16 +1,16 @@
 /* resolver.h - a thread that keeps the addresses of upstreams' names up to date.
  *
- * Each name is looked up when the relay starts, and again when its records' time to live is over,
- * but not within a second of the last time and not later than resolve_interval of its route
- * (names of the hosts file: after resolve_interval; with `off` only until there is an answer);
- * earlier after a failed connect or when an operator asks. Many names are looked up at the same
- * time, so none waits for another (os/dns.h).
+ * Each name is looked up when the relay starts, and again when the time to live of its records
+ * is over, but not within a second of the last time and not later than resolve_interval of its
+ * route. (Names of the hosts file: after resolve_interval; with `off` only until there is an
+ * answer.) It is looked up earlier after a failed connect, or when an operator asks. Many names
+ * are looked up at the same time, so none waits for another (os/dns.h).
  *
- * IPv4 and IPv6 are told apart: an address of a family for which nobody knows an answer stays in
- * use, one of a family that certainly has none goes. Where a name has no address at all, or
- * nobody knows any, the last good answer stays. A name that fails is tried again after 1 s, 2 s,
- * 4 s and so on up to FAILED_MAX_MS or resolve_interval. A failure is logged once, and so is its
- * end.
+ * IPv4 and IPv6 are handled apart: an address stays in use while its family has no known
+ * answer, and goes when its family certainly has none. When a name has no address at all, or no
+ * answer is known, the last good answer stays. A name that fails is tried again after 1 s, 2 s,
+ * 4 s and so on, up to FAILED_MAX_MS or resolve_interval. The first failure is logged, and so
+ * is its end.
  *
  * Threads: resolver_start() and resolver_stop() by the owner, everything else from any.
  */

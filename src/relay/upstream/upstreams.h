@@ -1,7 +1,6 @@
-/* upstreams.h - the upstreams of a route as the relay uses them: the logic of route/ under its
- * lock, and what follows from it.
+/* upstreams.h - the upstreams of a route: the logic of route/ under its lock.
  *
- * Whatever happens to a route is told to its logic at once; what follows from it is done a moment
+ * Every event of a route is passed to this logic at once. What follows from it is done a moment
  * later, see core/schedule.h.
  *
  * Threads: as each function says; upstreams_pick(), _give() and _failed() with the lock of the
