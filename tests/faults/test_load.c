@@ -22,6 +22,7 @@
 #define BULK           (96 * 1024) /* bytes at a time, of one more */
 #define LASTING        3           /* positions from which on all calls fail */
 #define LASTING_STRIDE 6
+#define SETTLED_MS     30  /* without a new line of the log */
 #define CHECKS_MS      110 /* a check of each upstream comes in that time */
 
 /* ---- sessions that are open all the time ---- */
@@ -364,6 +365,23 @@ static size_t log_length(void)
     return len;
 }
 
+/* All that the relay has said, when no more comes: lines are written a little after they were
+ * logged, and those of one position must not count for the next. */
+static char *read_settled_log(void)
+{
+    uint64_t begun = os_mono_ms();
+    for (size_t before = SIZE_MAX;;) {
+        char *log = fault_read_log(rig.relay);
+        size_t len = strlen(log);
+        if (len == before || process_wait(rig.relay->process, 0, NULL) ||
+            os_mono_ms() - begun > NET_PATIENCE_MS)
+            return log;
+        before = len;
+        free(log);
+        os_sleep_ms(SETTLED_MS);
+    }
+}
+
 /* False: the walk is over. */
 static bool try_position(struct fault_walk *walk)
 {
@@ -375,7 +393,7 @@ static bool try_position(struct fault_walk *walk)
     if (os_mono_ms() - begun > NET_PATIENCE_MS)
         fault_complain(walk, rig.relay, "it has held the work up, for %" PRIu64 " ms",
                        os_mono_ms() - begun);
-    char *log = fault_read_log(rig.relay);
+    char *log = read_settled_log();
     bool goes_on = check_after(walk, log + (strlen(log) > before ? before : 0));
     free(log);
     return failed && goes_on;
@@ -390,7 +408,7 @@ static bool try_lasting(struct fault_walk *walk)
     bool failed = fault_disarm(), answered = finish_work(&meanwhile);
     if (!answered)
         fault_complain(walk, rig.relay, "a command has no answer: %s", rig.said.data);
-    char *log = fault_read_log(rig.relay);
+    char *log = read_settled_log();
     bool goes_on = check_after(walk, log);
     free(log);
     return failed && goes_on && answered;

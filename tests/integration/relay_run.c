@@ -15,6 +15,7 @@
 
 #define START_TRIES    5
 #define WORDS_TEXT_MAX 1024
+#define LOG_SETTLED_MS 30 /* without a new line; the relay lets lines gather for 10 ms */
 
 /* ---- programs ---- */
 
@@ -409,8 +410,24 @@ bool relay_wait_log(struct relay_run *relay, const char *text)
     return process_wait_errors(relay->process, text, NET_PATIENCE_MS);
 }
 
+/* Lines are written a little after they were logged: waits until none comes any more. */
+static void settle_log(const struct relay_run *relay)
+{
+    uint64_t start = os_mono_ms();
+    for (size_t len = SIZE_MAX; os_mono_ms() - start < NET_PATIENCE_MS;) {
+        char *log = relay_log(relay);
+        size_t before = len;
+        len = strlen(log);
+        free(log);
+        if (len == before || process_wait(relay->process, 0, NULL))
+            return;
+        os_sleep_ms(LOG_SETTLED_MS);
+    }
+}
+
 unsigned relay_count_log(const struct relay_run *relay, const char *text)
 {
+    settle_log(relay);
     char *log = relay_log(relay);
     unsigned count = 0;
     for (const char *at = strstr(log, text); at != NULL; at = strstr(at + 1, text))

@@ -103,7 +103,7 @@ char *relay_log(const struct relay_run *relay); /* for free() */
 /* Waits until the log holds the text; false: not in NET_PATIENCE_MS. */
 bool relay_wait_log(struct relay_run *relay, const char *text);
 
-/* How often the log holds the text now. */
+/* How often the log holds the text now, with the lines that are on their way. */
 unsigned relay_count_log(const struct relay_run *relay, const char *text);
 
 /* ---- other programs ---- */
