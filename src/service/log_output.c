@@ -175,6 +175,34 @@ static void gather(uint64_t last_write_ms)
     }
 }
 
+/* Writes what is there; new lines go into the other buffer meanwhile. With the lock held. */
+static void write_lines(void)
+{
+    char *drained = output.filling;
+    size_t len = output.filled;
+    output.filling = output.draining;
+    output.draining = drained;
+    output.filled = 0;
+    output.hurry = false;
+    output.writing = true;
+    drain(len);
+    output.writing = false;
+    os_cond_wake_all(&output.changed);
+}
+
+/* With the lock held, released while it logs. */
+static void tell_lost(void)
+{
+    uint64_t lost = output.lost;
+    output.lost = 0;
+    if (lost == 0)
+        return;
+    os_mutex_unlock(&output.lock);
+    log_warning(
+        "log: %" PRIu64 " lines were lost before this one, the output did not take them", lost);
+    os_mutex_lock(&output.lock);
+}
+
 static void run(void *arg)
 {
     (void)arg;
@@ -194,26 +222,9 @@ static void run(void *arg)
             continue;
         }
         gather(last_write_ms);
-        output.hurry = false;
-        char *drained = output.filling;
-        size_t len = output.filled;
-        output.filling = output.draining;
-        output.draining = drained;
-        output.filled = 0;
-        output.writing = true;
-        drain(len);
-        output.writing = false;
+        write_lines();
         last_write_ms = os_mono_ms();
-        os_cond_wake_all(&output.changed);
-        uint64_t lost = output.lost;
-        output.lost = 0;
-        if (lost > 0) {
-            os_mutex_unlock(&output.lock);
-            log_warning("log: %" PRIu64 " lines were lost before this one, the output did not "
-                        "take them",
-                        lost);
-            os_mutex_lock(&output.lock);
-        }
+        tell_lost();
     }
     output.running = false;
     os_cond_wake_all(&output.changed);

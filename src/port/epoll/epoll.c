@@ -23,7 +23,6 @@ enum err port_open(struct port **out, unsigned workers)
         return ERR_NOMEM;
     *port = (struct port){.shared = workers > 1};
     os_mutex_init(&port->lock, LOCK_PORT);
-    os_mutex_init(&port->watch_lock, LOCK_RESERVE);
     list_init(&port->workers);
 
     enum err err = records_open(port);

@@ -57,6 +57,7 @@ enum { LOOKS = 32, MEASURED = 25 };
 
 enum err reserve_open(struct port *port)
 {
+    os_mutex_init(&port->watch_lock, LOCK_RESERVE);
     port->half = os_cpu_count() / 2;
     port->reserve_fd = epoll_create1(EPOLL_CLOEXEC);
     if (port->reserve_fd < 0)
