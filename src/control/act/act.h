@@ -1,9 +1,9 @@
 /* act.h - commands that change something.
  *
- * Each changes the relay by a function of relay/server.h, the program by one of struct console, or
- * the console itself. Its answer says what has become of it, or why nothing has.
+ * Each changes the relay by a function of relay/server.h, the program by one of struct console,
+ * or the console itself. Its answer says what it has done, or why it has done nothing.
  *
- * Threads: any, within server_hold(), which a reload lets go of.
+ * Threads: any, within server_hold(); the command for a reload releases that hold.
  */
 #ifndef PAIRPORT_CONTROL_ACT_ACT_H
 #define PAIRPORT_CONTROL_ACT_ACT_H
@@ -36,8 +36,8 @@ command_function command_quit;
 
 /* ---- for the files of this folder ---- */
 
-/* Refuses a network that was hardly meant, unless `force` was given: one that is very wide, or that
- * has the operator's own address. `words` are those of the command. */
+/* Refuses a network that is probably a mistake, unless `force` was given: a very wide one, or
+ * one with the operator's own address. `words` are those of the command. */
 bool command_allows_net(struct command_session *session, const char *words,
                         const struct command_args *args, struct command_result *result);
 

@@ -1,5 +1,5 @@
-/* reload.h - reads the configuration file of a console again and has its relay go on with it, or
- * says what would change.
+/* reload.h - reads the configuration file again and reloads the relay with it, or says what a
+ * reload would change.
  *
  * Threads: any that is not within server_hold(); one at a time reloads, others wait.
  */
@@ -12,11 +12,10 @@
 #include "control/command/command.h"
 
 /* Adds what would change, with the live sessions that each change touches, or the file's
- * mistakes. Changes nothing. False: the file has mistakes, or nobody could look. */
+ * mistakes. Changes nothing. False: the file has mistakes or could not be read. */
 bool reload_plan(const struct console *console, bool json, struct str *out);
 
-/* Reloads, and adds and logs what has changed, or why nothing has. False: nothing has, because
- * it could not. */
+/* Reloads; adds and logs what has changed, or why nothing has. False: the reload failed. */
 bool reload_now(const struct console *console, bool json, struct str *out);
 
 #endif

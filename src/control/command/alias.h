@@ -1,7 +1,7 @@
-/* alias.h - words that other programs taught, and the command of pairport that they mean.
+/* alias.h - words of other programs' consoles, and the commands of pairport that they mean.
  *
- * Only where they are no beginning of a command of ours, and only as the first word of a line.
- * Completion does not offer them.
+ * A word is an alias only as the first word of a line, and only if no command of pairport
+ * begins with it. Completion does not offer aliases.
  *
  * Threads: any.
  */
@@ -12,11 +12,12 @@
 
 #include "control/command/parse_line.h"
 
-/* Puts the command in place of the word: `exit` becomes `quit`, `status` becomes `show info`. */
+/* Puts the command in place of the word: `exit` becomes `quit`, `status` becomes `show info`.
+ */
 void alias_apply(struct parsed_line *line);
 
-/* What to use instead of a command that pairport does not have (`top`), without a newline; NULL:
- * nothing is known of the word. */
+/* What to use instead of a command that pairport does not have (`top`), without a newline;
+ * NULL: the word is not known. */
 const char *alias_hint(const char *word);
 
 #endif

@@ -1,12 +1,13 @@
 /* command.h - what an operator can say to the relay.
  *
  * One table (control/commands.h) names every command with its arguments and its help. Dispatch,
- * `help`, tab completion and suggestions are made from it, and the relay's own prompt, the local
- * endpoint and the tests all run a line through command_run(): one line in, one text out.
+ * `help`, tab completion and suggestions are made from it, and the relay's own prompt, the
+ * local endpoint and the tests all run a line through command_run(): one line in, one text out.
  *
- * Words may be shortened as long as they fit one command (`sh sess`). For a command that changes
- * something a shortened word must begin no other command at all, whatever follows it; commands
- * that end sessions must be written in full. Answers are plain text or, for `show`, JSON.
+ * Words may be shortened as long as they fit one command (`sh sess`). For a command that
+ * changes something a shortened word must begin no other command at all, whatever follows it;
+ * commands that end sessions must be written in full. Answers are plain text or, for `show`,
+ * JSON.
  *
  * Threads: any number at once, each with its own struct command_session; nothing here stops a
  * worker of the relay.
@@ -31,10 +32,10 @@ struct predecessors;
 
 /* How the relay is taken over. Until the last step it accepts clients as before. */
 enum hand_over {
-    HAND_OVER_BEGIN, /* the other one will accept now; ERR_IN_USE: another does, or has already */
-    HAND_OVER_BACK, /* it does not, after all */
-    HAND_OVER_DONE, /* it does: closes the listeners and begins the end; ERR_RANGE: it has taken
-                        so long that it has to begin anew, as after HAND_OVER_BACK */
+    HAND_OVER_BEGIN, /* the new relay may accept now; ERR_IN_USE: another relay takes over */
+    HAND_OVER_BACK,  /* the new relay has given up */
+    HAND_OVER_DONE,  /* the new relay accepts: closes the listeners and begins the end;
+                       ERR_RANGE: it took too long and begins anew, as after HAND_OVER_BACK */
 };
 
 /* What all consoles of a program share. Not changed after the first console is open. */

@@ -1,7 +1,7 @@
 /* command_table.h - what a command is, and the table of all of them.
  *
- * A command is its words, its arguments, its help and the function that runs it. The table itself
- * is made in control/commands.c, above all rooms that it names, and is passed down.
+ * A command is its words, its arguments, its help and the function that runs it. The table
+ * itself is made in control/commands.c, above all rooms that it names, and is passed down.
  *
  * Threads: any; a table is constant.
  */
@@ -99,14 +99,14 @@ enum command_lines {
     LINES_KEEP      /* not at all: programs read it, too */
 };
 
-/* What relays that this one has taken over from do with a command that ran here. */
+/* How a command that has run here is forwarded to predecessors. */
 enum command_forward {
-    FORWARD_NOT = 0,   /* nothing: it is about this process */
-    FORWARD_SESSIONS,  /* a list of sessions: theirs, too */
-    FORWARD_INFO,      /* who they are, and what they wait for */
-    FORWARD_ROUTES,    /* how many sessions they have on each */
-    FORWARD_OTHERWISE, /* one session: theirs, if it is not ours */
-    FORWARD_ALL        /* done by all */
+    FORWARD_NOT = 0,   /* not at all: it is about this process */
+    FORWARD_SESSIONS,  /* the list gets their sessions as well */
+    FORWARD_INFO,      /* the answer names them and says what they wait for */
+    FORWARD_ROUTES,    /* the answer says how many sessions they have on each route */
+    FORWARD_OTHERWISE, /* about one session: forwarded if it is not found here */
+    FORWARD_ALL        /* all of them run it */
 };
 
 #define COMMAND_ARGS_MAX 6
@@ -114,7 +114,7 @@ struct command {
     const char *words;                         /* "show sessions" */
     struct command_arg args[COMMAND_ARGS_MAX]; /* ends with the first that is all zero */
     bool whole;                                /* its words are never shortened */
-    bool changes;        /* its words are shortened only to what begins no other command's */
+    bool changes; /* its words may be shortened only to a beginning that no other command has */
     const char *help;    /* one line, without a dot at its end */
     const char *details; /* for `help COMMAND`; lines of up to 80 bytes */
     command_function *run;

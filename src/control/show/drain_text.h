@@ -11,12 +11,13 @@
 #include "relay/server_info.h"
 #include "relay/server_operate.h"
 
-/* What became of the sessions when a drain began: "; 12 are open, and are ended evenly over 10m".
- * `err` is what the beginning gave. */
+/* Adds what happens to the sessions of a drain that has just begun: "; 12 are open, and are
+ * ended evenly over 10m". `err` is the result of beginning it. */
 void drain_add_left(const struct server_drain_info *info, const struct server_drain_plan *plan,
                     enum err err, struct str *out);
 
-/* How one that is on stands: "12 of 30 sessions left, ended evenly within 4m58s". */
+/* Adds the progress of a drain that is on: "12 of 30 sessions left, ended evenly within 4m58s".
+ */
 void drain_add_state(const struct server_drain_info *info, struct str *out);
 
 /* null while it is not on. */

@@ -10,18 +10,18 @@
  * "ADDRESS:PORT single" or "[::]:PORT dual" (IPv4 as well). Then
  *
  *     sockets FIRST COUNT    for copies of so many of them, answered by local_send_sockets()
- *     go                     when all were had and the new relay is ready to accept
+ *     go                     when it has all of them and is ready to accept
  *     serving                when it accepts, within TAKEOVER_PENDING_MS
  *
- * `go` is answered by `ok` with a line "next ID": the first number for sessions of the new relay.
- * The old one accepts as before, so that no client waits whatever becomes of the new one.
- * `serving` is answered by `ok` when the listeners of the old one are closed, with the relays that
- * have sessions still, itself the last (predecessors.h); it lets its sessions finish, closes the
- * endpoint, and ends. Until `serving` nothing has changed for it. Only
- * one can take over at a time: the others' `go` is an error.
+ * `go` is answered by `ok` with a line "next ID": the first number for sessions of the new
+ * relay. The old one accepts as before, so that no client waits if the new one fails. `serving`
+ * is answered by `ok` when the listeners of the old one are closed, with the relays that have
+ * sessions still, itself the last (predecessors.h); it lets its sessions finish, closes the
+ * endpoint, and ends. Until `serving` nothing changes for it. Only one relay can take over at a
+ * time; `go` of another one is an error.
  *
- * Both sides ask the system who the other one is: the same user, or an administrator. The new one
- * believes no socket: it looks where each is bound and that it listens.
+ * Both sides ask the system who the other one is: the same user, or an administrator. The new
+ * one checks each socket: where it is bound, and that it listens.
  *
  * Threads: the giving side in the connection's thread, the taking side in the main thread.
  */
@@ -46,8 +46,8 @@
 
 /* ---- the giving side ---- */
 
-/* Answers `line`, which begins with WIRE_TAKEOVER, and what follows, to the end of the takeover;
- * the connection is to be closed then. */
+/* Answers `line`, which begins with WIRE_TAKEOVER, and what follows, to the end of the
+ * takeover; the connection is to be closed then. */
 void takeover_give(struct local_conn *conn, struct wire_input *input,
                    const struct console *console, const char *line);
 
@@ -55,10 +55,10 @@ void takeover_give(struct local_conn *conn, struct wire_input *input,
 
 struct takeover; /* opaque */
 
-/* Asks the relay at `path` for its sockets and gets them all. ERR_NOT_FOUND: no relay runs there;
- * ERR_CLOSED: it has ended meanwhile, and `why` says so. ERR_ACCESS: whoever listens there could
- * not be connected to, or must not be trusted. Any error leaves the old relay as it was, and
- * `why` says what happened. */
+/* Asks the relay at `path` for its sockets and gets them all. ERR_NOT_FOUND: no relay runs
+ * there; ERR_CLOSED: it has ended meanwhile, and `why` says so. ERR_ACCESS: whoever listens
+ * there could not be connected to, or must not be trusted. Any error leaves the old relay as it
+ * was, and `why` says what happened. */
 enum err takeover_ask(struct takeover **out, const char *path, struct str *why);
 
 /* Of the relay that gives. */
@@ -71,14 +71,14 @@ struct server_socket *takeover_take_sockets(struct takeover *takeover, size_t *c
 /* The configuration file of the relay that gives; "": it has none, or does not tell. */
 const char *takeover_config(const struct takeover *takeover);
 
-/* Says `go`. ERR_OK: this relay may accept, its sessions have numbers from *next_id on; also when
- * the old relay has died or does not answer, since the sockets are ours. An error: another takes
- * over, and `why` got a line. */
+/* Says `go`. ERR_OK: this relay may accept, its sessions have numbers from *next_id on; also
+ * when the old relay has died or does not answer, since the sockets are ours. An error: another
+ * relay takes over, and `why` gets a line. */
 enum err takeover_go(struct takeover *takeover, uint64_t *next_id, struct str *why);
 
-/* Says `serving`. ERR_OK: the sockets are ours, also when the old relay is gone or does not answer;
- * `predecessors` gets what it says of them. An error: the old relay goes on, and `why` got a
- * line. */
+/* Says `serving`. ERR_OK: the sockets are ours, also when the old relay is gone or does not
+ * answer; `predecessors` gets what it says of them. An error: the old relay goes on, and `why`
+ * got a line. */
 enum err takeover_serving(struct takeover *takeover, struct str *predecessors, struct str *why);
 
 void takeover_free(struct takeover *takeover); /* NULL is fine; closes the connection */
