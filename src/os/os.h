@@ -28,9 +28,9 @@ os_mono_ms(void); /* monotonic, does not count sleep where the system can leave 
 /* The same in microseconds, but with all that os_mono_leave_out() was told of: for what takes
  * little time. Not to be compared with the other one. */
 uint64_t os_mono_us(void);
-/* Time for which this process did not run counts for os_mono_ms() no more: what the clock shows
- * goes back by it. Needs: not more than has passed since a time that everybody who still compares
- * times has read. Any thread. */
+/* Leaves out time during which this process did not run: os_mono_ms() goes back by it. Needs: no
+ * more than has passed since the latest time that a thread has read and still compares. Any
+ * thread. */
 void os_mono_leave_out(uint64_t ms);
 uint64_t os_wall_us(void); /* since 1970-01-01 UTC */
 void os_sleep_ms(uint32_t ms);

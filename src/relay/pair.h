@@ -14,17 +14,17 @@
  * flow), nothing would report that it was reset. So the timer checks: a few times a second while
  * connecting and half-closed, once a second during a stall, which it notices within ten seconds.
  *
- * The system takes much more than a slow reader has room for, and no operation tells how it gets
- * on with that. The timer asks it: what a peer acknowledges is progress like a byte moved, for
- * every deadline, also after the FIN was passed on. A side that was passed a FIN has a whole
- * stream: at half_close_timeout it is closed in order, and so it is at any other end while
- * something of it is left, which the system then delivers. It is reset all the same when it took
- * nothing of that for the whole time of the deadline, and when an operator kills the session.
+ * The system's send buffer takes much more than a slow reader has received, and no operation
+ * tells how much of it the peer has acknowledged. So the timer asks the system: acknowledged bytes
+ * are progress like moved bytes, for every deadline, also after the FIN was passed on. A side that
+ * was passed a FIN has a complete stream. At half_close_timeout it is closed in order, and also at
+ * any other end while bytes are left, which the system then delivers. It is reset when it
+ * acknowledged nothing during the whole deadline, and when an operator kills the session.
  *
- * The same timer has parked flows go on (see flow.h), and keeps the deadlines of a session that
- * is connected. Time for which the relay itself held a session back is not the peers' fault:
- * while a flow is paced or the route is frozen, idle_timeout, min_rate and, but after a reset,
- * half_close_timeout do not run, nor does first_byte_timeout while it is frozen.
+ * The same timer makes parked flows go on (flow.h) and checks the deadlines of a connected
+ * session. Time during which the relay itself holds a session back is not the peers' fault: while
+ * a flow is paced or the route is frozen, idle_timeout, min_rate and (except after a reset)
+ * half_close_timeout do not run; while it is frozen, first_byte_timeout does not run either.
  *
  * Threads: workers call with no lock held; every function locks the pair itself. A reference keeps
  * the memory of a pair for somebody who found it in the table or by its timer.

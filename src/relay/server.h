@@ -36,9 +36,9 @@ struct server_inherit {
      * error ends the start, and `why` gets a line. NULL: nothing to wait for. */
     enum err (*ready)(void *ctx, struct str *why);
     /* An address that is in use, perhaps by a relay that is just ending or by what is left of its
-     * connections, is tried again for so long. 0: the start fails at once. */
+     * connections, is tried again for this time. 0: the start fails at once. */
     uint32_t bind_patience_ms;
-    /* Waits so long before the next try; false: the start is to be given up at once
+    /* Waits for `ms` before the next attempt; false: the start has to end at once
      * (ERR_CANCELLED). Needed with the above. */
     bool (*wait)(void *ctx, uint32_t ms);
     void *ctx;

@@ -33,9 +33,9 @@ enum err watch_counter(int epoll_fd, int fd, uint64_t data)
 
 /* ---- the inbox ----
  * Whenever it is not empty, an event of the event_fd is on its way to some worker, or a worker
- * that got it is about to look: whoever fills an empty inbox writes to the event_fd, and who
- * takes a share and leaves something behind writes again. Many writes may end up as one event,
- * which is as good as many, since the worker looks after the event came. */
+ * that got the event is about to read the inbox. For that, a thread that fills an empty inbox
+ * writes to the event_fd, and a worker that takes a share and leaves the rest writes again. Many
+ * writes may become one event; that is enough, since the worker reads the inbox after it. */
 
 void wake_one(int fd)
 {

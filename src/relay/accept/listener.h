@@ -104,7 +104,7 @@ void listener_start(struct listener *listener, struct worker *worker);
 /* An ACCEPT came out. */
 void listener_on_done(struct worker *worker, struct op *op);
 
-/* Takes no more clients; the socket closes when the last ACCEPT has come out. One that lingers
+/* Stops accepting; the socket closes when the last ACCEPT has come out. One that lingers
  * does so later. */
 void listener_stop(struct listener *listener, struct worker *worker);
 void listener_retire(struct listener *listener, struct worker *worker);

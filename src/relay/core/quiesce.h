@@ -37,11 +37,11 @@ struct quiesce {
 
 void quiesce_init(struct relay *relay);
 
-/* An outside thread looks at the relay; no more. */
+/* An outside thread begins and ends to read the relay. */
 void quiesce_enter(struct relay *relay);
 void quiesce_leave(struct relay *relay);
 
-/* Waits until nobody from outside looks at the relay, and has them wait until quiesce_end(). */
+/* Waits until no outside thread reads the relay, and makes them wait until quiesce_end(). */
 void quiesce_keep_out(struct relay *relay);
 
 /* Then: waits until every worker is parked. False: they have not begun, or end already, and none

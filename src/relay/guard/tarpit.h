@@ -43,10 +43,10 @@ struct tarpit {
 enum err tarpit_open(struct tarpit *tarpit, struct timers *timers, uint32_t max);
 void tarpit_close(struct tarpit *tarpit);
 
-/* Keeps the socket, which is its own then, until `due_ms`. False: there is no place. */
+/* Takes over the socket and keeps it until `due_ms`. False: there is no place. */
 bool tarpit_take(struct tarpit *tarpit, sock_t sock, uint64_t due_ms);
 
-/* Resets all, and takes no more. */
+/* Resets all clients. Further ones find no place. */
 void tarpit_stop(struct tarpit *tarpit);
 
 #endif

@@ -67,7 +67,7 @@ enum reason queue_add(struct queue *queue, struct pair *pair);
  * on, and may be displaced. With its lock held. */
 void queue_leave(struct queue *queue, struct pair *pair);
 
-/* The pair waits no more; one that is not there is fine. With its lock held. */
+/* Takes the pair out of the queue, if it is there. With the lock of the pair held. */
 void queue_remove(struct queue *queue, struct pair *pair);
 
 /* A client's connects have failed, and it will wait: the queue backs off. */

@@ -37,11 +37,10 @@
 /* Moved in one turn before others have theirs. */
 #define FLOW_TURN_BYTES (1024 * 1024u)
 
-/* For what is only done where the port reads into buffers: elsewhere it is not to lie in the way
- * of each message. */
+/* Runs only where the port reads into buffers, so it is kept out of the code of each message. */
 #define ASIDE __attribute__((noinline, cold))
 
-/* What lies in the way of each message is to cost no call. */
+/* Runs once per message, so it is inlined. */
 #define INLINE static inline __attribute__((always_inline))
 
 static const struct flow *opposite_of(const struct flow *flow)
