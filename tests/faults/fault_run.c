@@ -283,7 +283,7 @@ char *fault_read_log(const struct relay_run *relay)
     struct str text;
     str_init(&text);
     relay_path(relay, "relay.log", path);
-    char *errors = relay_log(relay), *log = test_read_file(path);
+    char *errors = process_errors(relay->process), *log = test_read_file(path);
     str_addf(&text, "%s%s", errors, log == NULL ? "" : log);
     free(errors);
     free(log);

@@ -400,9 +400,21 @@ void relay_wait_nothing_left(struct relay_run *relay)
 
 /* ---- the log ---- */
 
+/* Lines are written a little after they were logged: waits until none comes any more. */
 char *relay_log(const struct relay_run *relay)
 {
-    return process_errors(relay->process);
+    uint64_t start = os_mono_ms();
+    bool ended = process_wait(relay->process, 0, NULL), settled = false;
+    char *log = process_errors(relay->process);
+    while (!ended && !settled && os_mono_ms() - start < NET_PATIENCE_MS) {
+        os_sleep_ms(LOG_SETTLED_MS);
+        ended = process_wait(relay->process, 0, NULL);
+        char *later = process_errors(relay->process);
+        settled = strlen(later) == strlen(log);
+        free(log);
+        log = later;
+    }
+    return log;
 }
 
 bool relay_wait_log(struct relay_run *relay, const char *text)
@@ -410,24 +422,8 @@ bool relay_wait_log(struct relay_run *relay, const char *text)
     return process_wait_errors(relay->process, text, NET_PATIENCE_MS);
 }
 
-/* Lines are written a little after they were logged: waits until none comes any more. */
-static void settle_log(const struct relay_run *relay)
-{
-    uint64_t start = os_mono_ms();
-    for (size_t len = SIZE_MAX; os_mono_ms() - start < NET_PATIENCE_MS;) {
-        char *log = relay_log(relay);
-        size_t before = len;
-        len = strlen(log);
-        free(log);
-        if (len == before || process_wait(relay->process, 0, NULL))
-            return;
-        os_sleep_ms(LOG_SETTLED_MS);
-    }
-}
-
 unsigned relay_count_log(const struct relay_run *relay, const char *text)
 {
-    settle_log(relay);
     char *log = relay_log(relay);
     unsigned count = 0;
     for (const char *at = strstr(log, text); at != NULL; at = strstr(at + 1, text))

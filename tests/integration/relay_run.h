@@ -98,12 +98,13 @@ void relay_wait_nothing_left(struct relay_run *relay);
 
 /* ---- the log ---- */
 
-char *relay_log(const struct relay_run *relay); /* for free() */
+/* All of it, with the lines that are on their way; for free(). */
+char *relay_log(const struct relay_run *relay);
 
 /* Waits until the log holds the text; false: not in NET_PATIENCE_MS. */
 bool relay_wait_log(struct relay_run *relay, const char *text);
 
-/* How often the log holds the text now, with the lines that are on their way. */
+/* How often relay_log() holds the text. */
 unsigned relay_count_log(const struct relay_run *relay, const char *text);
 
 /* ---- other programs ---- */
