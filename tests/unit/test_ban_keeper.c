@@ -18,13 +18,15 @@
 #include "relay/server_info.h"
 #include "support/platform.h"
 
-#define PATIENCE_MS 60000
+#define PATIENCE_MS 60000 /* of the real time, and only a broken program meets it */
+#define STEP_MS     1000  /* a round of the keeper */
 #define HOUR_MS     INT64_C(3600000)
 
 struct kept {
     struct fixture *fix;
     struct ban_keeper *keeper;
     char dir[TEST_PATH_MAX];
+    uint64_t test_thread;
 };
 
 static struct kept kept;
@@ -34,17 +36,21 @@ static struct kept kept;
 static struct {
     _Atomic int64_t wall_ahead_ms;
     _Atomic uint64_t mono_ahead_ms;
-    _Atomic int open_err; /* of the next opening to read, enum err */
+    _Atomic uint64_t passed_ms; /* by both clocks, because the test let it pass */
+    _Atomic bool rested;        /* the keeper waited since the time was last moved */
+    _Atomic int open_err;       /* of the next opening to read, enum err */
     struct os_mutex lock;
     struct os_cond changed;
-    bool stuck;   /* the disk does not answer */
-    bool waiting; /* and somebody waits for it */
+    bool stuck;           /* the disk does not answer */
+    _Atomic bool waiting; /* and somebody waits for it */
 } world;
 
 uint64_t __real_os_wall_us(void);
 uint64_t __wrap_os_wall_us(void);
 uint64_t __real_os_mono_ms(void);
 uint64_t __wrap_os_mono_ms(void);
+bool __real_os_cond_wait(struct os_cond *cond, struct os_mutex *mutex, uint32_t timeout_ms);
+bool __wrap_os_cond_wait(struct os_cond *cond, struct os_mutex *mutex, uint32_t timeout_ms);
 enum err __real_os_file_write_whole(const char *path, const char *bytes, size_t len);
 enum err __wrap_os_file_write_whole(const char *path, const char *bytes, size_t len);
 enum err __real_os_plain_open(FILE **out, const char *path);
@@ -52,12 +58,42 @@ enum err __wrap_os_plain_open(FILE **out, const char *path);
 
 uint64_t __wrap_os_wall_us(void)
 {
-    return __real_os_wall_us() + (uint64_t)(world.wall_ahead_ms * 1000);
+    return __real_os_wall_us() + (uint64_t)(world.wall_ahead_ms * 1000) +
+           world.passed_ms * 1000;
 }
 
 uint64_t __wrap_os_mono_ms(void)
 {
-    return __real_os_mono_ms() + world.mono_ahead_ms;
+    return __real_os_mono_ms() + world.mono_ahead_ms + world.passed_ms;
+}
+
+/* Wakes early, as any wait may, to look at the clock. The test itself waits for the keeper: when
+ * that one hangs at the disk, all of the time passes. */
+bool __wrap_os_cond_wait(struct os_cond *cond, struct os_mutex *mutex, uint32_t timeout_ms)
+{
+    bool test = os_thread_id() == kept.test_thread;
+    if (mutex == &world.lock || (test && timeout_ms == UINT32_MAX))
+        return __real_os_cond_wait(cond, mutex, timeout_ms);
+    if (!test)
+        world.rested = true;
+    bool woken = __real_os_cond_wait(cond, mutex, timeout_ms < 2 ? timeout_ms : 2);
+    if (test && !woken && world.waiting)
+        world.passed_ms += timeout_ms;
+    return woken;
+}
+
+/* Lets time pass, a round of the keeper after the other, until this holds. */
+static bool comes_true(bool (*holds)(uint64_t), uint64_t arg)
+{
+    uint64_t begun = __real_os_mono_ms();
+    do {
+        if (holds(arg))
+            return true;
+        if (atomic_exchange(&world.rested, false))
+            world.passed_ms += STEP_MS;
+        os_sleep_ms(1);
+    } while (__real_os_mono_ms() - begun < PATIENCE_MS);
+    return holds(arg);
 }
 
 static void wait_for_disk(void)
@@ -71,12 +107,10 @@ static void wait_for_disk(void)
     os_mutex_unlock(&world.lock);
 }
 
-static void expect_waiting_for_disk(void)
+static bool disk_is_waited_for(uint64_t unused)
 {
-    os_mutex_lock(&world.lock);
-    while (!world.waiting)
-        os_cond_wait(&world.changed, &world.lock, UINT32_MAX);
-    os_mutex_unlock(&world.lock);
+    (void)unused;
+    return world.waiting;
 }
 
 static void set_disk(bool stuck)
@@ -107,6 +141,8 @@ static int set_up(void **state)
     void *fix;
     world.wall_ahead_ms = 0;
     world.mono_ahead_ms = 0;
+    world.passed_ms = 0;
+    kept.test_thread = os_thread_id();
     assert_int_equal(test_make_dir(kept.dir), ERR_OK);
     fixture_setup(&fix);
     kept.fix = fix;
@@ -159,16 +195,22 @@ static size_t in_file(struct ban **out)
     return count;
 }
 
+static bool has_in_file(uint64_t count)
+{
+    struct ban *bans;
+    size_t there = in_file(&bans);
+    free(bans);
+    return there == count;
+}
+
 static bool wait_in_file(size_t count)
 {
-    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10)) {
-        struct ban *bans;
-        size_t there = in_file(&bans);
-        free(bans);
-        if (there == count)
-            return true;
-    }
-    return false;
+    return comes_true(has_in_file, count);
+}
+
+static bool has_bans(uint64_t count)
+{
+    return bans_count(kept.fix->relay.guard.bans) == count;
 }
 
 /* Forgets all bans, as a new process would have none. */
@@ -230,10 +272,7 @@ static void bans_that_are_over_are_dropped_and_told(void **state)
     (void)state;
     start();
     add("192.0.2.7", now_ms() + 200);
-    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10))
-        if (bans_count(kept.fix->relay.guard.bans) == 0)
-            break;
-    assert_int_equal(bans_count(kept.fix->relay.guard.bans), 0);
+    assert_true(comes_true(has_bans, 0));
     assert_true(wait_in_file(0));
     stop();
     fixture_expect_log("notice 1 ban is over");
@@ -267,10 +306,17 @@ static void a_damaged_file_is_put_aside_and_told(void **state)
     assert_true(wait_in_file(0));
 }
 
+static bool file_was_read(uint64_t unused)
+{
+    struct ban_keeper_info info;
+    (void)unused;
+    ban_keeper_get_info(kept.keeper, &info);
+    return info.read_err == ERR_OK;
+}
+
 static void a_file_that_cannot_be_read_now_stays_and_is_read_later(void **state)
 {
     (void)state;
-    struct ban_keeper_info info;
     char aside[TEST_PATH_MAX + 16];
     struct ban ban = {.net = net_of("192.0.2.7"), .set_ms = 1, .until_ms = BAN_FOR_EVER};
     str_format(aside, sizeof aside, "%s.damaged", kept.fix->conf.state_file);
@@ -279,12 +325,7 @@ static void a_file_that_cannot_be_read_now_stays_and_is_read_later(void **state)
     start();
     fixture_expect_log("state.json can't be read: no descriptors are left (open file limit); "
                        "its bans have no effect, and others are not kept, until it can");
-    uint64_t begun = os_mono_ms();
-    do {
-        os_sleep_ms(5);
-        ban_keeper_get_info(kept.keeper, &info);
-        assert_true(os_mono_ms() - begun < PATIENCE_MS);
-    } while (info.read_err != ERR_OK);
+    assert_true(comes_true(file_was_read, 0));
     assert_int_equal(bans_count(kept.fix->relay.guard.bans), 1);
     stop();
     fixture_expect_log("state.json can be read now");
@@ -323,33 +364,31 @@ static bool is_banned(const char *ip)
     return bans_has(kept.fix->relay.guard.bans, &addr, now_ms(), false, NULL);
 }
 
-/* Waits until the only ban in the file ends so far from the wall clock's now, more or less. */
-static void expect_left_in_file(uint64_t left_ms)
+/* By the wall clock the only ban in the file has as much left as this one in memory, more or less;
+ * a restart would find that. */
+static bool has_in_file_what_is_left_until(uint64_t until_ms)
 {
-    int64_t off = 0;
-    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10)) {
-        struct ban *bans;
-        assert_int_equal(in_file(&bans), 1);
-        off = (int64_t)(bans[0].until_ms - (os_wall_us() / 1000 + left_ms));
-        free(bans);
-        if (off > -PATIENCE_MS && off < PATIENCE_MS)
-            return;
-    }
-    fail_msg("the end in the file is off by %lld ms", (long long)off);
+    struct ban *bans;
+    assert_int_equal(in_file(&bans), 1);
+    int64_t left_ms = (int64_t)(until_ms - now_ms());
+    int64_t off = (int64_t)(bans[0].until_ms - os_wall_us() / 1000) - left_ms;
+    free(bans);
+    return off > -PATIENCE_MS && off < PATIENCE_MS;
 }
 
 static void a_wall_clock_that_is_set_makes_no_ban_longer_or_shorter(void **state)
 {
     (void)state;
     start();
-    add("192.0.2.7", now_ms() + HOUR_MS);
+    uint64_t until_ms = now_ms() + HOUR_MS;
+    add("192.0.2.7", until_ms);
     assert_true(wait_in_file(1));
     world.wall_ahead_ms = 5 * HOUR_MS;
     assert_true(is_banned("192.0.2.7"));
-    expect_left_in_file(HOUR_MS); /* and a restart would find the same */
+    assert_true(comes_true(has_in_file_what_is_left_until, until_ms));
     world.wall_ahead_ms = -5 * HOUR_MS;
     assert_true(is_banned("192.0.2.7"));
-    expect_left_in_file(HOUR_MS);
+    assert_true(comes_true(has_in_file_what_is_left_until, until_ms));
     world.mono_ahead_ms = HOUR_MS;
     assert_false(is_banned("192.0.2.7"));
     stop();
@@ -431,15 +470,11 @@ static void a_file_that_is_handed_over_is_unlocked_and_can_be_taken_back(void **
 
 /* ---- many bans ---- */
 
-static void wait_aside(size_t count)
+static bool has_aside(uint64_t count)
 {
-    struct ban_keeper_info info = {.aside = 0};
-    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10)) {
-        ban_keeper_get_info(kept.keeper, &info);
-        if (info.aside == count)
-            return;
-    }
-    assert_int_equal(info.aside, count);
+    struct ban_keeper_info info;
+    ban_keeper_get_info(kept.keeper, &info);
+    return info.aside == count;
 }
 
 static void bans_that_do_not_fit_stay_in_the_file_and_come_when_there_is_room(void **state)
@@ -456,7 +491,7 @@ static void bans_that_do_not_fit_stay_in_the_file_and_come_when_there_is_room(vo
     assert_int_equal(ban_file_write(kept.fix->conf.state_file, bans, BANS_MAX + MORE, NULL),
                      ERR_OK);
     start();
-    wait_aside(MORE); /* a slow machine takes longer than a start waits */
+    assert_true(comes_true(has_aside, MORE)); /* slow machines take longer than a start waits */
     struct ban *there;
 
     assert_true(ban_keeper_remove_aside(kept.keeper, &bans[BANS_MAX].net));
@@ -464,7 +499,7 @@ static void bans_that_do_not_fit_stay_in_the_file_and_come_when_there_is_room(vo
     assert_true(bans_remove(kept.fix->relay.guard.bans, &bans[0].net));
     assert_true(bans_remove(kept.fix->relay.guard.bans, &bans[1].net));
     ban_keeper_wake(kept.keeper, false);
-    wait_aside(0);
+    assert_true(comes_true(has_aside, 0));
     assert_true(is_banned("10.1.134.162")); /* the last one */
     stop();
     fixture_expect_log("3 bans are more than fit");
@@ -494,7 +529,7 @@ static void a_disk_that_does_not_answer_holds_nobody_who_asks(void **state)
     set_disk(true);
     add("192.0.2.7", BAN_FOR_EVER);
     ban_keeper_hurry(kept.keeper);
-    expect_waiting_for_disk();
+    assert_true(comes_true(disk_is_waited_for, 0));
     ban_keeper_get_info(kept.keeper, &info);
     assert_int_equal(info.err, ERR_OK);
     ban_keeper_hand_over(kept.keeper);
@@ -504,6 +539,12 @@ static void a_disk_that_does_not_answer_holds_nobody_who_asks(void **state)
     struct ban *bans;
     assert_int_equal(in_file(&bans), 1);
     free(bans);
+}
+
+static bool bans_the_first(uint64_t unused)
+{
+    (void)unused;
+    return is_banned("192.0.2.7");
 }
 
 static void a_start_does_not_wait_for_ever_for_its_bans(void **state)
@@ -516,10 +557,7 @@ static void a_start_does_not_wait_for_ever_for_its_bans(void **state)
     fixture_expect_log("its disk does not answer; the relay starts without its bans");
     assert_false(is_banned("192.0.2.7"));
     set_disk(false);
-    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10))
-        if (is_banned("192.0.2.7"))
-            break;
-    assert_true(is_banned("192.0.2.7"));
+    assert_true(comes_true(bans_the_first, 0));
 }
 
 static void a_file_that_was_handed_over_is_not_written_any_more(void **state)
@@ -540,6 +578,17 @@ static void a_file_that_was_handed_over_is_not_written_any_more(void **state)
     free(bans);
 }
 
+static bool latest_is_ending(uint64_t unused)
+{
+    struct server_session_info info;
+    struct pair *pair = fixture_latest(kept.fix);
+    (void)unused;
+    assert_non_null(pair);
+    assert_true(pair_get_info(pair, false, &info));
+    pair_unref(pair);
+    return info.ending;
+}
+
 static void sessions_of_clients_banned_by_ban_after_end(void **state)
 {
     struct fixture *fix = *state;
@@ -551,15 +600,7 @@ static void sessions_of_clients_banned_by_ban_after_end(void **state)
     expect_reset(fix, "10.0.0.5", REASON_LIMIT_CLIENT);
     /* As the guard does, but only now: the port of the tests has one thread at a time. */
     ban_keeper_wake(kept.keeper, true);
-    for (uint64_t begun = os_mono_ms(); os_mono_ms() - begun < PATIENCE_MS; os_sleep_ms(10)) {
-        struct server_session_info info;
-        struct pair *pair = fixture_latest(fix);
-        assert_non_null(pair);
-        assert_true(pair_get_info(pair, false, &info));
-        pair_unref(pair);
-        if (info.ending)
-            break;
-    }
+    assert_true(comes_true(latest_is_ending, 0));
     stop();
     fixture_pass(fix, WHEEL_SLOT_MS);
     fixture_cancelled(fix);
