@@ -1,9 +1,8 @@
 /* reason.h - why a session was refused or ended.
  *
  * Every session has one reason, taken at the first event that decided its end; what happens
- * afterwards does not change it. The phase in which it happened is
- * kept beside it. The log writes both as words (`reason=client_reset phase=data`),
- * the console adds the sentence.
+ * afterwards does not change it. The phase in which it happened is kept beside it. The log
+ * writes both as words (`reason=client_reset phase=data`), the console adds the sentence.
  *
  * Threads: any. The texts are constants.
  */

@@ -281,8 +281,6 @@ void reserve_stop_leading(struct port *port);
 
 /* There is more to do at once than one worker should. */
 void reserve_call(struct port *port);
-/* More clients wait in a backlog than one worker takes in a row. */
-void reserve_call_for_clients(struct port *port);
 
 /* ---- records.c ---- */
 

@@ -170,7 +170,7 @@ void accept_run(struct port *port, struct worker *worker, struct record *record,
         if (taken == CLIENTS_IN_A_ROW) {
             native_of(op)->cancels = cancels;
             worker_put_off(port, worker, op);
-            reserve_call_for_clients(port);
+            port_step_aside(port); /* more clients wait than one worker should take */
             return;
         }
         struct sockaddr_storage from;

@@ -272,11 +272,6 @@ void port_step_aside(struct port *port)
         call_one(port);
 }
 
-void reserve_call_for_clients(struct port *port)
-{
-    call_one(port);
-}
-
 void reserve_call(struct port *port)
 {
     if (atomic_load(&port->serving) < port->half)
