@@ -1,5 +1,4 @@
-/* test_policy_memory.c - what policy/ does when memory runs out, at every point where it can. The
- * linker puts the three functions here in the place of the C library's. */
+/* test_policy_memory.c - what policy/ does when memory runs out, at every point where it can. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,36 +11,15 @@
 #include "policy/bans.h"
 #include "policy/clients.h"
 #include "policy_fixture.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
+#include "support/wrapped_memory.h"
 
 static bool counting;
 static unsigned calls;   /* since counting began */
 static unsigned failing; /* the number of the call that fails, 0: none */
 
-static bool fails_now(void)
+bool memory_fails(void)
 {
     return counting && ++calls == failing;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(memory, size);
 }
 
 /* Tries until no allocation is left that could fail; returns how many could. Nothing may be lost:

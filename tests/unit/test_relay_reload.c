@@ -14,6 +14,7 @@
 #include "relay/reload/reload_listeners.h"
 #include "relay_fixture.h"
 #include "support/random.h"
+#include "support/wrapped_memory.h"
 
 /* ---- memory that runs out on request ---- */
 
@@ -21,32 +22,10 @@ static int memory_left = -1; /* so many more calls succeed before one fails; neg
 
 static unsigned allocations; /* so far */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static bool fails(void)
+bool memory_fails(void)
 {
     allocations++;
     return memory_left >= 0 && memory_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails() ? NULL : __real_realloc(memory, size);
 }
 
 /* ---- configurations ---- */

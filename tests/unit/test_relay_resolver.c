@@ -13,6 +13,7 @@
 #include "relay/core/quiesce.h"
 #include "relay/reload/reload.h"
 #include "relay_fixture.h"
+#include "support/wrapped_memory.h"
 
 #define INTERVAL_MS 30000
 #define PATIENCE_MS 3000
@@ -58,35 +59,11 @@ static void pass(uint64_t ms)
 
 static _Atomic unsigned allocations;
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static void count_allocation(void)
+bool memory_fails(void)
 {
     if (os_thread_id() == test_thread)
         atomic_fetch_add(&allocations, 1);
-}
-
-void *__wrap_malloc(size_t size)
-{
-    count_allocation();
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    count_allocation();
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    count_allocation();
-    return __real_realloc(memory, size);
+    return false;
 }
 
 /* ---- the resolver ---- */

@@ -12,6 +12,7 @@
 #include "relay/server.h"
 #include "support/net.h"
 #include "support/platform.h"
+#include "support/wrapped_memory.h"
 
 #define WORKERS 3
 
@@ -37,14 +38,11 @@ static bool fails(atomic_int *left)
  * when it has none for the thread-local variables of a new thread. */
 static uint64_t starter;
 
-static bool memory_fails(void)
+bool memory_fails(void)
 {
     return os_thread_id() == starter && fails(&memory_left);
 }
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
 void *__real_os_pages_alloc(size_t size);
 void __real_os_pages_free(void *memory, size_t size);
 enum err __real_os_thread_start(struct os_thread **out, const char *name,
@@ -52,30 +50,12 @@ enum err __real_os_thread_start(struct os_thread **out, const char *name,
 
 enum err __real_port_enter(struct port *port);
 
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
 void *__wrap_os_pages_alloc(size_t size);
 void __wrap_os_pages_free(void *memory, size_t size);
 enum err __wrap_os_thread_start(struct os_thread **out, const char *name,
                                 void (*body)(void *arg), void *arg);
 
 enum err __wrap_port_enter(struct port *port);
-
-void *__wrap_malloc(size_t size)
-{
-    return memory_fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return memory_fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return memory_fails() ? NULL : __real_realloc(memory, size);
-}
 
 void *__wrap_os_pages_alloc(size_t size)
 {

@@ -10,40 +10,19 @@
 #include <cmocka.h>
 
 #include "route_fixture.h"
+#include "support/wrapped_memory.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SET(upstream, ...)                                                                     \
     rig_set_addrs(upstream, COUNT(((const size_t[]){__VA_ARGS__})),                            \
                   (const size_t[]){__VA_ARGS__})
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static unsigned calls;   /* of the three, ever */
+static unsigned calls;   /* of memory_fails(), ever */
 static unsigned failing; /* the number of the call that fails, 0: none */
 
-static bool fails_now(void)
+bool memory_fails(void)
 {
     return ++calls == failing;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(memory, size);
 }
 
 /* The addresses that sessions get now, as bits. */
